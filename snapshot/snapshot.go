@@ -1,0 +1,214 @@
+// Package snapshot holds the state of a cluster's network at one moment, as
+// plain data. It is read from, and written to, a tree of files in the formats
+// that the usual tools print, so that a snapshot can be made by hand, by a
+// shell script, or by an agent. It decides nothing.
+//
+//	node-less files          objects/*.json        kubectl get … -o json, as it is
+//	nodes/NODE/node.json     name, kernel release, time, and what could not be collected
+//	nodes/NODE/NETNS/        one folder a network namespace; "host" is the node's own
+//	    netns.json           inode, Pod, namespace ids of peers
+//	    addr.json            ip -j -d addr
+//	    routes.json          ip -j -d route show table all      (routes6.json: ip -6)
+//	    rules.json           ip -j -d rule                      (rules6.json)
+//	    nexthops.json        ip -j nexthop
+//	    neigh.json           ip -j neigh                        (both families)
+//	    fdb.json             bridge -j fdb
+//	    vlan.json            bridge -j vlan
+//	    sysctl               sysctl -a, the network's
+//	    sockets              ss -H -n -a -e -p …, listening and unconnected ones
+//	    iptables ip6tables   iptables-save of the nf_tables back end, and -legacy of the other
+//	    nft.json             nft -j list ruleset
+//	    ipset                ipset save
+//	    ipvs                 ipvsadm-save -n
+//	    stat                 /proc/net counters: "conntrack_count 17"
+package snapshot
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/packet"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// A Cluster is everything that was collected.
+type Cluster struct {
+	Taken   time.Time // of the oldest part; zero where not known
+	Nodes   []*Node   // sorted by name
+	Objects Objects
+	Gaps    []Gap // what could not be collected or understood, sorted by path
+}
+
+// A Node is one machine and the network namespaces on it.
+type Node struct {
+	Name   string
+	Kernel string // "6.1.0-18-amd64"; "" where not known
+	Taken  time.Time
+	NetNS  []*NetNS // "host" first, then by name
+}
+
+// A NetNS is the state of one network namespace.
+type NetNS struct {
+	Name      string         // "host", or a name that is unique on the node: "pod-shop-web-0"
+	Inode     uint64         // of /proc/PID/ns/net; 0 where not known
+	Pod       string         // "shop/web-0"; "" for the node's own, and where not known
+	PeerNSID  map[int]uint64 // the inodes behind the ids that Link.PeerNSID holds, where known
+	Links     []Link         // by index
+	FIB       fib.Tables
+	Netfilter netfilter.Ruleset
+	Sysctl    map[string]string // "net.ipv4.ip_forward" -> "1"; names as sysctl prints them, "/" for "." within a device's name
+	Sockets   []Socket
+	VLANs     []BridgeVLAN
+	Stat      map[string]uint64 // "conntrack_count", "conntrack_drop" …
+	Dir       string            // the folder it was read from: "nodes/a/host"
+}
+
+// A Link is a network device, in the form that "ip -j -d addr" prints.
+type Link struct {
+	Index     int        `json:"ifindex"`
+	Name      string     `json:"ifname"`
+	PeerIndex int        `json:"link_index,omitempty"`   // the other end of a veth, where it is in another namespace; the lower device of a VLAN or macvlan there
+	PeerName  string     `json:"link,omitempty"`         // the same within this namespace
+	PeerNSID  *int       `json:"link_netnsid,omitempty"` // this namespace's id for the one that PeerIndex is in
+	Flags     []string   `json:"flags"`                  // "UP", "LOWER_UP", "NO-CARRIER" …
+	MTU       int        `json:"mtu"`
+	QDisc     string     `json:"qdisc,omitempty"`
+	Master    string     `json:"master,omitempty"` // the bridge or bond it is a port of
+	OperState string     `json:"operstate,omitempty"`
+	Type      string     `json:"link_type,omitempty"` // "ether", "loopback", "ipip", "gre" …
+	MAC       packet.MAC `json:"address,omitzero"`
+	Info      LinkInfo   `json:"linkinfo,omitzero"`
+	Addrs     []LinkAddr `json:"addr_info,omitempty"`
+}
+
+// LinkInfo is what is particular to a kind of device.
+type LinkInfo struct {
+	Kind      string   `json:"info_kind,omitempty"` // "veth", "bridge", "vxlan" …; "" for a physical device
+	Data      LinkData `json:"info_data,omitzero"`
+	SlaveKind string   `json:"info_slave_kind,omitempty"` // "bridge" or "bond"
+	SlaveData PortData `json:"info_slave_data,omitzero"`
+}
+
+// LinkData holds the settings of all kinds; those of other kinds are zero.
+type LinkData struct {
+	// vxlan, ipip, gre, sit
+	ID       int        `json:"id,omitempty"` // vxlan: the VNI; vlan: the VLAN
+	Group    netip.Addr `json:"group,omitzero"`
+	Group6   netip.Addr `json:"group6,omitzero"`
+	Remote   string     `json:"remote,omitempty"` // an address, or "any"
+	Remote6  netip.Addr `json:"remote6,omitzero"`
+	Local    string     `json:"local,omitempty"`
+	Local6   netip.Addr `json:"local6,omitzero"`
+	Link     string     `json:"link,omitempty"` // the device that carries the tunnel
+	Port     int        `json:"port,omitempty"` // vxlan: the destination port
+	Learning bool       `json:"learning,omitempty"`
+	External bool       `json:"external,omitempty"`
+	TTL      int        `json:"ttl,omitempty"`
+	PMTUDisc bool       `json:"pmtudisc,omitempty"`
+	IKey     string     `json:"ikey,omitempty"`
+	OKey     string     `json:"okey,omitempty"`
+	// vlan, macvlan, ipvlan
+	Protocol string `json:"protocol,omitempty"`
+	Mode     string `json:"mode,omitempty"` // macvlan: "bridge" …; ipvlan: "l2" …; bond: "active-backup" …
+	// bond
+	ActiveSlave string `json:"active_slave,omitempty"`
+	// bridge
+	VLANFiltering   int `json:"vlan_filtering,omitempty"`
+	VLANDefaultPVID int `json:"vlan_default_pvid,omitempty"`
+	STPState        int `json:"stp_state,omitempty"`
+	NFCallIPTables  int `json:"nf_call_iptables,omitempty"`
+	NFCallIP6Tables int `json:"nf_call_ip6tables,omitempty"`
+	NFCallARPTables int `json:"nf_call_arptables,omitempty"`
+	// vrf
+	Table int `json:"table,omitempty"`
+}
+
+// PortData is the state of a port of a bridge or bond.
+type PortData struct {
+	State         string `json:"state,omitempty"` // bridge: "forwarding", "blocking", "disabled" …; bond: "ACTIVE", "BACKUP"
+	Hairpin       bool   `json:"hairpin,omitempty"`
+	Guard         bool   `json:"guard,omitempty"`
+	Learning      bool   `json:"learning,omitempty"`
+	Flood         bool   `json:"flood,omitempty"`
+	Isolated      bool   `json:"isolated,omitempty"`
+	NeighSuppress bool   `json:"neigh_suppress,omitempty"`
+}
+
+// LinkAddr is one address of a device.
+type LinkAddr struct {
+	Family     string     `json:"family"` // "inet" or "inet6"
+	Local      netip.Addr `json:"local"`
+	Peer       netip.Addr `json:"address,omitzero"` // of a point-to-point address
+	Len        int        `json:"prefixlen"`
+	Scope      string     `json:"scope,omitempty"`
+	Label      string     `json:"label,omitempty"`
+	Dynamic    bool       `json:"dynamic,omitempty"` // by DHCP or router advertisement
+	Secondary  bool       `json:"secondary,omitempty"`
+	Temporary  bool       `json:"temporary,omitempty"`
+	Deprecated bool       `json:"deprecated,omitempty"`
+	Tentative  bool       `json:"tentative,omitempty"`
+	DADFailed  bool       `json:"dadfailed,omitempty"`
+	NoDAD      bool       `json:"nodad,omitempty"`
+}
+
+// A Socket is one that may take packets from anywhere: listening, or unconnected UDP.
+type Socket struct {
+	Proto   packet.Proto
+	Local   netip.AddrPort // the address is unspecified (0.0.0.0 or ::) for a wildcard socket
+	Dev     string         // the device it is bound to; "" for any
+	V6Only  bool
+	State   string // "LISTEN" or "UNCONN"
+	Queue   int    // LISTEN: connections waiting for accept
+	Backlog int    // LISTEN: how many may wait
+	Process string // "nginx"; "" where not known
+	Line    int    // in the file "sockets", from 1
+}
+
+// A BridgeVLAN is one VLAN that a bridge or a port of it is in ("bridge vlan").
+type BridgeVLAN struct {
+	Dev      string
+	VID      int
+	VIDEnd   int // of a range; else VID
+	PVID     bool
+	Untagged bool
+}
+
+// Objects are the Kubernetes objects, each kind sorted by namespace and name.
+type Objects struct {
+	Pods            []corev1.Pod
+	Nodes           []corev1.Node
+	Services        []corev1.Service
+	Endpoints       []corev1.Endpoints
+	EndpointSlices  []discoveryv1.EndpointSlice
+	ConfigMaps      []corev1.ConfigMap
+	Namespaces      []corev1.Namespace
+	DaemonSets      []appsv1.DaemonSet
+	Deployments     []appsv1.Deployment
+	ReplicaSets     []appsv1.ReplicaSet
+	StatefulSets    []appsv1.StatefulSet
+	NetworkPolicies []networkingv1.NetworkPolicy
+	Ingresses       []networkingv1.Ingress
+	// Have holds the kinds that were collected, even where there are no objects: "Pod", "Service" …
+	Have map[string]bool
+	// Source holds the file that each object was read from, by "Kind/namespace/name".
+	Source map[string]string
+}
+
+// A Gap is something that was not collected or not understood, and why.
+type Gap struct {
+	Path string // the file that would have held it, or does: "nodes/a/host/iptables"
+	Why  string
+}
+
+// Evidence is what a statement rests on, so that a sceptic can look for himself.
+type Evidence struct {
+	File    string `json:"file"`           // in the snapshot: "nodes/a/host/iptables"
+	Line    int    `json:"line,omitempty"` // from 1; 0 where the format has no lines
+	Text    string `json:"text"`           // the line, the route or the rule, as the usual tool prints it
+	Command string `json:"command"`        // what a person would run to see it: "ip route get 10.0.0.1"
+}
