@@ -19,11 +19,18 @@ type Query struct {
 	SrcPort uint16         // 0: an ephemeral port is supposed
 	Dst     netip.AddrPort // port 0 where the protocol has none
 	Proto   packet.Proto
-	Size    int  // bytes from the IP header on; 0: the smallest that opens a connection
-	DF      bool // IPv4; TCP and UDP sockets set it unless path MTU discovery is off
-	UID     *uint32
-	OneWay  bool // do not follow the answer
+	Size    int // bytes from the IP header on; 0: the smallest that opens a connection; FullSegment: as large as the ends allow
+	// ReplySize is the same for the answer; FullSegment stands for a server that sends bulk data.
+	ReplySize int
+	DF        bool // IPv4; TCP and UDP sockets set it unless path MTU discovery is off
+	UID       *uint32
+	OneWay    bool // do not follow the answer
 }
+
+// FullSegment as a Query's Size or ReplySize stands for the largest packet that
+// the sender would make: a TCP segment of the size that both ends' MSS allow, or
+// a datagram that fills the MTU of the sender's route.
+const FullSegment = -1
 
 // A Fate says how a packet ends.
 type Fate uint8
