@@ -18,7 +18,7 @@ type Check struct {
 	Name  string   // names the fault: "mtu-mismatch"
 	Doc   string   // a title, a blank line, then symptom, cause, cure, and the commands a person would run
 	DocZH string   // the same in Chinese
-	Needs []string // snapshot files and object kinds without which it cannot judge: "addr.json", "objects/Service"
+	Needs []string // snapshot files and object kinds without which it cannot judge: "addr.json", "host/iptables", "objects/Service"
 	Run   func(*Pass)
 }
 
@@ -30,6 +30,7 @@ type Pass struct {
 	External []netip.Prefix // ranges outside the cluster that the user named
 	Report   func(Finding)
 	Unjudged func(where, why string) // says what could not be judged
+	index    *index
 }
 
 // A Severity says how bad a finding is.

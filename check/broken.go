@@ -1,0 +1,151 @@
+package check
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/trace"
+)
+
+// PathBroken is the name of the check that says where a path dies; findings explain it.
+const PathBroken = "path-broken"
+
+// A Broken path is one way of the packet asked about, or of the answer to it, that does not arrive.
+type Broken struct {
+	Query   trace.Query
+	Path    *trace.Path
+	Request *trace.Path // of an answer: the way of the request; else nil
+}
+
+// Where returns the place where the packet dies, in the form of Finding.Where.
+func (b Broken) Where() string { return b.Path.At.String() }
+
+// Symptom returns what a finding must explain to be the cause of this death.
+func (b Broken) Symptom() Symptom { return Symptom{PathBroken, b.Where()} }
+
+// Evidence returns what the last step of the packet rests on.
+func (b Broken) Evidence() []snapshot.Evidence {
+	for i := len(b.Path.Hops) - 1; i >= 0; i-- {
+		if steps := b.Path.Hops[i].Steps; len(steps) > 0 {
+			return steps[len(steps)-1].Evidence
+		}
+	}
+	return nil
+}
+
+// Stage returns the stage of the last step.
+func (b Broken) Stage() trace.Stage {
+	for i := len(b.Path.Hops) - 1; i >= 0; i-- {
+		if steps := b.Path.Hops[i].Steps; len(steps) > 0 {
+			return steps[len(steps)-1].Stage
+		}
+	}
+	return ""
+}
+
+// NS returns the namespace in which the packet dies, or nil.
+func (p *Pass) NS(at trace.Place) *network.NS {
+	for _, ns := range p.Network.NS {
+		if ns.Node.Name == at.Node && ns.Name == at.NetNS {
+			return ns
+		}
+	}
+	return nil
+}
+
+// BrokenPaths returns the ways that do not arrive. Not among them are those
+// whose fate is not known, and those too big for a link whose ICMP message
+// reaches the sender, who will send smaller packets.
+func BrokenPaths(p *Pass) []Broken {
+	if p.index.brokenSet {
+		return p.index.broken
+	}
+	p.index.brokenSet = true
+	for i := range p.Results {
+		r := &p.Results[i]
+		for j := range r.Paths {
+			p.addBroken(r.Query, &r.Paths[j])
+		}
+	}
+	return p.index.broken
+}
+
+func (p *Pass) addBroken(q trace.Query, path *trace.Path) {
+	if p.fails(path) {
+		p.index.broken = append(p.index.broken, Broken{Query: q, Path: path})
+	}
+	for i := range path.Reply {
+		if p.fails(&path.Reply[i]) {
+			p.index.broken = append(p.index.broken, Broken{Query: q, Path: &path.Reply[i], Request: path})
+		}
+	}
+}
+
+// fails reports whether a packet that takes the path does not arrive.
+func (p *Pass) fails(path *trace.Path) bool {
+	switch path.End {
+	case trace.Unknown, trace.Delivered:
+		return false
+	case trace.LeftCluster:
+		return p.Inside(path.Final.Dst.Addr())
+	case trace.TooBig:
+		return !HeardOf(path)
+	}
+	return true
+}
+
+// HeardOf reports whether the sender of a packet gets the ICMP message about its end.
+func HeardOf(path *trace.Path) bool {
+	for _, icmp := range path.ICMP {
+		if icmp.End == trace.Delivered {
+			return true
+		}
+	}
+	return false
+}
+
+// Inside reports whether an address is the cluster's: a Service's, a Pod's, a node's, or in a node's Pod range.
+func (p *Pass) Inside(a netip.Addr) bool {
+	if p.ServiceOf(a) != nil || p.PodByAddr(a) != nil || p.HostOf(a) != nil {
+		return true
+	}
+	return p.NodeByPodCIDR(a) != ""
+}
+
+// NodeByPodCIDR returns the node in whose Pod range a lies, or "".
+func (p *Pass) NodeByPodCIDR(a netip.Addr) string {
+	for i := range p.Snapshot.Objects.Nodes {
+		o := &p.Snapshot.Objects.Nodes[i]
+		for _, c := range PodCIDRs(o) {
+			if c.Contains(a) {
+				return o.Name
+			}
+		}
+	}
+	return ""
+}
+
+// DiesOf returns the broken paths that end in one of fates.
+func DiesOf(p *Pass, fates ...trace.Fate) []Broken {
+	var out []Broken
+	for _, b := range BrokenPaths(p) {
+		if slices.Contains(fates, b.Path.End) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// Met reports whether the packet of a broken path, as it died, was going to
+// the address: as the inner packet, where it died inside a tunnel.
+func (b Broken) Met(a netip.Addr) bool {
+	for f := &b.Path.Final; f != nil; f = f.Inner {
+		if f.Dst.Addr() == a && f.Proto != packet.ICMP {
+			return true
+		}
+	}
+	return false
+}
