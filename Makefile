@@ -1,0 +1,55 @@
+# Everything needs Go 1.26; the lab, the demo and most tests need root on Linux.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+export CGO_ENABLED := 0
+
+# The agreement tests print how many comparisons with a real kernel they made.
+AGREE := ./lab/agree/...
+SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|SKIP)|_test\.go:[0-9]+:'
+FUZZ  ?= 10m
+
+.PHONY: build deps demo test check lint agree faults bench fuzz generate clean
+
+build:
+	go build -o bin/plumb ./cmd/plumb
+	go build -o bin/plumb-lab ./cmd/plumb-lab
+
+deps:
+	@sh lab/deps.sh
+
+demo: deps
+	@echo "building plumb (the first time this takes about a minute)" >&2
+	@$(MAKE) -s build
+	@./bin/plumb-lab demo --plumb ./bin/plumb $(INCIDENT)
+
+test: deps lint
+	go test $$(go list ./... | grep -v /lab/agree)
+	go test -count=1 -v $(AGREE) | $(SHOW)
+
+lint:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above are not formatted" >&2; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+agree: deps
+	PLUMB_AGREE=full go test -count=1 -timeout 12h -v $(AGREE) | $(SHOW)
+
+faults: deps
+	@go test -count=1 -v -run TestFaults ./lab/agree/cluster | $(SHOW)
+
+bench: deps
+	@go test -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./diagnose ./collect/node
+
+# Every fuzz target for FUZZ each; findings land in testdata/fuzz and become tests.
+fuzz:
+	@for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep ^Fuzz); do \
+			echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) $$p || exit 1; \
+		done; \
+	done
+
+generate:
+	go generate ./...
+
+clean:
+	rm -rf bin demo

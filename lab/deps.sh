@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs the Debian packages that the lab, the demo and the tests use, where
+# they are missing. Needs root for that; without, it says what is missing.
+set -eu
+
+missing=
+need() { # need PROGRAM PACKAGE
+	command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
+}
+need ip iproute2
+need iptables-nft-save iptables
+need nft nftables
+need ipset ipset
+need ss iproute2
+need ping iputils-ping
+need ethtool ethtool
+need conntrack conntrack
+need jq jq
+
+[ -n "$missing" ] || exit 0
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+	echo "these Debian packages are missing:$missing" >&2
+	exit 1
+fi
+echo "installing:$missing" >&2
+# shellcheck disable=SC2086 # one word a package
+{
+	apt-get update -qq || true
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing
+} >/dev/null
