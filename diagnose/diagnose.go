@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
@@ -18,16 +20,19 @@ type Ask struct {
 	Port     string // -p: a number or a port's name; "" where Dst has it
 	Proto    string // "tcp", "udp", "sctp", "icmp"; "" is tcp, or icmp where no port is given
 	External []netip.Prefix
+	// Hosts holds the addresses of host names that are not the cluster's, as the
+	// machine that plumb runs on resolves them.
+	Hosts map[string][]netip.Addr
 }
 
 // An Endpoint is what a name in an Ask stands for.
 type Endpoint struct {
-	Kind  string // "pod", "service", "node", "address"
+	Kind  string // "pod", "service", "node", "address", "host"
 	Name  string // "shop/web-0", "node-a", "10.0.0.1"
 	Node  string // the node it is on, where known
-	NetNS string
+	NetNS string // the namespace in the snapshot, where known
 	Addrs []netip.Addr
-	Port  uint16
+	Port  uint16 // of a destination; 0 where the protocol has none
 }
 
 // A Verdict is the answer in a word.
@@ -40,6 +45,19 @@ const (
 	Broken             // no way works
 	Partly             // some connections, or big packets only, fail
 )
+
+var verdictNames = [...]string{"cannot-tell", "works", "broken", "partly"}
+
+// String returns the name in lower-kebab: "cannot-tell".
+func (v Verdict) String() string {
+	if int(v) < len(verdictNames) {
+		return verdictNames[v]
+	}
+	return "invalid"
+}
+
+// MarshalText returns the name.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
 // A Report is the answer to an Ask.
 type Report struct {
@@ -56,7 +74,52 @@ type Report struct {
 
 // A Trace is one packet that was followed, and why.
 type Trace struct {
-	Title   text.Text // "a SYN", "a full-sized segment (1500 bytes, DF)"
+	Title   text.Text // "the first packet to 10.0.0.1:80"
+	Big     bool      // a full-sized packet, to find what an MTU does
 	Result  trace.Result
 	Verdict Verdict
+}
+
+// Run answers ask. An error means that the question itself cannot be read, or
+// names what is not in the snapshot.
+func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) {
+	n := network.New(c)
+	q, err := resolve(n, ask)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Gaps: c.Gaps, Needs: q.needs}
+	for _, a := range q.aims {
+		if a.missing {
+			continue
+		}
+		r.Traces = append(r.Traces, follow(n, q, a)...)
+	}
+	var results []trace.Result
+	for _, t := range r.Traces {
+		results = append(results, t.Result)
+	}
+	r.Checks = check.Run(c, n, results, ask.External, checks...)
+	r.judge(q)
+	return r, nil
+}
+
+// follow traces the first packet to an aim and, where that arrives, full-sized packets either way.
+func follow(n *network.Network, q question, a aim) []Trace {
+	query := trace.Query{From: q.from, Src: a.src, Dst: a.dst, Proto: q.proto, DF: true}
+	first := newTrace(text.F("the first packet to %s", a), trace.Run(n, query))
+	out := []Trace{first}
+	if first.Verdict == Broken || q.proto == packet.ICMP || q.proto == packet.ICMPv6 {
+		return out
+	}
+	query.Size = trace.FullSegment
+	big := newTrace(text.F("a full-sized packet to %s", a), trace.Run(n, query))
+	query.Size, query.ReplySize = 0, trace.FullSegment
+	back := newTrace(text.F("a full-sized answer from %s", a), trace.Run(n, query))
+	big.Big, back.Big = true, true
+	return append(out, big, back)
+}
+
+func newTrace(title text.Text, r trace.Result) Trace {
+	return Trace{Title: title, Result: r, Verdict: judge(r)}
 }

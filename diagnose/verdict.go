@@ -1,0 +1,158 @@
+package diagnose
+
+import (
+	"github.com/plumbnet/plumb/text"
+	"github.com/plumbnet/plumb/trace"
+)
+
+// judge weighs the paths of one result.
+func judge(r trace.Result) Verdict {
+	var works, broken, unknown bool
+	for _, p := range r.Paths {
+		switch Judge(p) {
+		case Works:
+			works = true
+		case Broken:
+			broken = true
+		default:
+			unknown = true
+		}
+	}
+	switch {
+	case len(r.Paths) == 0:
+		return CannotTell
+	case works && !broken && !unknown:
+		return Works
+	case broken && !works && !unknown:
+		return Broken
+	case broken && certain(r, Broken):
+		return Partly
+	}
+	return CannotTell
+}
+
+// certain reports whether some path has that verdict without resting on anything that is not known.
+func certain(r trace.Result, v Verdict) bool {
+	for _, p := range r.Paths {
+		if Judge(p) == v && len(p.Assumed) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Judge says what one path comes to, its answer included. A packet that left
+// the cluster has a fate that the snapshot does not hold: CannotTell.
+func Judge(p trace.Path) Verdict {
+	switch p.End {
+	case trace.Unknown, trace.LeftCluster:
+		return CannotTell
+	case trace.Delivered:
+	default:
+		return Broken
+	}
+	if len(p.Reply) == 0 {
+		return Works
+	}
+	return judge(trace.Result{Paths: p.Reply})
+}
+
+// judge weighs the traces into the report's verdict and says it in one sentence.
+func (r *Report) judge(q question) {
+	var small, big []Trace
+	for _, t := range r.Traces {
+		if t.Big {
+			big = append(big, t)
+		} else {
+			small = append(small, t)
+		}
+	}
+	first, sized := worst(small), worst(big)
+	switch {
+	case !q.nothing.IsZero():
+		r.Verdict, r.Summary = Broken, q.nothing
+	case len(small) == 0:
+		r.Verdict, r.Summary = CannotTell, text.F("cannot tell whether %s reaches %s: too little was collected to follow a packet", r.Source.Name, r.destName())
+	case first == Broken:
+		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s", r.Source.Name, r.destName())
+	case first == Partly:
+		r.Verdict, r.Summary = Partly, text.F("%s reaches %s with some connections only", r.Source.Name, r.destName())
+	case sized == Broken || sized == Partly:
+		r.Verdict, r.Summary = Partly, text.F("%s reaches %s with small packets, but full-sized ones are lost", r.Source.Name, r.destName())
+	case first == Works && sized != CannotTell:
+		r.Verdict, r.Summary = Works, text.F("%s reaches %s", r.Source.Name, r.destName())
+	case first == Works:
+		r.Verdict, r.Summary = Works, text.F("%s reaches %s; what becomes of full-sized packets is not known", r.Source.Name, r.destName())
+	case leaves(small):
+		r.Verdict, r.Summary = CannotTell, text.F("packets from %s to %s leave the cluster; what becomes of them there is not in the snapshot", r.Source.Name, r.destName())
+	default:
+		r.Verdict, r.Summary = CannotTell, text.F("cannot tell whether %s reaches %s", r.Source.Name, r.destName())
+	}
+	r.addNeeds(small)
+}
+
+// worst weighs several traces: any that is broken counts, then any that is not known.
+func worst(ts []Trace) Verdict {
+	count := map[Verdict]int{}
+	for _, t := range ts {
+		count[t.Verdict]++
+	}
+	switch {
+	case len(ts) == 0:
+		return Works
+	case count[Broken] == len(ts):
+		return Broken
+	case count[Broken]+count[Partly] > 0:
+		return Partly
+	case count[CannotTell] > 0:
+		return CannotTell
+	}
+	return Works
+}
+
+// leaves reports whether every path ends outside the cluster.
+func leaves(ts []Trace) bool {
+	for _, t := range ts {
+		for _, p := range t.Result.Paths {
+			if p.End != trace.LeftCluster {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// addNeeds says what the paths that could not be followed to their end would have needed.
+func (r *Report) addNeeds(ts []Trace) {
+	seen := map[string]bool{}
+	add := func(t text.Text) {
+		if !t.IsZero() && !seen[t.String()] {
+			seen[t.String()] = true
+			r.Needs = append(r.Needs, t)
+		}
+	}
+	var walk func(ps []trace.Path)
+	walk = func(ps []trace.Path) {
+		for _, p := range ps {
+			if p.End == trace.Unknown {
+				add(p.Why)
+			}
+			for _, a := range p.Assumed {
+				add(a.What)
+			}
+			walk(p.Reply)
+		}
+	}
+	for _, t := range ts {
+		if t.Verdict != Works {
+			walk(t.Result.Paths)
+		}
+	}
+}
+
+func (r *Report) destName() string {
+	if r.Dest.Port == 0 {
+		return r.Dest.Name
+	}
+	return text.F("%s port %d", r.Dest.Name, r.Dest.Port).String()
+}

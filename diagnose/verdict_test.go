@@ -1,0 +1,77 @@
+package diagnose
+
+import (
+	"testing"
+
+	"github.com/plumbnet/plumb/text"
+	"github.com/plumbnet/plumb/trace"
+)
+
+func path(end trace.Fate, reply ...trace.Path) trace.Path {
+	return trace.Path{Weight: 1, End: end, Reply: reply}
+}
+
+func assumed(p trace.Path) trace.Path {
+	p.Assumed = []trace.Assumption{{What: text.F("something")}}
+	return p
+}
+
+func TestJudge(t *testing.T) {
+	ok, dropped, unknown, left := path(trace.Delivered), path(trace.Dropped), path(trace.Unknown), path(trace.LeftCluster)
+	for _, row := range []struct {
+		name  string
+		paths []trace.Path
+		want  Verdict
+	}{
+		{"nothing followed", nil, CannotTell},
+		{"delivered, no answer asked for", []trace.Path{ok}, Works},
+		{"delivered, answered", []trace.Path{path(trace.Delivered, ok)}, Works},
+		{"delivered, answer lost", []trace.Path{path(trace.Delivered, dropped)}, Broken},
+		{"delivered, some answers lost", []trace.Path{path(trace.Delivered, ok, dropped)}, Partly},
+		{"delivered, answer unknown", []trace.Path{path(trace.Delivered, unknown)}, CannotTell},
+		{"every way dropped", []trace.Path{dropped, dropped}, Broken},
+		{"one endpoint of two dead", []trace.Path{ok, dropped}, Partly},
+		{"left the cluster", []trace.Path{left}, CannotTell},
+		{"a rule that is not understood decides", []trace.Path{assumed(ok), assumed(dropped)}, CannotTell},
+		{"a rule that is not understood changes nothing", []trace.Path{assumed(ok), assumed(ok)}, Works},
+		{"one unknown among good ones", []trace.Path{ok, unknown}, CannotTell},
+		{"one dead for certain, one unknown", []trace.Path{dropped, unknown}, Partly},
+		{"nobody listens", []trace.Path{path(trace.NoListener)}, Broken},
+	} {
+		if got := judge(trace.Result{Paths: row.paths}); got != row.want {
+			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
+func TestReportVerdict(t *testing.T) {
+	small := func(v Verdict, ends ...trace.Fate) Trace {
+		tr := Trace{Verdict: v}
+		for _, e := range ends {
+			tr.Result.Paths = append(tr.Result.Paths, path(e))
+		}
+		return tr
+	}
+	big := func(v Verdict) Trace { return Trace{Verdict: v, Big: true} }
+	for _, row := range []struct {
+		name   string
+		traces []Trace
+		want   Verdict
+		say    string
+	}{
+		{"all well", []Trace{small(Works), big(Works), big(Works)}, Works, "a reaches b port 80"},
+		{"big packets die", []Trace{small(Works), big(Works), big(Broken)}, Partly, "a reaches b port 80 with small packets, but full-sized ones are lost"},
+		{"big packets unknown", []Trace{small(Works), big(CannotTell)}, Works, "a reaches b port 80; what becomes of full-sized packets is not known"},
+		{"dead", []Trace{small(Broken)}, Broken, "a does not reach b port 80"},
+		{"one family dead", []Trace{small(Works), small(Broken)}, Partly, "a reaches b port 80 with some connections only"},
+		{"outside", []Trace{small(CannotTell, trace.LeftCluster)}, CannotTell, "packets from a to b port 80 leave the cluster; what becomes of them there is not in the snapshot"},
+		{"unknown", []Trace{small(CannotTell, trace.Unknown)}, CannotTell, "cannot tell whether a reaches b port 80"},
+		{"nothing collected", nil, CannotTell, "cannot tell whether a reaches b port 80: too little was collected to follow a packet"},
+	} {
+		r := &Report{Source: Endpoint{Name: "a"}, Dest: Endpoint{Name: "b", Port: 80}, Traces: row.traces}
+		r.judge(question{})
+		if r.Verdict != row.want || r.Summary.String() != row.say {
+			t.Errorf("%s: got %v %q, want %v %q", row.name, r.Verdict, r.Summary, row.want, row.say)
+		}
+	}
+}
