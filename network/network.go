@@ -1,11 +1,15 @@
 // Package network joins the namespaces of a snapshot: which device is at the
 // other end of which. It knows veth pairs, bridges, tunnels and uplinks, and
 // who owns an address. It knows no policy and sends no packet.
+//
+// What it says of wires rests on device indexes and namespace ids, never on
+// names; where they do not tell, the other end is not known, and why.
 package network
 
 import (
 	"net/netip"
 
+	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 )
 
@@ -13,33 +17,99 @@ import (
 type Network struct {
 	Snapshot *snapshot.Cluster
 	NS       []*NS // in the order of the snapshot
-}
 
-// An NS is one network namespace, and the node that it is on.
-type NS struct {
-	*snapshot.NetNS
-	Node *snapshot.Node
-}
-
-// String returns, for example, "node-a/host".
-func (n *NS) String() string { return n.Node.Name + "/" + n.Name }
-
-// An Iface is a device in its namespace.
-type Iface struct {
-	NS   *NS
-	Link *snapshot.Link
+	hosts   map[string]*NS
+	pods    map[string]*NS
+	owners  map[netip.Addr][]*Iface
+	uplinks []*Iface
+	behind  map[packet.MAC][]*Iface // uplinks by the link-layer addresses that answer behind them
+	missing map[string]string       // gaps by path
 }
 
 // New joins up the namespaces of c.
-func New(c *snapshot.Cluster) *Network { return &Network{Snapshot: c} }
+func New(c *snapshot.Cluster) *Network {
+	n := &Network{
+		Snapshot: c,
+		hosts:    map[string]*NS{},
+		pods:     map[string]*NS{},
+		owners:   map[netip.Addr][]*Iface{},
+		behind:   map[packet.MAC][]*Iface{},
+		missing:  map[string]string{},
+	}
+	for _, g := range c.Gaps {
+		n.missing[g.Path] = g.Why
+	}
+	for _, node := range c.Nodes {
+		for _, ns := range node.NetNS {
+			n.add(newNS(len(n.NS), node, ns))
+		}
+	}
+	n.namePods()
+	n.joinAll()
+	n.findUplinks()
+	return n
+}
+
+func (n *Network) add(ns *NS) {
+	n.NS = append(n.NS, ns)
+	if ns.IsHost() && n.hosts[ns.Node.Name] == nil {
+		n.hosts[ns.Node.Name] = ns
+	}
+	for _, d := range ns.Ifaces {
+		for _, a := range d.Link.Addrs {
+			if a.Local.IsValid() {
+				n.owners[a.Local] = append(n.owners[a.Local], d)
+			}
+		}
+	}
+}
+
+// namePods fills the names of Pods: what a namespace says of itself, else what the snapshot knows of its addresses.
+func (n *Network) namePods() {
+	for _, ns := range n.NS {
+		if ns.NetNS.Pod != "" && n.pods[ns.NetNS.Pod] == nil {
+			n.pods[ns.NetNS.Pod] = ns
+		}
+	}
+	places := n.Snapshot.PodPlaces()
+	for i := range places {
+		p := &places[i]
+		if n.pods[p.Name] != nil {
+			continue
+		}
+		if ns := n.place(p); ns != nil {
+			n.pods[p.Name] = ns
+			if ns.PodName == "" && !ns.IsHost() {
+				ns.PodName = p.Name
+			}
+		}
+	}
+}
+
+func (n *Network) place(p *snapshot.PodPlace) *NS {
+	if p.HostNetwork {
+		return n.hosts[p.Node]
+	}
+	for _, a := range p.Addrs {
+		for _, d := range n.owners[a] {
+			if !d.NS.IsHost() && (p.Node == "" || d.NS.Node.Name == p.Node) {
+				return d.NS
+			}
+		}
+	}
+	return nil
+}
 
 // Host returns a node's own namespace, or nil.
-func (n *Network) Host(node string) *NS { return nil }
+func (n *Network) Host(node string) *NS { return n.hosts[node] }
 
 // Pod returns the namespace of a Pod ("shop/web-0"), or nil. A Pod with
 // hostNetwork has its node's. Where the snapshot does not name a namespace's Pod,
 // the Pod's addresses tell.
-func (n *Network) Pod(name string) *NS { return nil }
+func (n *Network) Pod(name string) *NS { return n.pods[name] }
 
 // Owners returns the devices that hold the address a, in the snapshot's order.
-func (n *Network) Owners(a netip.Addr) []Iface { return nil }
+func (n *Network) Owners(a netip.Addr) []*Iface { return n.owners[a] }
+
+// Missing returns why a file of a namespace ("sockets") is not in the snapshot, or "".
+func (n *Network) Missing(ns *NS, file string) string { return n.missing[ns.Dir+"/"+file] }

@@ -1,0 +1,102 @@
+package network
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/plumbnet/plumb/snapshot"
+)
+
+// An Iface is a device in its namespace, and what it is joined to.
+type Iface struct {
+	NS   *NS
+	Link *snapshot.Link
+	Conf IfaceConf
+
+	Peer    *Iface   // the other end of a veth; nil where it is not in the snapshot
+	PeerWhy string   // why Peer is nil, where the device has a peer
+	Master  *Iface   // the bridge, bond or vrf that it is a port of
+	Ports   []*Iface // of a bridge or bond, in the order of Links
+	Lower   *Iface   // the device that carries a vlan, macvlan or ipvlan
+	Uppers  []*Iface // the vlan, macvlan and ipvlan devices on top of it, in any namespace
+	Uplink  bool     // it leads out of the snapshot
+}
+
+// String returns "node/netns/link".
+func (d *Iface) String() string { return d.NS.String() + "/" + d.Link.Name }
+
+// Name returns the device's name.
+func (d *Iface) Name() string { return d.Link.Name }
+
+// Kind returns the kind of the device: "veth", "bridge"; "" for a physical one.
+func (d *Iface) Kind() string { return d.Link.Info.Kind }
+
+// Is reports whether the device has a flag, as ip prints them: "UP".
+func (d *Iface) Is(flag string) bool { return slices.Contains(d.Link.Flags, flag) }
+
+// Up reports whether the device is administratively up.
+func (d *Iface) Up() bool { return d.Is("UP") }
+
+// Carrier reports whether the device is up and has a carrier.
+func (d *Iface) Carrier() bool {
+	return d.Up() && !d.Is("NO-CARRIER") && (d.Is("LOWER_UP") || !slices.Contains([]string{"DOWN", "LOWERLAYERDOWN", "NOTPRESENT"}, d.Link.OperState))
+}
+
+// IsLoopback reports whether it is the loopback device.
+func (d *Iface) IsLoopback() bool { return d.Is("LOOPBACK") }
+
+// IsEthernet reports whether frames on the device have link-layer addresses.
+func (d *Iface) IsEthernet() bool { return d.Link.Type == "ether" || d.Link.Type == "" }
+
+// PortOf returns the bridge that the device is a port of, or nil.
+func (d *Iface) PortOf() *Iface {
+	if d.Master != nil && d.Master.Kind() == "bridge" {
+		return d.Master
+	}
+	return nil
+}
+
+// Has reports whether the device holds the address.
+func (d *Iface) Has(a netip.Addr) bool {
+	for i := range d.Link.Addrs {
+		if d.Link.Addrs[i].Local == a {
+			return true
+		}
+	}
+	return false
+}
+
+// OnLink reports whether a is in a subnet of one of the device's addresses.
+func (d *Iface) OnLink(a netip.Addr) bool {
+	for i := range d.Link.Addrs {
+		if p := subnet(&d.Link.Addrs[i]); p.IsValid() && p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// subnet returns the prefix that is on the link of an address, or the zero Prefix.
+func subnet(a *snapshot.LinkAddr) netip.Prefix {
+	base := a.Local
+	if a.Peer.IsValid() {
+		base = a.Peer
+	}
+	p, err := base.Prefix(a.Len)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// L3 returns the device that holds the addresses for what comes in by d: its
+// bridge or bond, or d itself.
+func (d *Iface) L3() *Iface {
+	for range 4 {
+		if d.Master == nil || d.Master.Kind() != "bridge" && d.Master.Kind() != "bond" {
+			return d
+		}
+		d = d.Master
+	}
+	return d
+}
