@@ -1,0 +1,309 @@
+//go:build linux
+
+package rules
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/packet"
+)
+
+// A Dev is a device of the router.
+type Dev struct {
+	Name  string
+	Addrs []netip.Addr   // the first of a family is its primary address
+	Nets  []netip.Prefix // what is reached by it
+	Bcast netip.Addr     // a broadcast address of it, or invalid
+}
+
+// A Topology is what the router is connected to. The loopback device is the Dev named "lo".
+type Topology struct{ Devs []Dev }
+
+// A World is a router namespace, and the far ends of its devices.
+type World struct {
+	Top    Topology
+	Router *sandbox.NS
+	far    *sandbox.NS
+	log    int
+	caps   []int          // a packet socket for each device but lo, in Top's order
+	raw    map[[2]int]int // by family and user: sockets that send from the router
+	buf    []byte
+}
+
+// RouterMAC returns the address of the i-th device, which frames are sent to.
+func RouterMAC(i int) packet.MAC { return packet.MAC{2, 0, 0, 0, byte(i), 1} }
+
+// NewWorld makes the namespaces. name must be unique in the sandbox.
+func NewWorld(name string, top Topology) (*World, error) {
+	w := &World{Top: top, raw: map[[2]int]int{}, buf: make([]byte, 1<<17)}
+	var err error
+	if w.Router, err = sandbox.NewNS(name + "r"); err != nil {
+		return nil, err
+	}
+	if w.far, err = sandbox.NewNS(name + "w"); err != nil {
+		return nil, err
+	}
+	if err := w.far.Do(quietFar); err != nil {
+		return nil, err
+	}
+	if err := w.Router.Do(routerSysctls); err != nil {
+		return nil, err
+	}
+	if err := w.Router.Run(w.batch(), "ip", "-batch", "-"); err != nil {
+		return nil, err
+	}
+	if err := w.Router.Run(watch, "nft", "-f", "-"); err != nil {
+		return nil, err
+	}
+	if err := w.Router.Do(w.openRouter); err != nil {
+		return nil, err
+	}
+	return w, w.far.Do(w.openFar)
+}
+
+// batch returns what "ip -batch" does in the router.
+func (w *World) batch() string {
+	var b strings.Builder
+	for i, d := range w.Top.Devs {
+		if d.Name != "lo" {
+			fmt.Fprintf(&b, "link add %s address %s type veth peer name p%d address 02:00:00:00:%02x:aa netns %s\n", d.Name, RouterMAC(i), i, i, w.far.Name)
+			fmt.Fprintf(&b, "link set %s up\n", d.Name)
+		}
+		for _, a := range d.Addrs {
+			nodad := ""
+			if a.Is6() {
+				nodad = "nodad"
+			}
+			fmt.Fprintf(&b, "addr add %s/%d dev %s %s\n", a, a.BitLen(), d.Name, nodad)
+		}
+		if d.Bcast.IsValid() {
+			fmt.Fprintf(&b, "route add broadcast %s dev %s table local\n", d.Bcast, d.Name)
+		}
+	}
+	return b.String()
+}
+
+// routes returns what "ip -batch" does once the far ends are up. Every far
+// address is behind one gateway, which is a permanent neighbour.
+func (w *World) routes() string {
+	var b strings.Builder
+	for i, d := range w.Top.Devs {
+		if d.Name == "lo" {
+			continue
+		}
+		for _, gw := range []string{fmt.Sprintf("169.254.%d.1", i), "fe80::1"} {
+			fmt.Fprintf(&b, "neigh add %s lladdr 02:00:00:00:%02x:02 nud permanent dev %s\n", gw, i, d.Name)
+		}
+		for _, n := range d.Nets {
+			gw := fmt.Sprintf("169.254.%d.1", i)
+			if n.Addr().Is6() {
+				gw = "fe80::1"
+			}
+			fmt.Fprintf(&b, "route add %s via %s dev %s onlink\n", n, gw, d.Name)
+		}
+	}
+	return b.String()
+}
+
+func quietFar() error {
+	return sysctls("ipv6/conf/all/disable_ipv6=1", "ipv6/conf/default/disable_ipv6=1")
+}
+
+func routerSysctls() error {
+	return sysctls("ipv4/ip_forward=1", "ipv6/conf/all/forwarding=1", "ipv4/conf/all/rp_filter=0", "ipv4/conf/default/rp_filter=0",
+		"ipv4/conf/all/send_redirects=0", "ipv4/conf/default/send_redirects=0", "ipv4/icmp_ratemask=0", "ipv4/icmp_ratelimit=0",
+		"ipv6/icmp/ratelimit=0", "ipv4/icmp_echo_ignore_broadcasts=0", "netfilter/nf_conntrack_tcp_be_liberal=1",
+		"ipv6/conf/all/accept_ra=0", "ipv6/conf/default/router_solicitations=0")
+}
+
+func sysctls(kv ...string) error {
+	for _, s := range kv {
+		k, v, _ := strings.Cut(s, "=")
+		if err := os.WriteFile("/proc/sys/net/"+k, []byte(v), 0o644); err != nil {
+			return fmt.Errorf("rules: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *World) openRouter() (err error) {
+	if w.log, err = nflogOpen(); err != nil {
+		return err
+	}
+	for _, uid := range []int{0, 1000} {
+		// The owner match reads the file system user of the socket's maker.
+		if err := unix.Setfsuid(uid); err != nil {
+			return err
+		}
+		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+			fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+			if err != nil {
+				return fmt.Errorf("rules: raw socket: %w", err)
+			}
+			if family == unix.AF_INET {
+				_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BROADCAST, 1)
+			}
+			w.raw[[2]int{family, uid}] = fd
+		}
+	}
+	return unix.Setfsuid(0)
+}
+
+func (w *World) openFar() error {
+	var up strings.Builder
+	for i, d := range w.Top.Devs {
+		if d.Name != "lo" {
+			fmt.Fprintf(&up, "link set p%d up arp off\n", i)
+		}
+	}
+	if err := w.far.Run(up.String(), "ip", "-batch", "-"); err != nil {
+		return err
+	}
+	for i, d := range w.Top.Devs {
+		if d.Name == "lo" {
+			w.caps = append(w.caps, -1)
+			continue
+		}
+		ifc, err := net.InterfaceByName(fmt.Sprintf("p%d", i))
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("rules: packet socket: %w", err)
+		}
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+		const all = 0x0300 // htons(ETH_P_ALL)
+		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: ifc.Index}); err != nil {
+			return fmt.Errorf("rules: packet socket: %w", err)
+		}
+		w.caps = append(w.caps, fd)
+	}
+	return w.Router.Run(w.routes(), "ip", "-batch", "-")
+}
+
+// Close lets go of the namespaces.
+func (w *World) Close() {
+	_ = unix.Close(w.log)
+	for _, fd := range w.caps {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	for _, fd := range w.raw {
+		_ = unix.Close(fd)
+	}
+	_ = w.Router.Delete()
+	_ = w.far.Delete()
+}
+
+// Flush empties the router's conntrack.
+func (w *World) Flush() error { return flushConntrack(w.log) }
+
+// Send puts p on the far end of a device of the router.
+func (w *World) Send(dev string, src packet.MAC, p packet.Packet, id uint16) error {
+	for i, d := range w.Top.Devs {
+		if d.Name != dev {
+			continue
+		}
+		to := RouterMAC(i)
+		f := append(append(make([]byte, 0, 1600), to[:]...), src[:]...)
+		if p.Is6() {
+			f = append(f, 0x86, 0xdd)
+		} else {
+			f = append(f, 0x08, 0x00)
+		}
+		_, err := unix.Write(w.caps[i], append(f, Build(p, id)...))
+		return err
+	}
+	return fmt.Errorf("rules: no device %s", dev)
+}
+
+// SendLocal sends p from the router itself, as a process of the given user
+// does. That rules drop it is no error.
+func (w *World) SendLocal(p packet.Packet, id uint16, uid uint32) error {
+	b := Build(p, id)
+	var err error
+	if p.Is6() {
+		err = unix.Sendto(w.raw[[2]int{unix.AF_INET6, int(uid)}], b, 0, &unix.SockaddrInet6{Addr: p.Dst.Addr().As16()})
+	} else {
+		err = unix.Sendto(w.raw[[2]int{unix.AF_INET, int(uid)}], b, 0, &unix.SockaddrInet4{Addr: p.Dst.Addr().As4()})
+	}
+	if err == unix.EPERM {
+		return nil
+	}
+	return err
+}
+
+// A Sight is a packet seen somewhere.
+type Sight struct {
+	Where string // "pre", "in", "out", "post": a hook of the router; else the device whose far end got it
+	P     packet.Packet
+	ID    uint16
+}
+
+// Watch returns what is seen until nothing more is seen for the time quiet.
+func (w *World) Watch(quiet time.Duration) ([]Sight, error) {
+	fds := []unix.PollFd{{Fd: int32(w.log), Events: unix.POLLIN}}
+	for _, fd := range w.caps {
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	var out []Sight
+	for {
+		n, err := unix.Poll(fds, int(quiet.Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return out, err
+		}
+		for i, f := range fds {
+			if f.Revents == 0 {
+				continue
+			}
+			where := "log"
+			if i > 0 {
+				where = w.Top.Devs[i-1].Name
+			}
+			out = append(out, w.read(int(f.Fd), where)...)
+		}
+	}
+}
+
+// read takes all that is waiting on a socket.
+func (w *World) read(fd int, where string) (out []Sight) {
+	for {
+		n, from, err := unix.Recvfrom(fd, w.buf, 0)
+		if err != nil {
+			return out
+		}
+		if where == "log" {
+			for _, l := range parseNFLog(w.buf[:n]) {
+				out = appendSight(out, l.where, l.data, l.mark)
+			}
+			continue
+		}
+		ll, ok := from.(*unix.SockaddrLinklayer)
+		if !ok || ll.Pkttype == unix.PACKET_OUTGOING || n < 14 {
+			continue
+		}
+		out = appendSight(out, where, w.buf[14:n], 0)
+	}
+}
+
+func appendSight(out []Sight, where string, b []byte, mark uint32) []Sight {
+	p, id, ok := Parse(b)
+	if !ok {
+		return out
+	}
+	p.Mark = mark
+	return append(out, Sight{where, p, id})
+}
