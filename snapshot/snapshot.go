@@ -3,24 +3,32 @@
 // that the usual tools print, so that a snapshot can be made by hand, by a
 // shell script, or by an agent. It decides nothing.
 //
-//	node-less files          objects/*.json        kubectl get … -o json, as it is
-//	nodes/NODE/node.json     name, kernel release, time, and what could not be collected
+//	objects/*.json           kubectl get … -o json, as it is: Lists, objects, several documents.
+//	                         A file named for a kind (services.json) says that the kind was
+//	                         collected, even where its List is empty
+//	nodes/NODE/node.json     {"name", "kernel", "taken": RFC 3339, "gaps": [{"path", "why"}]}; may be absent
 //	nodes/NODE/NETNS/        one folder a network namespace; "host" is the node's own
-//	    netns.json           inode, Pod, namespace ids of peers
+//	    netns.json           {"inode": of /proc/PID/ns/net, "pod": "shop/web-0", "nsids": {"0": inode}}; may be absent
 //	    addr.json            ip -j -d addr
-//	    routes.json          ip -j -d route show table all      (routes6.json: ip -6)
-//	    rules.json           ip -j -d rule                      (rules6.json)
-//	    nexthops.json        ip -j nexthop
-//	    neigh.json           ip -j neigh                        (both families)
-//	    fdb.json             bridge -j fdb
+//	    routes.json          ip -j -d -4 route show table all   (routes6.json: -6)
+//	    rules.json           ip -j -d -4 rule                   (rules6.json: -6)
+//	    nexthops.json        ip -j -d nexthop
+//	    neigh.json           ip -j -d neigh                     (both families)
+//	    fdb.json             bridge -j -d fdb
 //	    vlan.json            bridge -j vlan
-//	    sysctl               sysctl -a, the network's
-//	    sockets              ss -H -n -a -e -p …, listening and unconnected ones
-//	    iptables ip6tables   iptables-save of the nf_tables back end, and -legacy of the other
+//	    sysctl               sysctl -a, of net.*
+//	    sockets              ss -H -O -n -l -t -u -S -e -p
+//	    iptables ip6tables   iptables-nft-save, ip6tables-nft-save
+//	    iptables-legacy      iptables-legacy-save               (ip6tables-legacy)
 //	    nft.json             nft -j list ruleset
 //	    ipset                ipset save
-//	    ipvs                 ipvsadm-save -n
-//	    stat                 /proc/net counters: "conntrack_count 17"
+//	    ipvs                 /proc/net/ip_vs, or ipvsadm-save -n
+//	    stat                 counters, a line each: "conntrack_count 17"
+//
+// A file that is absent was not collected, which is a [Gap]. An empty file is the
+// collector's word that there is nothing: no tables, no sets, no such thing in that kernel.
+// Where collecting FILE failed, the collector writes why into FILE.error, and in FILE what
+// it has, if anything.
 package snapshot
 
 import (
@@ -195,7 +203,7 @@ type Objects struct {
 	Ingresses       []networkingv1.Ingress
 	// Have holds the kinds that were collected, even where there are no objects: "Pod", "Service" …
 	Have map[string]bool
-	// Source holds the file that each object was read from, by "Kind/namespace/name".
+	// Source holds the file that each object was read from, by [Key]: "Pod/shop/web-0".
 	Source map[string]string
 }
 

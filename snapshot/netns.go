@@ -1,0 +1,325 @@
+package snapshot
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/netfilter"
+)
+
+// netnsFile is netns.json.
+type netnsFile struct {
+	Inode uint64         `json:"inode,omitempty"`
+	Pod   string         `json:"pod,omitempty"`
+	NSIDs map[int]uint64 `json:"nsids,omitempty"`
+}
+
+// EncodeNetNS returns the content of netns.json.
+func EncodeNetNS(inode uint64, pod string, nsids map[int]uint64) []byte {
+	out, err := json.Marshal(netnsFile{inode, pod, nsids})
+	if err != nil {
+		panic(err) // numbers and strings only
+	}
+	return append(out, '\n')
+}
+
+// netns reads the folder of one namespace.
+func (r *reader) netns(dir string) *NetNS {
+	ns := &NetNS{Name: path.Base(dir), Dir: dir}
+	file := func(base string) string { return path.Join(dir, base) }
+	if data, ok := r.read(file("netns.json"), true); ok {
+		var f netnsFile
+		if err := json.Unmarshal(data, &f); err != nil {
+			r.gap(file("netns.json"), "%s", err)
+		}
+		ns.Inode, ns.Pod, ns.PeerNSID = f.Inode, f.Pod, f.NSIDs
+	}
+	r.parse(file("addr.json"), into(&ns.Links, ParseLinks))
+	r.parse(file("sysctl"), into(&ns.Sysctl, ParseSysctl))
+	r.parse(file("sockets"), into(&ns.Sockets, ParseSockets))
+	r.parse(file("vlan.json"), into(&ns.VLANs, ParseVLANs))
+	r.parse(file("stat"), into(&ns.Stat, ParseStat))
+	r.fib(ns, file)
+	r.netfilter(ns, file)
+	return ns
+}
+
+// into makes a parser store what it could read, also where it fails in the middle.
+func into[T any](to *T, parse func(io.Reader) (T, error)) func(io.Reader) error {
+	return func(in io.Reader) error {
+		got, err := parse(in)
+		*to = got
+		return err
+	}
+}
+
+// also is into for a second file of the same kind.
+func also[T any](to *[]T, parse func(io.Reader) ([]T, error)) func(io.Reader) error {
+	return func(in io.Reader) error {
+		got, err := parse(in)
+		*to = append(*to, got...)
+		return err
+	}
+}
+
+// fib reads the routing state.
+func (r *reader) fib(ns *NetNS, file func(string) string) {
+	t := &ns.FIB
+	for _, v := range []struct {
+		is6    bool
+		suffix string
+	}{{false, ".json"}, {true, "6.json"}} {
+		r.parse(file("routes"+v.suffix), also(&t.Routes, func(in io.Reader) ([]fib.Route, error) { return parseRoutes(in, v.is6) }))
+		r.parse(file("rules"+v.suffix), also(&t.Rules, func(in io.Reader) ([]fib.Rule, error) { return parseRules(in, v.is6) }))
+	}
+	r.parse(file("nexthops.json"), also(&t.NextHops, parseNextHops))
+	r.parse(file("neigh.json"), also(&t.Neighs, parseNeighs))
+	r.parse(file("fdb.json"), also(&t.FDB, parseFDB))
+	t.Addrs = addrs(ns.Links)
+	t.IgnoreLinkdown = ignoreLinkdown(ns)
+}
+
+// addrs returns the addresses of all devices as a route lookup wants them.
+func addrs(links []Link) []fib.Addr {
+	var out []fib.Addr
+	for _, l := range links {
+		for _, a := range l.Addrs {
+			out = append(out, a.fib(l.Name))
+		}
+	}
+	return out
+}
+
+// fib returns the address in the form of package fib.
+func (a LinkAddr) fib(dev string) fib.Addr {
+	out := fib.Addr{Dev: dev, Prefix: netip.PrefixFrom(a.Local, a.Len), Scope: a.Scope, Secondary: a.Secondary}
+	if a.Scope == "global" {
+		out.Scope = ""
+	}
+	if a.Peer.IsValid() && a.Peer != a.Local {
+		out.Prefix = netip.PrefixFrom(a.Local, a.Local.BitLen())
+		out.Peer = netip.PrefixFrom(a.Peer, a.Len)
+	}
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{
+		{a.Temporary, "temporary"}, {a.Deprecated, "deprecated"}, {a.Tentative, "tentative"},
+		{a.DADFailed, "dadfailed"}, {a.NoDAD, "nodad"}, {a.Dynamic, "dynamic"},
+	} {
+		if f.on {
+			out.Flags = append(out.Flags, f.name)
+		}
+	}
+	return out
+}
+
+// ignoreLinkdown returns the devices whose routes are not used without a carrier.
+func ignoreLinkdown(ns *NetNS) map[string]bool {
+	var out map[string]bool
+	for _, l := range ns.Links {
+		if v, ok := ns.DevSysctl("ipv4", l.Name, "ignore_routes_with_linkdown"); !ok || v == "0" {
+			continue
+		}
+		if out == nil {
+			out = map[string]bool{}
+		}
+		out[l.Name] = true
+	}
+	return out
+}
+
+// DevSysctl returns net.FAMILY.conf.DEV.NAME, where it is known. The family is
+// "ipv4" or "ipv6"; dev may be "all" or "default".
+func (ns *NetNS) DevSysctl(family, dev, name string) (string, bool) {
+	v, ok := ns.Sysctl["net."+family+".conf."+strings.ReplaceAll(dev, ".", "/")+"."+name]
+	return v, ok
+}
+
+// Link returns the device of that name, or nil.
+func (ns *NetNS) Link(name string) *Link {
+	for i := range ns.Links {
+		if ns.Links[i].Name == name {
+			return &ns.Links[i]
+		}
+	}
+	return nil
+}
+
+// Path returns the path of a file of this namespace: Path("iptables") is "nodes/a/host/iptables".
+func (ns *NetNS) Path(base string) string { return path.Join(ns.Dir, base) }
+
+// netfilterFiles are the four files of iptables-save.
+var netfilterFiles = []struct {
+	base    string
+	is6     bool
+	backend netfilter.Backend
+}{
+	{"iptables", false, netfilter.NFT},
+	{"ip6tables", true, netfilter.NFT},
+	{"iptables-legacy", false, netfilter.Legacy},
+	{"ip6tables-legacy", true, netfilter.Legacy},
+}
+
+// netfilter reads the rules.
+func (r *reader) netfilter(ns *NetNS, file func(string) string) {
+	rs := &ns.Netfilter
+	for _, f := range netfilterFiles {
+		name := file(f.base)
+		r.parse(name, func(in io.Reader) error {
+			tables, problems := parseSave(in, f.is6, f.backend, name)
+			rs.Tables = append(rs.Tables, tables...)
+			return r.problems(problems)
+		})
+	}
+	r.parse(file("ipset"), func(in io.Reader) error {
+		sets, problems := parseIPSet(in, file("ipset"))
+		rs.Sets = sets
+		return r.problems(problems)
+	})
+	r.parse(file("nft.json"), func(in io.Reader) error {
+		opaque, problems := parseNFT(in, file("nft.json"))
+		rs.Opaque = append(rs.Opaque, opaque...)
+		return r.problems(problems)
+	})
+	r.parse(file("ipvs"), also(&rs.Opaque, parseIPVS))
+}
+
+// problems makes a Gap of each problem, up to a number that a person would read.
+func (r *reader) problems(all []problem) error {
+	const enough = 20
+	for i, p := range all {
+		if i == enough {
+			r.gap(p.File, "and %d more problems", len(all)-enough)
+			break
+		}
+		if p.Line == 0 {
+			r.gap(p.File, "%s", p.Why)
+			continue
+		}
+		r.gap(p.File, "line %d: %s", p.Line, p.Why)
+	}
+	return nil
+}
+
+// parseIPVS looks for virtual services, in what "ipvsadm-save -n" prints or in
+// /proc/net/ip_vs. IPVS works at LOCAL_IN and LOCAL_OUT (net/netfilter/ipvs/ip_vs_core.c).
+func parseIPVS(in io.Reader) ([]netfilter.Opaque, error) {
+	var v4, v6 int
+	err := lines(in, "ipvs", func(_ int, line string) error {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			return nil
+		}
+		switch addr := f[1]; f[0] {
+		case "-A": // -A -t 10.96.0.10:53 -s rr; -A -f 1 -6 -s rr
+			if len(f) > 2 {
+				addr = f[2]
+			}
+			count(&v4, &v6, strings.HasPrefix(addr, "["), f[1] == "-f")
+		case "TCP", "UDP", "SCTP", "FWM":
+			count(&v4, &v6, strings.HasPrefix(addr, "["), f[0] == "FWM")
+		}
+		return nil
+	})
+	var out []netfilter.Opaque
+	for _, n := range []struct {
+		services int
+		is6      bool
+	}{{v4, false}, {v6, true}} {
+		if n.services == 0 {
+			continue
+		}
+		for _, hook := range []netfilter.Hook{netfilter.LocalIn, netfilter.LocalOut} {
+			out = append(out, netfilter.Opaque{Hook: hook, Is6: n.is6, What: fmt.Sprintf("IPVS: %d virtual services: not understood yet", n.services)})
+		}
+	}
+	return out, err
+}
+
+// count adds a virtual service to its family, or to both where it is one of a firewall mark.
+func count(v4, v6 *int, is6, mark bool) {
+	if !is6 || mark {
+		*v4++
+	}
+	if is6 || mark {
+		*v6++
+	}
+}
+
+// maxLine bounds a line of a text file: the sockets of a process with many threads, a long comment.
+const maxLine = 1 << 20
+
+// lines calls f for each line, with its number from 1. It goes on after an error, and returns the first one.
+func lines(in io.Reader, what string, f func(n int, line string) error) error {
+	s := bufio.NewScanner(in)
+	s.Buffer(nil, maxLine)
+	var first error
+	n := 0
+	for s.Scan() {
+		n++
+		if err := f(n, string(bytes.TrimRight(s.Bytes(), "\r"))); err != nil && first == nil {
+			first = fmt.Errorf("%s: line %d: %w", what, n, err)
+		}
+	}
+	if err := s.Err(); err != nil && first == nil {
+		first = fmt.Errorf("%s: line %d: %w", what, n+1, err)
+	}
+	return first
+}
+
+// ParseSysctl reads what "sysctl -a" prints. What it says of values that it may not read is passed over.
+func ParseSysctl(in io.Reader) (map[string]string, error) {
+	out := map[string]string{}
+	err := lines(in, "sysctl", func(_ int, line string) error {
+		if line == "" || strings.HasPrefix(line, "sysctl:") {
+			return nil
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || name == "" {
+			return fmt.Errorf("want NAME = VALUE, have %q", short(line))
+		}
+		out[name] = strings.Join(strings.Fields(value), " ")
+		return nil
+	})
+	return out, err
+}
+
+// ParseStat reads lines of a name and a count.
+func ParseStat(in io.Reader) (map[string]uint64, error) {
+	out := map[string]uint64{}
+	err := lines(in, "stat", func(_ int, line string) error {
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			return nil
+		}
+		if len(f) != 2 {
+			return fmt.Errorf("want NAME COUNT, have %q", short(line))
+		}
+		n, err := strconv.ParseUint(f[1], 10, 64)
+		if err != nil {
+			return fmt.Errorf("count %q: want a number", short(f[1]))
+		}
+		out[f[0]] = n
+		return nil
+	})
+	return out, err
+}
+
+// short cuts a text that an error quotes.
+func short(s string) string {
+	const enough = 80
+	if len(s) > enough {
+		s = s[:enough] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
+}
