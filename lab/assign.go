@@ -1,0 +1,105 @@
+//go:build linux
+
+package lab
+
+import (
+	"net/netip"
+
+	"github.com/plumbnet/plumb/packet"
+)
+
+// assign gives each sighting to the probe it belongs to. Addresses and ports do not
+// tell, NAT changes them; datagrams carry the probe's number, and the packets of a TCP
+// connection are known by their sequence numbers, which begin where the probe chose.
+func assign(obs []Observation, seen []Sighting) {
+	byID := map[uint32]*Observation{}
+	for i := range obs {
+		byID[obs[i].id] = &obs[i]
+		obs[i].sources = map[netip.AddrPort]bool{}
+	}
+	for _, s := range seen {
+		if !s.Error && s.Packet.Proto == packet.TCP && s.Packet.Flags == packet.SYN {
+			if o := byID[s.seq/isnStep]; o != nil && s.seq%isnStep == 0 {
+				o.sources[s.Packet.Src] = true
+			}
+		}
+	}
+	for _, s := range seen {
+		give(s, byID)
+	}
+	for i := range obs {
+		obs[i].conclude()
+	}
+}
+
+func give(s Sighting, byID map[uint32]*Observation) {
+	if s.id != 0 {
+		if o := byID[s.id]; o != nil {
+			o.add(s, o.isReply(s))
+		}
+		return
+	}
+	about := s.Packet
+	if s.Error {
+		about = *s.Packet.Inner
+	}
+	if about.Proto != packet.TCP {
+		return
+	}
+	if o := byID[s.seq/isnStep]; o != nil && o.sources[about.Src] {
+		o.add(s, false)
+		return
+	}
+	if o := byID[s.ack/isnStep]; o != nil && o.sources[about.Dst] {
+		o.add(s, true)
+	}
+}
+
+// isReply tells a datagram that comes back from one that goes out.
+func (o *Observation) isReply(s Sighting) bool {
+	p := s.Packet
+	switch p.Proto {
+	case packet.ICMP:
+		return p.ICMPType == 0
+	case packet.ICMPv6:
+		return p.ICMPType == 129
+	case packet.UDP:
+		return s.greets
+	}
+	return false
+}
+
+func (o *Observation) add(s Sighting, reply bool) {
+	switch {
+	case s.Error:
+		o.Errors = append(o.Errors, s)
+	case reply:
+		o.Reply = append(o.Reply, s)
+	default:
+		o.Request = append(o.Request, s)
+	}
+}
+
+// conclude corrects the outcome by an ICMP error that reached the sender's
+// namespace but not its socket: the kernel drops one that arrives while connect holds the socket.
+func (o *Observation) conclude() {
+	if o.Outcome != Lost {
+		return
+	}
+	for _, s := range o.Errors {
+		if s.NS != o.Probe.From.Name || s.Out {
+			continue
+		}
+		switch {
+		case s.Packet.Proto == packet.ICMP && s.Packet.ICMPType == 3 && s.Packet.ICMPCode == 4,
+			s.Packet.Proto == packet.ICMPv6 && s.Packet.ICMPType == 2:
+			o.Outcome = TooBig
+		case s.Packet.Proto == packet.ICMP && s.Packet.ICMPType == 3 && (s.Packet.ICMPCode == 3 || s.Packet.ICMPCode >= 9),
+			s.Packet.Proto == packet.ICMPv6 && s.Packet.ICMPType == 1 && (s.Packet.ICMPCode == 4 || s.Packet.ICMPCode == 1):
+			o.Outcome = Refused
+		default:
+			o.Outcome = Unreachable
+		}
+		return
+	}
+}

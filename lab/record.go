@@ -1,0 +1,201 @@
+//go:build linux
+
+package lab
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// WriteObjects writes the objects as "kubectl get KIND -A -o json" prints them, a file a kind.
+func (l *Lab) WriteObjects(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	o := l.Objects
+	for _, k := range []struct {
+		file  string
+		items any
+	}{
+		{"configmaps", o.ConfigMaps}, {"daemonsets", o.DaemonSets}, {"deployments", o.Deployments},
+		{"endpointslices", o.EndpointSlices}, {"namespaces", o.Namespaces}, {"networkpolicies", o.NetworkPolicies},
+		{"nodes", o.Nodes}, {"pods", o.Pods}, {"services", o.Services},
+	} {
+		if err := writeList(filepath.Join(dir, k.file+".json"), k.items); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeList writes a v1 List of items, a slice.
+func writeList(path string, items any) error {
+	b, err := json.Marshal(items)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(b, []byte("null")) {
+		b = []byte("[]")
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, fmt.Appendf(nil, `{"apiVersion":"v1","items":%s,"kind":"List","metadata":{"resourceVersion":""}}`, b), "", "    "); err != nil {
+		return err
+	}
+	out.WriteByte('\n')
+	return os.WriteFile(path, out.Bytes(), 0o644)
+}
+
+// Record writes the whole cluster as a snapshot tree, by the usual commands.
+func (l *Lab) Record(dir string) error {
+	if err := l.WriteObjects(filepath.Join(dir, "objects")); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, n := range l.Nodes {
+		root := filepath.Join(dir, "nodes", n.Name)
+		g.Go(func() error { return l.recordNetNS(n, n.NS, "", filepath.Join(root, "host")) })
+		for _, p := range n.Pods {
+			g.Go(func() error { return l.recordNetNS(n, p.NS, p.Key(), filepath.Join(root, p.netns())) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, n := range l.Nodes {
+		if err := writeNode(filepath.Join(dir, "nodes", n.Name), n.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeNode(dir, name string) error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(struct {
+		Name   string    `json:"name"`
+		Kernel string    `json:"kernel"`
+		Taken  time.Time `json:"taken"`
+	}{name, unix.ByteSliceToString(u.Release[:]), time.Now().UTC().Truncate(time.Second)}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "node.json"), append(b, '\n'), 0o644)
+}
+
+// commands are the files of a namespace and what prints them.
+var commands = []struct{ file, argv string }{
+	{"addr.json", "ip -j -d addr"},
+	{"routes.json", "ip -j route show table all"},
+	{"routes6.json", "ip -6 -j route show table all"},
+	{"rules.json", "ip -j -d rule"},
+	{"rules6.json", "ip -6 -j -d rule"},
+	{"nexthops.json", "ip -j nexthop"},
+	{"neigh.json", "ip -j neigh"},
+	{"fdb.json", "bridge -j fdb"},
+	{"vlan.json", "bridge -j vlan"},
+	{"sockets", "ss -H -n -l -t -u -e"},
+	{"iptables", "iptables-nft-save"},
+	{"ip6tables", "ip6tables-nft-save"},
+	{"iptables-legacy", "iptables-legacy-save"},
+	{"ip6tables-legacy", "ip6tables-legacy-save"},
+	{"nft.json", "nft -j list ruleset"},
+	{"ipset", "ipset save"},
+}
+
+func (l *Lab) recordNetNS(n *Node, ns *sandbox.NS, pod, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, c := range commands {
+		if strings.HasSuffix(c.file, "-legacy") && !l.Legacy {
+			continue // these commands would load the legacy tables, which changes the namespace
+		}
+		out, err := ns.Output("", strings.Fields(c.argv)...)
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(out) == "" && strings.HasSuffix(c.file, ".json") {
+			out = "[]\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, c.file), []byte(out), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := recordSysctl(ns, dir); err != nil {
+		return err
+	}
+	return l.recordIDs(n, ns, pod, dir)
+}
+
+// recordIDs writes netns.json: who the namespace is, and whom it knows by number.
+func (l *Lab) recordIDs(n *Node, ns *sandbox.NS, pod, dir string) error {
+	var self unix.Stat_t
+	if err := unix.Stat(ns.Path, &self); err != nil {
+		return err
+	}
+	out, err := ns.Output("", "ip", "-j", "netns", "list-id")
+	if err != nil {
+		return err
+	}
+	var ids []struct {
+		NSID int    `json:"nsid"`
+		Name string `json:"name"`
+	}
+	if out = strings.TrimSpace(out); out != "" {
+		if err := json.Unmarshal([]byte(out), &ids); err != nil {
+			return fmt.Errorf("ip netns list-id: %w", err)
+		}
+	}
+	peers := map[string]uint64{}
+	for _, id := range ids {
+		var st unix.Stat_t
+		if id.Name != "" && unix.Stat(filepath.Join(filepath.Dir(ns.Path), id.Name), &st) == nil {
+			peers[fmt.Sprint(id.NSID)] = st.Ino
+		}
+	}
+	b, err := json.MarshalIndent(struct {
+		Inode uint64            `json:"inode"`
+		Pod   string            `json:"pod,omitempty"`
+		Peers map[string]uint64 `json:"nsids,omitempty"`
+	}{self.Ino, pod, peers}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "netns.json"), append(b, '\n'), 0o644)
+}
+
+// recordSysctl writes the files "sysctl" and "stat".
+func recordSysctl(ns *sandbox.NS, dir string) error {
+	out, err := ns.Output("", "sysctl", "-a", "--pattern", "^net[.]")
+	if err != nil {
+		return err
+	}
+	keep := func(line string) bool {
+		return !strings.Contains(line, "sysctl:") && strings.Contains(line, " = ")
+	}
+	all := slices.DeleteFunc(strings.SplitAfter(out, "\n"), func(s string) bool { return !keep(s) })
+	if err := os.WriteFile(filepath.Join(dir, "sysctl"), []byte(strings.Join(all, "")), 0o644); err != nil {
+		return err
+	}
+	stat := ""
+	for _, line := range all {
+		if k, v, _ := strings.Cut(line, " = "); k == "net.netfilter.nf_conntrack_count" {
+			stat = "conntrack_count " + v
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "stat"), []byte(stat), 0o644)
+}
