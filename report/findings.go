@@ -1,0 +1,256 @@
+package report
+
+import (
+	"io"
+	"strings"
+
+	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// CheckText writes what the checks found for a terminal, root causes first.
+func CheckText(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) error {
+	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose}
+	t.findings(r, false, nil)
+	t.tally(r)
+	t.unjudged(r.Unjudged, gaps)
+	return t.flush(w)
+}
+
+// parts are findings grouped for a reader.
+type parts struct {
+	path  []check.Finding // what the path dies of
+	wrong []check.Finding // other warnings and errors
+	info  []check.Finding
+}
+
+// group divides findings, keeping their order. In a check without a path all are judged alike.
+func group(fs []check.Finding) parts {
+	var p parts
+	for _, f := range fs {
+		switch {
+		case f.OnPath:
+			p.path = append(p.path, f)
+		case f.Severity > check.Info:
+			p.wrong = append(p.wrong, f)
+		default:
+			p.info = append(p.info, f)
+		}
+	}
+	return p
+}
+
+// findings prints the root causes in full, and of a diagnosis the rest in a line each.
+func (t textReport) findings(r check.Result, path bool, unexplained *way) {
+	p := group(r.Findings)
+	switch {
+	case len(p.path) > 0:
+		t.label(text.F("Root cause"))
+	case unexplained != nil:
+		t.label(text.F("No check explains it. It ends here:"))
+		t.para("  ", "  ", plain, t.say(text.F("%s at %s", fateWords[unexplained.fail.End], unexplained.fail.At.String())))
+		t.para("  ", "  ", plain, t.say(unexplained.fail.Why))
+		t.put()
+	}
+	for i, f := range p.path {
+		if i == 1 {
+			t.label(text.F("Also on this path"))
+		}
+		t.finding(f)
+	}
+	t.others(p.wrong, path)
+	if len(p.info) > 0 {
+		t.info(p.info)
+	}
+}
+
+// others prints findings that are not on the path; in full where no path was asked about.
+func (t textReport) others(fs []check.Finding, path bool) {
+	if len(fs) == 0 {
+		return
+	}
+	if path {
+		t.label(text.F("Also wrong, though not on this path"))
+	}
+	for i, f := range fs {
+		if path && !t.verbose && i == maxLines {
+			t.put("  ", t.say(text.F("and %d more (-v lists them)", len(fs)-i)))
+			break
+		}
+		if path && !t.verbose {
+			t.oneLine("  ", f)
+			continue
+		}
+		t.finding(f)
+	}
+	if path {
+		t.put()
+	}
+}
+
+// info prints findings that break nothing: their count, or each in a line.
+func (t textReport) info(fs []check.Finding) {
+	if !t.verbose {
+		t.put(t.paint(dim, t.say(text.F("Notes that break nothing: %d (-v lists them)", len(fs)))))
+		t.put()
+		return
+	}
+	t.label(text.F("Notes that break nothing"))
+	for _, f := range fs {
+		t.oneLine("  ", f)
+	}
+	t.put()
+}
+
+// oneLine prints a finding in short: severity, check, place, sentence.
+func (t textReport) oneLine(indent string, f check.Finding) {
+	head := indent + severityMark(f.Severity) + " " + clean(f.Check) + "  "
+	t.para(head, indent+"    ", plain, t.where(f.Where)+": "+t.say(f.What))
+}
+
+func severityMark(s check.Severity) string {
+	return map[check.Severity]string{check.Info: "i", check.Warning: "!", check.Error: "✗"}[s]
+}
+
+func severityStyle(s check.Severity) style {
+	return map[check.Severity]style{check.Info: plain, check.Warning: yellow, check.Error: red}[s]
+}
+
+// finding prints a finding in full.
+func (t textReport) finding(f check.Finding) {
+	head := severityMark(f.Severity) + " " + t.say(severityWords[f.Severity]) + " " + clean(f.Check)
+	t.headed(severityStyle(f.Severity), "  "+head+"  ", "    ", plain, t.where(f.Where))
+	t.para("    ", "    ", bold, t.say(f.What))
+	t.fix(f.Fix)
+	for _, e := range f.Evidence {
+		t.evidence(e)
+	}
+	t.consequences(f.Consequences)
+	t.put()
+}
+
+// fix prints a cure, its commands unbroken so that they can be pasted.
+func (t textReport) fix(f check.Fix) {
+	if what := t.say(f.What); what != "" {
+		t.headed(green, "    "+t.say(text.F("Fix:"))+" ", "      ", plain, what)
+	}
+	for _, c := range f.Commands {
+		t.put("      ", t.paint(cyan, "$ "+clean(c)))
+	}
+}
+
+// evidence prints where a statement can be checked: the file and line, what is there, and the command that shows it.
+func (t textReport) evidence(e snapshot.Evidence) {
+	t.para("    "+t.say(text.F("Evidence:"))+" ", "      ", plain, place(e))
+	if s := clean(e.Text); s != "" {
+		t.para("      │ ", "      │   ", dim, s)
+	}
+	if e.Command != "" {
+		t.put("      ", t.paint(dim, "$ "+clean(e.Command)))
+	}
+}
+
+// place prints "file:line".
+func place(e snapshot.Evidence) string {
+	if e.Line == 0 {
+		return clean(e.File)
+	}
+	return clean(e.File) + ":" + text.F("%d", e.Line).String()
+}
+
+// consequences prints what follows from a finding, folded: the count, then a line each.
+func (t textReport) consequences(fs []check.Finding) {
+	all := flatten(fs, nil)
+	if len(all) == 0 {
+		return
+	}
+	t.put("    ", t.say(text.F("It explains (%d):", len(all))))
+	for i, f := range all {
+		if i == maxLines && !t.verbose {
+			t.put("      ", t.say(text.F("and %d more (-v lists them)", len(all)-i)))
+			return
+		}
+		t.oneLine("      ", f)
+	}
+}
+
+// flatten lists findings and all that follows from them.
+func flatten(fs []check.Finding, out []check.Finding) []check.Finding {
+	for _, f := range fs {
+		out = flatten(f.Consequences, append(out, f))
+	}
+	return out
+}
+
+// tally prints the counts of a check without a path.
+func (t textReport) tally(r check.Result) {
+	var n [3]int
+	for _, f := range flatten(r.Findings, nil) {
+		n[min(int(f.Severity), 2)]++
+	}
+	st, mark := green, "✓"
+	line := text.F("nothing wrong in what could be judged; checks that ran: %d", len(r.Ran))
+	if n[2]+n[1] > 0 {
+		st, mark = red, "✗"
+		line = text.F("errors: %d, warnings: %d, notes: %d; checks that ran: %d", n[2], n[1], n[0], len(r.Ran))
+	}
+	t.put(t.paint(st, mark+" "+t.say(line)))
+	t.put()
+}
+
+// unjudged prints what could not be judged, and what is absent from the snapshot.
+func (t textReport) unjudged(us []check.Unjudged, gaps []snapshot.Gap) {
+	rows := notJudged(us)
+	if len(rows) > 0 {
+		t.label(text.F("Could not be judged (%d)", len(rows)))
+	}
+	t.list(len(rows), func(i int) {
+		t.para("  ? ", "    ", plain, t.where(rows[i].where)+": "+t.plain(rows[i].why)+t.bracket(strings.Join(rows[i].checks, ", ")))
+	})
+	if len(gaps) > 0 {
+		t.label(text.F("Absent from the snapshot (%d)", len(gaps)))
+	}
+	t.list(len(gaps), func(i int) {
+		t.para("  ? ", "    ", plain, clean(gaps[i].Path)+": "+t.plain(gaps[i].Why))
+	})
+}
+
+func (t textReport) bracket(s string) string { return " (" + clean(s) + ")" }
+
+// list prints n rows, the first few only unless all are asked for.
+func (t textReport) list(n int, row func(int)) {
+	for i := range n {
+		if i == maxLines && !t.verbose {
+			t.put("  ", t.say(text.F("and %d more (-v lists them)", n-i)))
+			break
+		}
+		row(i)
+	}
+	if n > 0 {
+		t.put()
+	}
+}
+
+// A blank is one thing that could not be judged, and the checks that would have.
+type blank struct {
+	where, why string
+	checks     []string
+}
+
+// notJudged merges what several checks could not judge for the same reason, in the order of the first.
+func notJudged(us []check.Unjudged) []blank {
+	var out []blank
+	at := map[[2]string]int{}
+	for _, u := range us {
+		k := [2]string{u.Where, u.Why}
+		i, ok := at[k]
+		if !ok {
+			i = len(out)
+			at[k] = i
+			out = append(out, blank{where: u.Where, why: u.Why})
+		}
+		out[i].checks = append(out[i].checks, u.Check)
+	}
+	return out
+}
