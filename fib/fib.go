@@ -20,8 +20,17 @@ type Tables struct {
 	Addrs    []Addr          // of all devices; source selection needs them
 	Neighs   []Neigh
 	FDB      []FDBEntry
-	// IgnoreLinkdown holds the devices whose ignore_routes_with_linkdown is set.
-	IgnoreLinkdown map[string]bool
+	// IgnoreLinkdown holds the devices whose net.ipv4.conf.DEV.ignore_routes_with_linkdown is set
+	// (in the kernel that of "all" counts for every device); IgnoreLinkdown6 is the same for IPv6.
+	IgnoreLinkdown, IgnoreLinkdown6 map[string]bool
+	// Groups holds the group of each device ("ip link"; 0 is "default"). It is nil where that is
+	// not known: a rule's suppress_ifgroup is then not known either.
+	Groups map[string]int
+	// Forwarding6 is net.ipv6.conf.all.forwarding. A host that does not forward prefers routers
+	// that answer neighbour discovery.
+	Forwarding6 bool
+	// UseTempAddr holds the devices whose net.ipv6.conf.DEV.use_tempaddr is 2 or more.
+	UseTempAddr map[string]bool
 }
 
 // A RouteType is the type of a route, as "ip route" prints it. Unicast is the zero type.
@@ -50,21 +59,25 @@ const (
 
 // A Route is one route.
 type Route struct {
-	Dst      netip.Prefix // 0.0.0.0/0 or ::/0 for a default route
-	From     netip.Prefix // IPv6 source-specific routes only; else invalid
-	Type     RouteType
-	Table    uint32
-	Metric   uint32 // "metric", the priority; lower is better
-	TOS      uint8  // IPv4 only
-	Protocol string // "kernel", "bird", "static" …
-	Scope    string // "global" is written ""
-	PrefSrc  netip.Addr
-	Hops     []NextHop // one, or several of a multipath route; none for blackhole and its like
-	NHID     uint32    // the nexthop object that the route uses, 0 for none
-	MTU      int       // 0 where the route sets none
-	AdvMSS   int
-	Pref     string   // IPv6 router preference
-	Flags    []string // "linkdown", "offload" …
+	Dst   netip.Prefix // 0.0.0.0/0 or ::/0 for a default route
+	From  netip.Prefix // IPv6 source-specific routes only; else invalid
+	Type  RouteType
+	Table uint32
+	// TableName is set where the table is known by a name only (rt_tables of the
+	// machine that printed it); Table is then a number that stands for the name.
+	TableName string
+	Metric    uint32 // "metric", the priority; lower is better
+	TOS       uint8  // IPv4 only
+	Protocol  string // "kernel", "bird", "static" …
+	Scope     string // "global" is written ""
+	PrefSrc   netip.Addr
+	Hops      []NextHop // one, or several of a multipath route; none for blackhole and its like
+	NHID      uint32    // the nexthop object that the route uses, 0 for none
+	MTU       int       // 0 where the route sets none
+	AdvMSS    int
+	Pref      string   // IPv6 router preference
+	Flags     []string // "linkdown", "offload" …; of a single hop the hop's too, as ip prints them
+	Line      int      // in the file it was read from, from 1; 0 where it was not read from one
 }
 
 // A NextHop is one way out that a route offers.
@@ -83,6 +96,10 @@ type NextHopObject struct {
 	Group     []NextHopGroupMember
 	Blackhole bool
 	FDB       bool
+	Scope     string // "global" is written ""
+	Protocol  string // "unspec" is written ""
+	Type      string // of a group: "resilient", or ""
+	Line      int    // in the file, from 1
 }
 
 // A NextHopGroupMember is one member of a nexthop group.
@@ -106,10 +123,13 @@ type Rule struct {
 	UIDs               *[2]uint32
 	Action             string // "lookup" (written ""), "goto", "nop", "blackhole", "unreachable", "prohibit"
 	Table              uint32
+	TableName          string // as of a Route
 	Goto               uint32
 	SuppressPrefixLen  int // -1 for none; 0 is the common value
 	SuppressGroup      int // suppress_ifgroup; -1 for none
 	L3MDev             bool
+	Protocol           string // "kernel", "unspec" …
+	Line               int    // in the file, from 1
 	Unknown            string // a selector that is not understood; where it could decide, the lookup is not known
 }
 
@@ -131,6 +151,7 @@ type Neigh struct {
 	State string // "PERMANENT", "REACHABLE", "STALE", "FAILED", "INCOMPLETE", "NOARP" …
 	Proxy bool
 	Flags []string // "router", "extern_learn", "managed"
+	Line  int      // in the file, from 1
 }
 
 // An FDBEntry is a forwarding entry of a bridge or of a VXLAN device.
@@ -142,10 +163,12 @@ type FDBEntry struct {
 	Dst    netip.Addr // VXLAN: the remote VTEP
 	Port   int        // VXLAN: 0 for the device's own
 	VNI    int        // VXLAN: 0 for the device's own
+	SrcVNI int        // VXLAN with "external": the VNI that the packet has; 0 for none
 	Via    string     // VXLAN: the device to leave by
 	NHID   uint32
 	State  string   // "permanent", "static", "stale", "reachable" or ""
-	Flags  []string // "self", "master", "extern_learn", "offload" …
+	Flags  []string // "self", "extern_learn", "offload" …
+	Line   int      // in the file, from 1
 }
 
 // A Query is what a route lookup is asked: the kernel's struct flowi.
