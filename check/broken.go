@@ -149,3 +149,6 @@ func (b Broken) Met(a netip.Addr) bool {
 	}
 	return false
 }
+
+// TooLarge reports whether the packet died of its size.
+func TooLarge(b Broken) bool { return b.Path.End == trace.TooBig }

@@ -2,7 +2,6 @@ package check
 
 import (
 	"net/netip"
-	"path"
 	"slices"
 
 	"github.com/plumbnet/plumb/network"
@@ -13,7 +12,6 @@ import (
 // index is what the checks of one Run look up often; each part is made when it is first asked for.
 type index struct {
 	hosts     map[string]*network.NS
-	gaps      map[string]string
 	nodeAddr  map[netip.Addr]*network.NS
 	nodes     map[string]*corev1.Node
 	podAddr   map[netip.Addr]*corev1.Pod
@@ -28,7 +26,7 @@ type index struct {
 func (p *Pass) Hosts() []*network.NS {
 	var hosts []*network.NS
 	for _, ns := range p.Network.NS {
-		if ns.Name == "host" {
+		if ns.IsHost() {
 			hosts = append(hosts, ns)
 		}
 	}
@@ -51,29 +49,12 @@ func (p *Pass) Host(node string) *network.NS {
 func (p *Pass) Lacks(ns *network.NS, files ...string) bool {
 	lacks := false
 	for _, file := range files {
-		at := path.Join(ns.Dir, file)
-		if why, ok := p.gap(at); ok {
-			p.Unjudged(at, why)
+		if why := p.Network.Missing(ns, file); why != "" {
+			p.Unjudged(ns.Dir+"/"+file, why)
 			lacks = true
 		}
 	}
 	return lacks
-}
-
-// gap returns why the file at is not there.
-func (p *Pass) gap(at string) (why string, ok bool) {
-	if p.index.gaps == nil {
-		p.index.gaps = map[string]string{}
-		for _, g := range p.Snapshot.Gaps {
-			p.index.gaps[g.Path] = g.Why
-		}
-	}
-	for ; at != "."; at = path.Dir(at) { // a gap of a folder is one of all its files
-		if why, ok := p.index.gaps[at]; ok {
-			return why, true
-		}
-	}
-	return "", false
 }
 
 // NodeObject returns a node's API object, or nil.

@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -48,27 +49,28 @@ func (p *Pass) unmet(needs []string) bool {
 	stop := false
 	for _, need := range needs {
 		if kind, ok := strings.CutPrefix(need, "objects/"); ok {
-			if !p.Snapshot.Objects.Have[kind] {
-				p.Unjudged(need, "no objects of this kind were collected")
-				stop = true
+			stop = stop || !p.Snapshot.Objects.Have[kind]
+			for _, g := range p.Snapshot.Missing(need) {
+				p.Unjudged(g.Path, g.Why)
 			}
 			continue
 		}
-		for _, g := range p.Snapshot.Gaps {
-			if g.Path == need || strings.HasSuffix(g.Path, "/"+need) {
-				p.Unjudged(g.Path, g.Why)
-			}
-		}
-		p.absentNodes()
+		p.unmetFile(need)
 	}
 	return stop
 }
 
-// absentNodes says which nodes the API knows and the snapshot holds nothing of.
-func (p *Pass) absentNodes() {
+// unmetFile says where a file is missing: "addr.json" in any namespace, "host/addr.json" in the nodes' own.
+func (p *Pass) unmetFile(need string) {
+	for _, g := range p.Snapshot.Missing(path.Base(need)) {
+		whole := strings.Count(g.Path, "/") < 3 // a node, or a namespace
+		if whole || strings.HasSuffix(g.Path, "/"+need) {
+			p.Unjudged(g.Path, g.Why)
+		}
+	}
 	for _, o := range p.Snapshot.Objects.Nodes {
 		if p.Host(o.Name) == nil {
-			p.Unjudged("nodes/"+o.Name+"/host", "the state of this node was not collected")
+			p.Unjudged("nodes/"+o.Name, "the state of this node was not collected")
 		}
 	}
 }

@@ -153,3 +153,8 @@ func (p *Pass) Usable(s *corev1.Service, port string, is6 bool) []Endpoint {
 	}
 	return ending
 }
+
+// Backs reports whether an address and port is an endpoint of a Service.
+func (p *Pass) Backs(s *corev1.Service, a netip.AddrPort) bool {
+	return slices.ContainsFunc(p.Endpoints(s), func(e Endpoint) bool { return e.Addr == a })
+}

@@ -1,0 +1,87 @@
+// Package cnimissing finds nodes whose CNI plugin is not set up or whose CNI agent does not run.
+package cnimissing
+
+import (
+	"strings"
+
+	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/text"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Check reports nodes without a running CNI agent, or without a CNI configuration.
+var Check = &check.Check{
+	Name: "cni-missing",
+	Doc: `the CNI agent does not run on a node, or the node has no CNI configuration
+
+Symptom: new Pods stay in ContainerCreating, the node is NotReady; routes and tunnel entries to and
+from the node go missing or stale.
+Cause: the agent's Pod (flannel, calico-node, cilium …) is Pending, Evicted or crashing, or /etc/cni/net.d is empty.
+Cure: get the agent to run; it writes the configuration and the routes again.
+Commands:
+    kubectl get pods -A -o wide | grep -e flannel -e calico -e cilium
+    kubectl describe node NODE
+    ls /etc/cni/net.d`,
+	DocZH: `节点上没有运行 CNI 代理，或节点没有 CNI 配置
+
+症状：新 Pod 一直处于 ContainerCreating，节点 NotReady；进出该节点的路由和隧道表项缺失或过期。
+原因：代理的 Pod（flannel、calico-node、cilium 等）处于 Pending、被驱逐或崩溃，或 /etc/cni/net.d 为空。
+处理：让代理运行起来，它会重新写入配置和路由。
+命令：
+    kubectl get pods -A -o wide | grep -e flannel -e calico -e cilium
+    kubectl describe node 节点
+    ls /etc/cni/net.d`,
+	Needs: []string{"objects/Pod", "objects/Node"},
+	Run:   run,
+}
+
+// drifts are the checks whose findings on a node, or about it, follow from an agent that does not run there.
+var drifts = []string{"route-missing", "route-wrong", "fdb-drift", "neigh-drift", "podcidr-missing", "address-missing"}
+
+func run(p *check.Pass) {
+	absent, _ := p.Absent(check.CNI)
+	seen := map[string]bool{}
+	for _, a := range absent {
+		seen[a.Node] = true
+		f := finding(a.Node)
+		f.What = text.F("the CNI agent of %s has no Pod on the node", a.Owner)
+		if a.Pod != nil {
+			f.What = text.F("the CNI agent does not run on the node: %s/%s is %s", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
+			f.Evidence = append(f.Evidence, p.Object("Pod", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod)))
+		}
+		p.Report(f)
+	}
+	for i := range p.Snapshot.Objects.Nodes {
+		o := &p.Snapshot.Objects.Nodes[i]
+		if msg := notReady(o); msg != "" && !seen[o.Name] {
+			f := finding(o.Name)
+			f.What = text.F("the node is not ready for want of a CNI configuration: %s", msg)
+			f.Evidence = append(f.Evidence, p.Object("Node", "", o.Name, msg))
+			p.Report(f)
+		}
+	}
+}
+
+func finding(node string) check.Finding {
+	f := check.Finding{
+		Severity: check.Error, Where: "node/" + node,
+		Fix: check.Fix{What: text.F("get the CNI agent to run on %s", node), Commands: []string{
+			"kubectl get pods -A -o wide --field-selector spec.nodeName=" + node, "kubectl describe node " + node}},
+	}
+	for _, d := range drifts {
+		f.Explains = append(f.Explains, check.Symptom{Check: d, Where: node}, check.Symptom{Check: d, Where: "node/" + node})
+	}
+	return f
+}
+
+// notReady returns the kubelet's word about the network plugin, "" where it is content.
+func notReady(o *corev1.Node) string {
+	for _, c := range o.Status.Conditions {
+		bad := c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && (strings.Contains(c.Message, "cni") || strings.Contains(c.Message, "NetworkPluginNotReady"))
+		bad = bad || c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue
+		if bad {
+			return c.Reason + ": " + c.Message
+		}
+	}
+	return ""
+}
