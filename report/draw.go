@@ -16,7 +16,7 @@ import (
 //	│ route        default route by eth0
 //	│              default via 10.244.1.1 dev eth0
 //	│ ↓ eth0
-//	├ node node-a, in by veth1a2b
+//	├ node node-a  veth1a2b → cni0 → flannel.1 → eth0
 //	│ PREROUTING   ⇒ DNAT 10.96.0.20:80 → 10.244.2.5:8080
 //	│              -A KUBE-SEP-X -p tcp -j DNAT --to-destination 10.244.2.5:8080
 //	│ encap        ⇒ enters vxlan 1: 192.168.0.1 → 192.168.0.2
@@ -50,11 +50,12 @@ func (t textReport) path(p trace.Path, reply bool) {
 		if i == 0 {
 			corner = "┌ "
 		}
-		head := t.say(s.title())
-		if i > 0 && s.In != "" {
-			head = t.say(text.F("%s, in by %s", s.title(), s.In))
+		head := "  " + corner + t.say(s.title()) + "  "
+		if devs := clean(strings.Join(s.devices(), " → ")); len(s.devices()) > 1 {
+			t.headed(bold, head, "  │   ", plain, devs)
+		} else {
+			t.para("  "+corner, "  │   ", bold, t.say(s.title()))
 		}
-		t.para("  "+corner, "  │   ", bold, head)
 		if what := t.say(describe(s.came)); i == 0 && what != "" {
 			t.para("  │ ", "  │   ", cyan, what)
 		}

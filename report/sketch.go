@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/packet"
@@ -160,6 +161,16 @@ func (s stop) title() text.Text {
 		return text.F("node %s", s.Node)
 	}
 	return text.F("%s on %s", s.NetNS, s.Node)
+}
+
+// devices lists the devices of a stop that the packet passes, in order.
+func (s stop) devices() []string {
+	all := []string{s.In}
+	for _, m := range s.marks {
+		all = append(all, m.Link)
+	}
+	all = slices.DeleteFunc(append(all, s.Out), func(d string) bool { return d == "" })
+	return slices.Compact(all)
 }
 
 // telling reports whether a step is worth drawing where not every step is: it
