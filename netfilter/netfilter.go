@@ -148,11 +148,19 @@ type Input struct {
 }
 
 // An Outcome is one thing that can happen to a packet at a hook.
+//
+// Where the answer of a match is not known, both ways are followed, and the
+// outcomes say in Assumed what they suppose. Ways that end alike are one
+// outcome, which supposes nothing: what was not known did not matter.
 type Outcome struct {
-	Verdict    Verdict
-	Packet     packet.Packet  // after the hook
-	Conn       Conn           // after the hook
-	Weight     float64        // the share of connections that meet it; those of one Eval add up to 1
+	Verdict Verdict
+	Packet  packet.Packet // after the hook
+	Conn    Conn          // after the hook
+	// Weight is the share of connections that meet it; those of one Eval add up
+	// to 1. The two ways of a match whose answer is not known have half each; but
+	// where one way is what a first packet meets ("-m limit", "-m recent"), that
+	// way has nearly all.
+	Weight     float64
 	Rules      []Ref          // the rules and policies that decided, in order
 	Assumed    []Assumption   // what had to be supposed to come here, for want of knowledge
 	RejectWith string         // of Reject: "icmp-port-unreachable", "tcp-reset" …
@@ -181,28 +189,22 @@ type Table struct {
 	Backend Backend
 	File    string // where it was read from, for evidence: "nodes/a/host/iptables"
 	Chains  map[string]*Chain
+	unread  string // why chains may be missing, "" if none is
 }
 
 // A Chain is one chain of a table.
 type Chain struct {
 	Name   string
 	Policy string // "ACCEPT" or "DROP" of a built-in chain; "" of a user-defined chain
+	Line   int    // of its declaration in Table.File, from 1
 	Rules  []*Rule
+	unread string // why rules may be missing at its end, "" if none is
+	index  *index // nil for a short chain
 }
 
 // A Rule is one rule.
 type Rule struct {
 	Line int    // in Table.File, from 1
 	Text string // as iptables-save prints it, without counters: "-A FORWARD -j DROP"
-}
-
-// A Set is an ipset.
-type Set struct {
-	Name string
-	Type string // "hash:ip", "hash:net,port" …
-}
-
-// Eval says what happens to a packet at a hook: every way that it can go.
-func (r *Ruleset) Eval(in Input) []Outcome {
-	return []Outcome{{Verdict: Accept, Packet: in.Packet, Weight: 1}}
+	rule        // what it says
 }

@@ -1,0 +1,382 @@
+package netfilter
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Limits of one evaluation. A kernel walks chains only 16 deep, and evaluates one way only.
+const (
+	maxStates = 512     // ways that are open at once
+	maxDone   = 1 << 14 // ways that have ended
+	maxSteps  = 1 << 22 // rules looked at
+	maxDepth  = 256     // jumps
+)
+
+// stages are what runs at each hook, in the order of priority (enum nf_ip_hook_priorities):
+//
+//	PREROUTING   raw -300, conntrack -200, mangle -150, nat (destination) -100
+//	INPUT        mangle -150, filter 0, security 50, nat (source) 100
+//	FORWARD      mangle -150, filter 0, security 50
+//	OUTPUT       raw -300, conntrack -200, mangle -150, nat (destination) -100, filter 0, security 50
+//	POSTROUTING  mangle -150, nat (source) 100
+var stages = [...][]string{
+	PreRouting:  {"raw", "conntrack", "mangle", "nat"},
+	LocalIn:     {"conntrack", "mangle", "filter", "security", "nat"},
+	Forward:     {"conntrack", "mangle", "filter", "security"},
+	LocalOut:    {"raw", "conntrack", "mangle", "nat", "filter", "security"},
+	PostRouting: {"conntrack", "mangle", "nat"},
+}
+
+// chainNames are the built-in chains by hook.
+var chainNames = [...]string{
+	PreRouting: "PREROUTING", LocalIn: "INPUT", Forward: "FORWARD", LocalOut: "OUTPUT", PostRouting: "POSTROUTING",
+}
+
+// String returns the name of the hook's built-in chain: "FORWARD".
+func (h Hook) String() string {
+	if int(h) < len(chainNames) {
+		return chainNames[h]
+	}
+	return "invalid"
+}
+
+// eval is one evaluation.
+type eval struct {
+	r      *Ruleset
+	in     *Input
+	is6    bool
+	why    string   // why a match answered Maybe
+	share  float64  // the part of the packets that is supposed to meet it
+	passed []*state // accepted by the table at hand
+	final  []*state // that go no further
+	steps  int
+	over   string // why the evaluation was given up
+}
+
+// maybe notes why an answer is not known.
+func (e *eval) maybe(why string) Tri {
+	e.why, e.share = why, even
+	return Maybe
+}
+
+// Eval says what happens to a packet at a hook: every way that it can go.
+func (r *Ruleset) Eval(in Input) []Outcome {
+	if int(in.Hook) >= len(stages) {
+		return []Outcome{{Packet: in.Packet, Weight: 1, Why: "there is no such hook"}}
+	}
+	in.Packet.Src, in.Packet.Dst = unmap(in.Packet.Src), unmap(in.Packet.Dst)
+	e := &eval{r: r, in: &in, is6: in.Packet.Is6()}
+	first := &state{weight: 1}
+	first.p = in.Packet
+	if in.Conn != nil {
+		first.c, first.hasConn = *in.Conn, true
+	}
+	states := []*state{first}
+	for _, stage := range stages[in.Hook] {
+		states = e.stage(stage, states)
+		if e.over != "" {
+			return []Outcome{{Packet: in.Packet, Conn: first.c, Weight: 1, Why: e.over}}
+		}
+	}
+	return e.outcomes(states)
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	if a.Addr().Is4In6() {
+		return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return a
+}
+
+func (e *eval) stage(stage string, states []*state) []*state {
+	switch stage {
+	case "conntrack":
+		for _, s := range states {
+			e.conntrack(s)
+		}
+		return states
+	case "nat":
+		return e.natStage(states)
+	}
+	for _, b := range [...]Backend{NFT, Legacy} {
+		states = e.tables(stage, b, states)
+	}
+	return states
+}
+
+// conntrack looks the packet up, where that was not done yet.
+func (e *eval) conntrack(s *state) {
+	if s.hasConn {
+		return
+	}
+	s.hasConn = true
+	if e.in.Env != nil {
+		s.c = e.in.Env.Conntrack(s.p, s.zone)
+	}
+	s.c.Zone = s.zone
+	if !s.c.Orig.Dst.IsValid() {
+		s.c.Orig = TupleOf(s.p)
+	}
+	if !s.c.Back.Dst.IsValid() {
+		s.c.Back = s.c.Orig.Invert()
+	}
+}
+
+// tables runs the tables of one name and back end.
+func (e *eval) tables(name string, b Backend, states []*state) []*state {
+	for _, t := range e.r.Tables {
+		if t.Name == name && t.Backend == b && t.Is6 == e.is6 && len(states) > 0 && e.over == "" {
+			states = e.table(t, states)
+		}
+	}
+	return states
+}
+
+// table runs one table, and returns the states that it accepts.
+func (e *eval) table(t *Table, states []*state) []*state {
+	c := t.Chains[chainNames[e.in.Hook]]
+	if c == nil && t.unread == "" {
+		return states
+	}
+	if c == nil {
+		e.giveUp(states, Ref{Table: t}, "table "+t.Name+" was not read to its end: "+t.unread)
+		return nil
+	}
+	e.passed = nil
+	for len(states) > 0 {
+		group := sameAddresses(states)
+		rest := e.chain(t, c, states[:group:group], 0)
+		e.policy(Ref{Table: t, Chain: c}, rest)
+		states = states[group:]
+	}
+	if len(e.passed) > 1 {
+		e.passed = joinAll(e.passed)
+	}
+	if len(e.passed)+len(e.final) > maxDone {
+		e.over = fmt.Sprintf("the packet can go more than %d ways", maxDone)
+	}
+	return e.passed
+}
+
+// sameAddresses returns how many states at the front have the first one's addresses; an index finds the same rules for them.
+func sameAddresses(states []*state) int {
+	n := 1
+	for n < len(states) && states[n].p.Src == states[0].p.Src && states[n].p.Dst == states[0].p.Dst {
+		n++
+	}
+	return n
+}
+
+// giveUp ends states whose fate is not known.
+func (e *eval) giveUp(states []*state, at Ref, why string) {
+	for _, s := range states {
+		e.end(s, at, VerdictUnknown, why)
+	}
+}
+
+// end ends a state.
+func (e *eval) end(s *state, at Ref, v Verdict, why string) {
+	s.add(at)
+	s.verdict, s.why = v, why
+	e.final = append(e.final, s)
+}
+
+// policy applies a built-in chain's policy to what reached its end.
+func (e *eval) policy(at Ref, states []*state) {
+	for _, s := range states {
+		switch at.Chain.Policy {
+		case "DROP":
+			e.end(s, at, Drop, "")
+		case "ACCEPT", "":
+			if at.Table.Name == "filter" {
+				s.add(at)
+			}
+			e.passed = append(e.passed, s)
+		default:
+			e.end(s, at, VerdictUnknown, "the policy "+at.Chain.Policy+" is not understood")
+		}
+	}
+}
+
+// chain walks a chain with states that have the same addresses, and returns those that reach its end or meet RETURN.
+func (e *eval) chain(t *Table, c *Chain, states []*state, depth int) []*state {
+	if depth > maxDepth {
+		e.over = "chain " + c.Name + ": chains jump too deep, or in a circle"
+		return nil
+	}
+	w := walk{e: e, t: t, c: c, depth: depth, states: states}
+	for at := c.start(e, states[0]); len(w.states) > 0 && e.over == ""; {
+		r := at.next()
+		if r == nil {
+			break
+		}
+		if e.steps += len(w.states); e.steps > maxSteps {
+			e.over = fmt.Sprintf("the packet meets more than %d rules", maxSteps)
+			return nil
+		}
+		w.rule(r)
+	}
+	if c.unread != "" {
+		e.giveUp(w.states, Ref{Table: t, Chain: c}, "chain "+c.Name+" was not read to its end: "+c.unread)
+		w.states = nil
+	}
+	if w.returned == nil {
+		return w.states
+	}
+	return join(w.returned, w.states)
+}
+
+// walk is the walk through one chain.
+type walk struct {
+	e        *eval
+	t        *Table
+	c        *Chain
+	depth    int
+	states   []*state // at the rule at hand
+	hit      []*state // that meet it
+	returned []*state // to the chain that jumped here
+}
+
+// rule leads the states through a rule.
+func (w *walk) rule(r *Rule) {
+	w.hit = w.hit[:0]
+	kept := w.states[:0]
+	for _, s := range w.states {
+		m := r.meets(w.e, s)
+		if m == Yes && r.share == 1 {
+			w.hit = append(w.hit, s)
+			continue
+		}
+		if m == No || w.split(r, s, m) {
+			kept = append(kept, s)
+		}
+	}
+	w.states = kept
+	if len(w.hit) > 0 {
+		w.apply(r)
+	}
+	if len(w.states)+len(w.returned) > maxStates {
+		w.e.over = fmt.Sprintf("the packet can go more than %d ways in chain %s, for want of knowledge", maxStates, w.c.Name)
+	}
+}
+
+// split follows both ways of a match whose answer is not known, or that matches
+// a part of the packets. It leaves in s the way of those that do not match, and reports whether there are any.
+func (w *walk) split(r *Rule, s *state, m Tri) bool {
+	share := r.share
+	if m == Maybe {
+		share *= w.e.share
+	}
+	hit := s.fork(share)
+	s.weight -= hit.weight
+	if m == Maybe {
+		at := Ref{w.t, w.c, r}
+		hit.suppose(at, w.e.why, true)
+		s.suppose(at, w.e.why, false)
+	}
+	w.hit = append(w.hit, hit)
+	return share < 1
+}
+
+// apply does what the rule says to the states that meet it.
+func (w *walk) apply(r *Rule) {
+	at := Ref{w.t, w.c, r}
+	switch {
+	case r.jump != nil:
+		w.jump(r.jump, at)
+	case r.target == nil:
+		w.states = join(w.states, w.hit)
+	default:
+		w.target(r.target, at)
+	}
+}
+
+func (w *walk) target(target target, at Ref) {
+	if _, ok := target.(goBack); ok {
+		w.returned = join(w.returned, w.hit)
+		return
+	}
+	on := w.hit[:0]
+	for _, s := range w.hit {
+		if !target.apply(w.e, s, at) {
+			on = append(on, s)
+		}
+	}
+	w.states = join(w.states, on)
+}
+
+func (w *walk) jump(to *Chain, at Ref) {
+	if len(to.Rules) == 0 && to.unread == "" && !at.Rule.isGoto {
+		w.states = join(w.states, w.hit)
+		return
+	}
+	for _, s := range w.hit {
+		s.add(at)
+	}
+	back := w.e.chain(w.t, to, append([]*state(nil), w.hit...), w.depth+1)
+	for _, s := range back {
+		if s.rules != nil && s.rules.Rule == at.Rule { // nothing came of it
+			s.rules = s.rules.before
+		}
+	}
+	if at.Rule.isGoto {
+		w.returned = join(w.returned, back)
+		return
+	}
+	w.states = join(w.states, back)
+}
+
+// meets answers whether the packet of s meets every condition of r.
+func (r *Rule) meets(e *eval, s *state) Tri {
+	if !r.anyProto && (r.proto == s.p.Proto) == (r.not&notProto != 0) ||
+		r.dst.IsValid() && r.dst.Contains(s.p.Dst.Addr()) == (r.not&notDst != 0) ||
+		r.src.IsValid() && r.src.Contains(s.p.Src.Addr()) == (r.not&notSrc != 0) ||
+		r.in != "" && device(r.in, e.in.In) == (r.not&notIn != 0) ||
+		r.out != "" && device(r.out, e.in.Out) == (r.not&notOut != 0) ||
+		r.fragment || r.share == 0 {
+		return No
+	}
+	if r.noop {
+		return No // as good as
+	}
+	all := Yes
+	for _, m := range r.matches {
+		why, share := e.why, e.share
+		switch m.match(e, s) {
+		case No:
+			return No
+		case Maybe:
+			if all == Maybe {
+				e.why, e.share = why, share*e.share
+			}
+			all = Maybe
+		case Yes:
+			if all == Maybe {
+				e.why, e.share = why, share
+			}
+		}
+	}
+	return all
+}
+
+// outcomes ends the evaluation. What runs at the hook and cannot be read may have decided about all that the tables accept.
+func (e *eval) outcomes(states []*state) []Outcome {
+	for _, s := range states {
+		s.verdict = Accept
+		if s.proxy.IsValid() {
+			s.verdict = TProxy
+		}
+		for _, o := range e.r.Opaque {
+			if o.Hook == e.in.Hook && o.Is6 == e.is6 && s.why == "" {
+				s.verdict, s.why = VerdictUnknown, o.What
+			}
+		}
+	}
+	all := joinAll(append(e.final, states...))
+	out := make([]Outcome, len(all))
+	for i, s := range all {
+		out[i] = s.outcome()
+	}
+	return out
+}

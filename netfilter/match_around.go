@@ -1,0 +1,334 @@
+package netfilter
+
+import (
+	"math"
+	"net/netip"
+	"strings"
+
+	"github.com/plumbnet/plumb/packet"
+)
+
+// addrType is "-m addrtype".
+type addrType struct {
+	src, dst       []AddrType
+	notSrc, notDst bool
+	in, out        bool // --limit-iface-in, --limit-iface-out
+}
+
+func (m *addrType) match(e *eval, s *state) Tri {
+	dev := ""
+	switch {
+	case m.in:
+		dev = e.in.In
+	case m.out:
+		dev = e.in.Out
+	}
+	r := Yes
+	if m.src != nil {
+		r = e.isType(s.p.Src.Addr(), dev, m.src).xor(m.notSrc)
+	}
+	if m.dst != nil && r != No {
+		r = r.and(e.isType(s.p.Dst.Addr(), dev, m.dst).xor(m.notDst))
+	}
+	return r
+}
+
+// isType answers whether a has one of the types.
+func (e *eval) isType(a netip.Addr, dev string, types []AddrType) Tri {
+	have := AddrType("")
+	if e.in.Env != nil {
+		have = e.in.Env.AddrType(a, dev)
+	}
+	for _, t := range types {
+		if t == have {
+			return Yes
+		}
+	}
+	if have == "" {
+		return e.maybe("the type of the address " + a.String() + " is not known")
+	}
+	return No
+}
+
+func newAddrType(_ *ruleParser, _ *rule, o []opt) match {
+	m := &addrType{}
+	for _, o := range o {
+		var types []AddrType
+		for t := range strings.SplitSeq(o.a, ",") {
+			types = append(types, AddrType(strings.ToUpper(t)))
+		}
+		switch o.name {
+		case "--src-type":
+			m.src, m.notSrc = types, o.not
+		case "--dst-type":
+			m.dst, m.notDst = types, o.not
+		case "--limit-iface-in":
+			m.in = true
+		case "--limit-iface-out":
+			m.out = true
+		}
+	}
+	return m
+}
+
+// macMatch is "-m mac".
+type macMatch struct {
+	mac packet.MAC
+	not bool
+}
+
+func (m *macMatch) match(e *eval, _ *state) Tri {
+	if e.in.SrcMAC.IsZero() {
+		return e.maybe("the source MAC address is not known")
+	}
+	return tri(e.in.SrcMAC == m.mac).xor(m.not)
+}
+
+func newMAC(p *ruleParser, _ *rule, o []opt) match {
+	m := &macMatch{}
+	for _, o := range o {
+		mac, err := packet.ParseMAC(o.a)
+		if err != nil {
+			p.misread(err.Error())
+		}
+		m.mac, m.not = mac, o.not
+	}
+	return m
+}
+
+// physdev is "-m physdev": the ports of a bridge that a packet crosses.
+type physdev struct {
+	in, out                    string
+	notIn, notOut              bool
+	isIn, isOut, isBridged     bool
+	notIsIn, notIsOut, notIsBr bool
+}
+
+// match follows xt_physdev.c: a packet that crosses no bridge meets only negations.
+func (m *physdev) match(e *eval, _ *state) Tri {
+	in, out := e.in.PhysIn, e.in.PhysOut
+	if in == "" && out == "" {
+		return tri((!m.isBridged || m.notIsBr) && (!m.isIn || m.notIsIn) && (!m.isOut || m.notIsOut) &&
+			(m.in == "" || m.notIn) && (m.out == "" || m.notOut))
+	}
+	ok := (!m.isBridged || (in != "" && out != "") != m.notIsBr) &&
+		(!m.isIn || (in != "") != m.notIsIn) &&
+		(!m.isOut || (out != "") != m.notIsOut) &&
+		(m.in == "" || device(m.in, in) != m.notIn) &&
+		(m.out == "" || (out != "" && device(m.out, out)) != m.notOut)
+	return tri(ok)
+}
+
+func newPhysdev(_ *ruleParser, _ *rule, o []opt) match {
+	m := &physdev{}
+	for _, o := range o {
+		switch o.name {
+		case "--physdev-in":
+			m.in, m.notIn = o.a, o.not
+		case "--physdev-out":
+			m.out, m.notOut = o.a, o.not
+		case "--physdev-is-in":
+			m.isIn, m.notIsIn = true, o.not
+		case "--physdev-is-out":
+			m.isOut, m.notIsOut = true, o.not
+		case "--physdev-is-bridged":
+			m.isBridged, m.notIsBr = true, o.not
+		}
+	}
+	return m
+}
+
+// rpfilter is "-m rpfilter".
+type rpfilter struct{ loose, validMark, acceptLocal, invert bool }
+
+func (m *rpfilter) match(e *eval, s *state) Tri {
+	r := Maybe
+	if e.in.Env != nil {
+		r = e.in.Env.ReversePath(s.p, e.in.In, m.loose, m.validMark, m.acceptLocal)
+	}
+	if r == Maybe {
+		e.maybe("the route back to the source is not known (-m rpfilter)")
+		e.share = likely
+		if m.invert {
+			e.share = unlikely
+		}
+	}
+	return r.xor(m.invert)
+}
+
+func newRPFilter(_ *ruleParser, _ *rule, o []opt) match {
+	m := &rpfilter{}
+	for _, o := range o {
+		m.loose = m.loose || o.name == "--loose"
+		m.validMark = m.validMark || o.name == "--validmark"
+		m.acceptLocal = m.acceptLocal || o.name == "--accept-local"
+		m.invert = m.invert || o.name == "--invert" || o.not
+	}
+	return m
+}
+
+// socketMatch is "-m socket".
+type socketMatch struct{ transparent, noWildcard, restore bool }
+
+func (m *socketMatch) match(e *eval, s *state) Tri {
+	r := Maybe
+	if e.in.Env != nil {
+		r = e.in.Env.Socket(s.p, m.transparent, m.noWildcard)
+	}
+	if r == Maybe {
+		e.maybe("whether a local socket would take the packet is not known")
+	}
+	return r
+}
+
+func newSocket(_ *ruleParser, _ *rule, o []opt) match {
+	m := &socketMatch{}
+	for _, o := range o {
+		m.transparent = m.transparent || o.name == "--transparent"
+		m.noWildcard = m.noWildcard || o.name == "--nowildcard"
+	}
+	return m
+}
+
+// owner is "-m owner": who owns the socket that sends. Packets of others have none.
+type owner struct {
+	lo, hi                    uint64
+	uid, gid, exists          bool
+	notUID, notGID, notExists bool
+}
+
+func (m *owner) match(e *eval, _ *state) Tri {
+	if e.in.Hook != LocalOut && (e.in.Hook != PostRouting || e.in.In != "") {
+		return tri((!m.uid || m.notUID) && (!m.gid || m.notGID) && (!m.exists || m.notExists))
+	}
+	if e.in.UID == nil {
+		return e.maybe("the user whose process sends is not known")
+	}
+	r := tri(!m.exists || !m.notExists)
+	if m.uid {
+		uid := uint64(*e.in.UID)
+		r = r.and(tri(m.lo <= uid && uid <= m.hi).xor(m.notUID))
+	}
+	if m.gid && r != No {
+		return e.maybe("the group whose process sends is not known")
+	}
+	return r
+}
+
+func newOwner(p *ruleParser, _ *rule, o []opt) match {
+	m := &owner{}
+	for _, o := range o {
+		switch o.name {
+		case "--uid-owner":
+			m.lo, m.hi = p.span(o.a, "-", 32)
+			m.uid, m.notUID = true, o.not
+		case "--gid-owner":
+			m.gid, m.notGID = true, o.not
+		case "--socket-exists":
+			m.exists, m.notExists = true, o.not
+		}
+	}
+	return m
+}
+
+// pktType is "-m pkttype": how the link layer addressed the frame.
+type pktType struct {
+	kind string
+	not  bool
+}
+
+func (m *pktType) match(e *eval, s *state) Tri {
+	kind, dst := "unicast", s.p.Dst.Addr()
+	switch {
+	case dst.IsMulticast():
+		kind = "multicast"
+	case dst.Is4() && dst.As4() == [4]byte{255, 255, 255, 255}:
+		kind = "broadcast"
+	case dst.Is4() && e.in.Env != nil && e.in.Env.AddrType(dst, "") == "BROADCAST":
+		kind = "broadcast"
+	}
+	return tri(kind == m.kind).xor(m.not)
+}
+
+func newPktType(p *ruleParser, _ *rule, o []opt) match {
+	m := &pktType{}
+	for _, o := range o {
+		m.kind, m.not = o.a, o.not
+	}
+	if m.kind != "unicast" && m.kind != "multicast" && m.kind != "broadcast" {
+		p.misread("the packet type " + short(m.kind) + " is not understood")
+	}
+	return m
+}
+
+// newPolicy makes "-m policy". No packet here has been, or will be, transformed by IPsec.
+func newPolicy(p *ruleParser, _ *rule, o []opt) match {
+	for _, o := range o {
+		if o.name == "--pol" && o.a == "none" {
+			return nil
+		}
+		if o.not {
+			p.misread("a negated " + o.name + " is not understood")
+		}
+	}
+	return never{}
+}
+
+// newRecent makes "-m recent". The lists are not collected; --set always matches.
+func newRecent(_ *ruleParser, _ *rule, o []opt) match {
+	name, set, not := "DEFAULT", false, false
+	for _, o := range o {
+		switch o.name {
+		case "--name":
+			name = o.a
+		case "--set":
+			set, not = true, o.not
+		case "--rcheck", "--update", "--remove":
+			not = o.not
+		}
+	}
+	switch {
+	case set && not:
+		return never{}
+	case set:
+		return nil
+	}
+	m := &unknownMatch{"the list of -m recent " + name + " was not collected", unlikely}
+	if not {
+		m.share = likely
+	}
+	return m
+}
+
+// newLimit makes "-m limit": the first packets are within it.
+func newLimit(*ruleParser, *rule, []opt) match {
+	return &unknownMatch{"whether the rate is above -m limit is not known", likely}
+}
+
+func newHashlimit(_ *ruleParser, _ *rule, o []opt) match {
+	m := &unknownMatch{"whether the rate is above -m hashlimit is not known", likely}
+	for _, o := range o {
+		if above := o.name == "--hashlimit-above"; above != o.not && (above || o.name == "--hashlimit-upto" || o.name == "--hashlimit") {
+			m.share = unlikely
+		}
+	}
+	return m
+}
+
+func newConnlimit(p *ruleParser, _ *rule, o []opt) match {
+	m := &unknownMatch{"the number of connections is not known (-m connlimit)", likely}
+	for _, o := range o {
+		if o.name != "--connlimit-upto" && o.name != "--connlimit-above" {
+			continue
+		}
+		above := o.name == "--connlimit-above"
+		n := p.number(o.a, 32)
+		if above != o.not {
+			m.share = unlikely
+		}
+		if n == math.MaxUint32 {
+			return nil
+		}
+	}
+	return m
+}

@@ -1,0 +1,167 @@
+package netfilter
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/plumbnet/plumb/packet"
+)
+
+// A state is one way that a packet has gone so far.
+type state struct {
+	body
+	weight  float64
+	rules   *refs
+	assumed *assumptions
+}
+
+// body is what makes two states differ in what can still happen to them.
+type body struct {
+	p          packet.Packet
+	c          Conn
+	hasConn    bool   // conntrack has seen it, or was told not to
+	zone       uint16 // that a CT target chose for conntrack
+	verdict    Verdict
+	rejectWith string
+	why        string
+	proxy      netip.AddrPort
+}
+
+// refs is a list of rules, the last one first; states share its tail.
+type refs struct {
+	Ref
+	before *refs
+}
+
+// assumptions is a list of assumptions, the last one first; states share its tail.
+type assumptions struct {
+	Assumption
+	before *assumptions
+}
+
+// tracked reports whether the packet belongs to a connection.
+func (s *state) tracked() bool {
+	return s.hasConn && s.c.State != Invalid && s.c.State != Untracked
+}
+
+func (s *state) add(at Ref) { s.rules = &refs{at, s.rules} }
+
+// fork returns a copy of s that takes a share of its weight.
+func (s *state) fork(share float64) *state {
+	t := *s
+	t.weight = s.weight * share
+	return &t
+}
+
+func (s *state) suppose(at Ref, why string, matched bool) {
+	s.assumed = &assumptions{Assumption{at, why, matched}, s.assumed}
+}
+
+// same reports whether nothing that can still happen tells s and t apart.
+func (s *body) same(t *body) bool {
+	if s.p.Inner == t.p.Inner {
+		return *s == *t
+	}
+	if s.p.Inner == nil || t.p.Inner == nil {
+		return false
+	}
+	a, b := *s, *t
+	a.p, b.p = *s.p.Inner, *t.p.Inner
+	if !a.same(&b) {
+		return false
+	}
+	a, b = *s, *t
+	a.p.Inner, b.p.Inner = nil, nil
+	return a == b
+}
+
+// merge makes s stand for t too: what only one of them supposes did not matter.
+func (s *state) merge(t *state) {
+	s.weight += t.weight
+	if s.assumed.len() > t.assumed.len() {
+		s.rules = t.rules
+	}
+	s.assumed = s.assumed.common(t.assumed)
+}
+
+func (l *assumptions) len() (n int) {
+	for ; l != nil; l = l.before {
+		n++
+	}
+	return n
+}
+
+func (l *assumptions) has(a *Assumption) bool {
+	for ; l != nil; l = l.before {
+		if l.Rule == a.Rule && l.Matched == a.Matched {
+			return true
+		}
+	}
+	return false
+}
+
+// common returns what both lists suppose.
+func (l *assumptions) common(m *assumptions) *assumptions {
+	if l == nil || l == m {
+		return l
+	}
+	before := l.before.common(m)
+	switch {
+	case !m.has(&l.Assumption):
+		return before
+	case before == l.before:
+		return l
+	}
+	return &assumptions{l.Assumption, before}
+}
+
+// join adds the states of more to list, each to its like where there is one.
+func join(list, more []*state) []*state {
+next:
+	for _, t := range more {
+		for _, s := range list {
+			if s.same(&t.body) {
+				s.merge(t)
+				continue next
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// joinAll merges the states of a list with their likes.
+func joinAll(list []*state) []*state {
+	if len(list) < 32 {
+		return join(list[:0], list)
+	}
+	at := make(map[body]*state, len(list))
+	out := list[:0]
+	for _, s := range list {
+		key := s.body
+		key.p.Inner = nil
+		switch like := at[key]; {
+		case like == nil:
+			at[key] = s
+			out = append(out, s)
+		case like.same(&s.body):
+			like.merge(s)
+		default:
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (s *state) outcome() Outcome {
+	o := Outcome{Verdict: s.verdict, Packet: s.p, Conn: s.c, Weight: s.weight, RejectWith: s.rejectWith, Why: s.why, Proxy: s.proxy}
+	for l := s.rules; l != nil; l = l.before {
+		o.Rules = append(o.Rules, l.Ref)
+	}
+	for l := s.assumed; l != nil; l = l.before {
+		o.Assumed = append(o.Assumed, l.Assumption)
+	}
+	slices.Reverse(o.Rules)
+	slices.Reverse(o.Assumed)
+	return o
+}
