@@ -24,6 +24,7 @@ type Network struct {
 	uplinks []*Iface
 	behind  map[packet.MAC][]*Iface // uplinks by the link-layer addresses that answer behind them
 	missing map[string]string       // gaps by path
+	absent  map[netip.Addr]string   // who has an address, and was not collected
 }
 
 // New joins up the namespaces of c.
@@ -35,6 +36,7 @@ func New(c *snapshot.Cluster) *Network {
 		owners:   map[netip.Addr][]*Iface{},
 		behind:   map[packet.MAC][]*Iface{},
 		missing:  map[string]string{},
+		absent:   map[netip.Addr]string{},
 	}
 	for _, g := range c.Gaps {
 		n.missing[g.Path] = g.Why
@@ -82,6 +84,19 @@ func (n *Network) namePods() {
 			if ns.PodName == "" && !ns.IsHost() {
 				ns.PodName = p.Name
 			}
+			continue
+		}
+		n.addAbsent("Pod "+p.Name, p.Addrs)
+	}
+	for _, p := range n.Snapshot.NodePlaces() {
+		n.addAbsent("node "+p.Name, p.Addrs)
+	}
+}
+
+func (n *Network) addAbsent(who string, addrs []netip.Addr) {
+	for _, a := range addrs {
+		if len(n.owners[a]) == 0 && n.absent[a] == "" {
+			n.absent[a] = who
 		}
 	}
 }
@@ -113,3 +128,6 @@ func (n *Network) Owners(a netip.Addr) []*Iface { return n.owners[a] }
 
 // Missing returns why a file of a namespace ("sockets") is not in the snapshot, or "".
 func (n *Network) Missing(ns *NS, file string) string { return n.missing[ns.Dir+"/"+file] }
+
+// Uncollected returns what is known to have the address a though its namespace is not in the snapshot: "Pod shop/web-0", or "".
+func (n *Network) Uncollected(a netip.Addr) string { return n.absent[a] }

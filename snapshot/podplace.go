@@ -32,3 +32,19 @@ func (c *Cluster) PodPlaces() []PodPlace {
 	}
 	return places
 }
+
+// NodePlaces returns the nodes and their addresses, as the Node objects tell them.
+func (c *Cluster) NodePlaces() []PodPlace {
+	places := make([]PodPlace, 0, len(c.Objects.Nodes))
+	for i := range c.Objects.Nodes {
+		o := &c.Objects.Nodes[i]
+		place := PodPlace{Name: o.Name, Node: o.Name, HostNetwork: true}
+		for _, a := range o.Status.Addresses {
+			if ip, err := netip.ParseAddr(a.Address); err == nil {
+				place.Addrs = append(place.Addrs, ip)
+			}
+		}
+		places = append(places, place)
+	}
+	return places
+}

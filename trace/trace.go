@@ -1,6 +1,24 @@
 // Package trace walks a packet through a cluster's network as its kernels
 // would, there and back, and says where it ends and why. It knows kernels, not
 // CNI plugins nor Kubernetes. It never queues or times a packet.
+//
+// The way through one namespace; each name is a stage, a function of this package:
+//
+//	        send (a socket)                                     deliver (socket, echo, tunnel)
+//	          │ route, source                                       ▲
+//	        localOut ── OUTPUT, routed again if changed         localIn ── INPUT
+//	          │                                                     ▲
+//	          ▼                            forward                  │ local
+//	POSTROUTING ◄── FORWARD ◄── TTL, MTU ◄─────────── routed ◄── sourceCheck (martians, rp_filter)
+//	  output                                                        ▲
+//	          │                                                 prerouted
+//	        finishOutput ── fragments                               ▲
+//	          │                                                 ipReceive ── PREROUTING
+//	        neighbour ── ARP, ND                                    ▲
+//	          │                                                     │ for the bridge itself
+//	        transmit ─► veth, wire, macvlan … ─► receive ─► bridgeReceive ─► bridgeForward ─► bridgeOut ─► transmit
+//	          │                                     ▲
+//	          └─► vxlan, ipip … ─► encap ─► localOut … deliver ─► decap
 package trace
 
 import (
@@ -142,6 +160,3 @@ type Step struct {
 	Evidence []snapshot.Evidence // the route or rule that decided
 	Out      packet.Packet       // the packet after the step
 }
-
-// Run follows the packet that q asks about.
-func Run(n *network.Network, q Query) Result { return Result{Query: q} }

@@ -1,0 +1,113 @@
+package trace
+
+import (
+	"net/netip"
+
+	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+)
+
+// A tracked is a connection that this trace made in the conntrack table of a namespace.
+type tracked struct {
+	ns      *network.NS
+	conn    netfilter.Conn
+	replied bool // an answer was seen (IPS_SEEN_REPLY)
+}
+
+// tuple returns the direction of a packet as conntrack sees it.
+func tuple(p *packet.Packet) netfilter.Tuple {
+	t := netfilter.Tuple{Src: p.Src, Dst: p.Dst, Proto: p.Proto}
+	if p.Proto == packet.ICMP || p.Proto == packet.ICMPv6 {
+		t.Src = netip.AddrPortFrom(p.Src.Addr(), p.ICMPID)
+		t.Dst = netip.AddrPortFrom(p.Dst.Addr(), p.ICMPID)
+	}
+	return t
+}
+
+func inverse(t netfilter.Tuple) netfilter.Tuple {
+	return netfilter.Tuple{Src: t.Dst, Dst: t.Src, Proto: t.Proto}
+}
+
+// conntrack looks a packet up in the namespace, and makes a new connection where there is none (nf_conntrack_in).
+func (s *state) conntrack(p *packet.Packet, zone uint16) netfilter.Conn {
+	if p.IsICMPError() {
+		return s.related(p, zone)
+	}
+	t := tuple(p)
+	for i := len(s.ct) - 1; i >= 0; i-- {
+		e := &s.ct[i]
+		if e.ns != s.ns || e.conn.Zone != zone {
+			continue
+		}
+		if e.conn.Back == t {
+			c := e.conn
+			c.State, c.Reply = netfilter.Established, true
+			return c
+		}
+		if e.conn.Orig == t {
+			c := e.conn
+			c.State, c.Reply = netfilter.New, false
+			if e.replied {
+				c.State = netfilter.Established
+			}
+			return c
+		}
+	}
+	return netfilter.Conn{State: firstState(p), Orig: t, Back: inverse(t), Zone: zone}
+}
+
+// firstState is the state of a packet that begins a connection as conntrack sees it: an answer whose request it never saw is invalid.
+func firstState(p *packet.Packet) netfilter.CTState {
+	switch {
+	case p.Proto == packet.TCP && p.Flags&(packet.SYN|packet.ACK) == packet.SYN|packet.ACK:
+		return netfilter.Invalid
+	case p.Proto == packet.TCP && p.Flags&packet.RST != 0:
+		return netfilter.Invalid
+	case p.Proto == packet.ICMP && p.ICMPType == 0, p.Proto == packet.ICMPv6 && p.ICMPType == 129:
+		return netfilter.Invalid
+	}
+	return netfilter.New
+}
+
+// related finds the connection of the packet that an ICMP error quotes (nf_conntrack_inet_error).
+func (s *state) related(p *packet.Packet, zone uint16) netfilter.Conn {
+	if p.Inner == nil {
+		return netfilter.Conn{State: netfilter.Invalid, Zone: zone}
+	}
+	t := inverse(tuple(p.Inner))
+	for i := len(s.ct) - 1; i >= 0; i-- {
+		e := &s.ct[i]
+		if e.ns != s.ns || e.conn.Zone != zone || e.conn.Back != t && e.conn.Orig != t {
+			continue
+		}
+		c := e.conn
+		c.State, c.Reply = netfilter.Related, c.Back == t
+		return c
+	}
+	return netfilter.Conn{State: netfilter.Invalid, Zone: zone}
+}
+
+// confirm writes the packet's connection into the table, when the last hook has let it pass (nf_conntrack_confirm).
+func (s *state) confirm() {
+	c := s.conn
+	if c == nil || !c.Orig.Src.IsValid() || c.State == netfilter.Invalid || c.State == netfilter.Untracked || c.State == netfilter.Related {
+		return
+	}
+	for i := len(s.ct) - 1; i >= 0; i-- {
+		e := &s.ct[i]
+		if e.ns != s.ns || e.conn.Orig != c.Orig || e.conn.Zone != c.Zone {
+			continue
+		}
+		if e.conn == *c && (e.replied || !c.Reply) {
+			return
+		}
+		fresh := make([]tracked, len(s.ct), len(s.ct)+4)
+		copy(fresh, s.ct)
+		fresh[i].replied = e.replied || c.Reply
+		fresh[i].conn.Mark = c.Mark
+		s.ct = fresh
+		return
+	}
+	s.ct = append(s.ct[:len(s.ct):len(s.ct)], tracked{ns: s.ns, conn: *c})
+}

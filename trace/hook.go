@@ -1,0 +1,207 @@
+package trace
+
+import (
+	"fmt"
+
+	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// A hookPoint is a netfilter hook with its names.
+type hookPoint struct {
+	hook  netfilter.Hook
+	name  string
+	stage Stage
+}
+
+var (
+	hookPrerouting  = hookPoint{netfilter.PreRouting, "PREROUTING", StagePrerouting}
+	hookInput       = hookPoint{netfilter.LocalIn, "INPUT", StageInput}
+	hookForward     = hookPoint{netfilter.Forward, "FORWARD", StageForward}
+	hookOutput      = hookPoint{netfilter.LocalOut, "OUTPUT", StageOutput}
+	hookPostrouting = hookPoint{netfilter.PostRouting, "POSTROUTING", StagePostrouting}
+)
+
+// after goes on with a packet that a hook let pass; before is the packet as it came to the hook.
+type after func(w *walk, s *state, before packet.Packet) stage
+
+// hook runs a hook of the namespace, and goes on with next for every outcome that lets the packet pass.
+func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
+	rules := &s.ns.Netfilter
+	if len(rules.Tables) == 0 && len(rules.Opaque) == 0 {
+		if missing := w.rulesMissing(s); missing != "" {
+			return w.unknown(s, text.F("the rules of %s are not known: %s", s.ns, missing))
+		}
+		return next(w, s, s.p)
+	}
+	w.env = env{w: w, s: s}
+	outs := rules.Eval(netfilter.Input{
+		Hook: h.hook, Packet: s.p, In: in, Out: out, PhysIn: name(s.phys[0]), PhysOut: name(s.phys[1]),
+		SrcMAC: s.frame.src, Conn: s.conn, UID: s.uid, Env: &w.env,
+	})
+	if len(outs) == 0 {
+		return w.unknown(s, text.F("%s of %s gave no verdict", h.name, s.ns))
+	}
+	for i := len(outs) - 1; i > 0; i-- {
+		o := &outs[i]
+		w.branch(s.clone(), o.Weight, func(w *walk, s *state) stage { return w.outcome(s, h, o, next) })
+	}
+	s.weight *= outs[0].Weight
+	return w.outcome(s, h, &outs[0], next)
+}
+
+// rulesMissing returns why neither back end's rules of the packet's family were collected, or "".
+func (w *walk) rulesMissing(s *state) string {
+	file := "iptables"
+	if s.p.Is6() {
+		file = "ip6tables"
+	}
+	return w.net.Missing(s.ns, file)
+}
+
+func name(d *network.Iface) string {
+	if d == nil {
+		return ""
+	}
+	return d.Name()
+}
+
+// outcome applies what a hook did to the packet.
+func (w *walk) outcome(s *state, h hookPoint, o *netfilter.Outcome, next after) stage {
+	before := s.p
+	s.p = o.Packet
+	if conn := o.Conn; conn.Orig.Src.IsValid() || conn.State != netfilter.New {
+		s.conn = &conn
+	}
+	for i := range o.Assumed {
+		s.supposeRule(&o.Assumed[i])
+	}
+	switch o.Verdict {
+	case netfilter.Accept, netfilter.TProxy:
+		s.notePassed(h, o, before)
+		s.proxy = s.proxy || o.Verdict == netfilter.TProxy
+		return next(w, s, before)
+	case netfilter.Drop:
+		why := dropped(s, h, o)
+		s.step(h.stage, "", why, ruleEvidence(o.Rules, 1)...)
+		w.end(s, Dropped, "", why)
+		return nil
+	case netfilter.Reject:
+		why := text.F("%s's %s chain rejects it with %s: %s", s.ns, h.name, o.RejectWith, lastRule(o.Rules))
+		s.step(h.stage, "", why, ruleEvidence(o.Rules, 1)...)
+		w.tellSender(s, w.end(s, Rejected, "", why), rejection(o.RejectWith, &s.p))
+		return nil
+	}
+	why := text.F("what %s of %s does is not known: %s", h.name, s.ns, o.Why)
+	s.step(h.stage, "", why, ruleEvidence(o.Rules, 1)...)
+	return w.unknown(s, why)
+}
+
+func (s *state) supposeRule(a *netfilter.Assumption) {
+	ev := ruleEvidence([]netfilter.Ref{a.Ref}, 1)
+	if a.Matched {
+		s.assume(text.F("a rule is supposed to match: %s", a.Why), ev...)
+		return
+	}
+	s.assume(text.F("a rule is supposed not to match: %s", a.Why), ev...)
+}
+
+// notePassed writes down that rules decided something about a packet that goes on.
+func (s *state) notePassed(h hookPoint, o *netfilter.Outcome, before packet.Packet) {
+	switch {
+	case s.p.Dst != before.Dst && s.p.Src != before.Src:
+		s.step(h.stage, "", text.F("%s: source becomes %s, destination %s", h.name, addr(&s.p, s.p.Src), addr(&s.p, s.p.Dst)), ruleEvidence(o.Rules, 4)...)
+	case s.p.Dst != before.Dst:
+		s.step(h.stage, "", text.F("%s: destination %s becomes %s", h.name, addr(&before, before.Dst), addr(&s.p, s.p.Dst)), ruleEvidence(o.Rules, 4)...)
+	case s.p.Src != before.Src:
+		s.step(h.stage, "", text.F("%s: source %s becomes %s", h.name, addr(&before, before.Src), addr(&s.p, s.p.Src)), ruleEvidence(o.Rules, 4)...)
+	case s.p.Mark != before.Mark:
+		s.step(h.stage, "", text.F("%s: the packet is marked %s", h.name, hex(s.p.Mark)), ruleEvidence(o.Rules, 4)...)
+	case s.p.MSS != before.MSS:
+		s.step(h.stage, "", text.F("%s: the MSS %d becomes %d", h.name, before.MSS, s.p.MSS), ruleEvidence(o.Rules, 4)...)
+	case o.Verdict == netfilter.TProxy:
+		s.step(h.stage, "", text.F("%s: given to the local socket %s", h.name, o.Proxy), ruleEvidence(o.Rules, 4)...)
+	case hasRule(o.Rules):
+		s.step(h.stage, "", text.F("%s lets it pass", h.name), ruleEvidence(o.Rules, 4)...)
+	}
+}
+
+// addr prints an address, with its port where the protocol has ports.
+func addr(p *packet.Packet, a interface{ String() string }) string {
+	_ = p
+	return a.String()
+}
+
+func hasRule(refs []netfilter.Ref) bool {
+	for i := range refs {
+		if refs[i].Rule != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func dropped(s *state, h hookPoint, o *netfilter.Outcome) text.Text {
+	if len(o.Rules) > 0 {
+		r := o.Rules[len(o.Rules)-1]
+		if r.Rule == nil && r.Chain != nil {
+			return text.F("%s's %s chain drops it: policy %s", s.ns, h.name, r.Chain.Policy)
+		}
+	}
+	return text.F("%s's %s chain drops it: %s", s.ns, h.name, lastRule(o.Rules))
+}
+
+func lastRule(refs []netfilter.Ref) string {
+	if len(refs) == 0 {
+		return "no rule is named"
+	}
+	return refText(&refs[len(refs)-1])
+}
+
+func refText(r *netfilter.Ref) string {
+	switch {
+	case r.Rule != nil:
+		return r.Rule.Text
+	case r.Chain != nil:
+		return "-P " + r.Chain.Name + " " + r.Chain.Policy
+	}
+	return ""
+}
+
+// ruleEvidence quotes the last rules that decided, at most n.
+func ruleEvidence(refs []netfilter.Ref, n int) []snapshot.Evidence {
+	if len(refs) > n {
+		refs = refs[len(refs)-n:]
+	}
+	ev := make([]snapshot.Evidence, 0, len(refs))
+	for i := range refs {
+		r := &refs[i]
+		e := snapshot.Evidence{Text: refText(r)}
+		if r.Table != nil {
+			e.File = r.Table.File
+			e.Command = saveCommand(r)
+		}
+		if r.Rule != nil {
+			e.Line = r.Rule.Line
+		}
+		ev = append(ev, e)
+	}
+	return ev
+}
+
+func saveCommand(r *netfilter.Ref) string {
+	cmd := "iptables"
+	if r.Table.Is6 {
+		cmd = "ip6tables"
+	}
+	if r.Table.Backend == netfilter.Legacy {
+		cmd += "-legacy"
+	}
+	if r.Chain == nil {
+		return fmt.Sprintf("%s-save -t %s", cmd, r.Table.Name)
+	}
+	return cmd + " -t " + r.Table.Name + " -S " + r.Chain.Name
+}

@@ -1,0 +1,165 @@
+package trace
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// lookup asks a namespace's routing tables.
+func lookup(ns *network.NS, q fib.Query) fib.Result {
+	l, ok := any(&ns.FIB).(interface{ Lookup(fib.Query) fib.Result })
+	if !ok {
+		return fib.Result{Unknown: "no lookup"}
+	}
+	return l.Lookup(q)
+}
+
+// query returns what a lookup is asked for a packet.
+func query(p *packet.Packet) fib.Query {
+	return fib.Query{
+		Dst: p.Dst.Addr(), Src: p.Src.Addr(), Mark: p.Mark, TOS: p.TOS, Proto: p.Proto,
+		SrcPort: p.Src.Port(), DstPort: p.Dst.Port(),
+	}
+}
+
+// route looks up the way of a packet and goes on with next for each way there
+// is, after s.route and s.via are set; a lookup that fails ends the packet.
+func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result, fib.Choice) stage) stage {
+	r := lookup(s.ns, q)
+	if r.Unknown != "" {
+		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), routeGap(s.ns, q))
+		return nil
+	}
+	if len(r.Choices) <= 1 {
+		var c fib.Choice
+		if len(r.Choices) == 1 {
+			c = r.Choices[0]
+		}
+		return next(w, s, r, c)
+	}
+	for i := len(r.Choices) - 1; i > 0; i-- {
+		c := r.Choices[i]
+		w.branch(s.clone(), c.Weight, func(w *walk, s *state) stage { return next(w, s, r, c) })
+	}
+	c := r.Choices[0]
+	s.weight *= c.Weight
+	return next(w, s, r, c)
+}
+
+func (w *walk) unknownAt(s *state, why text.Text, ev snapshot.Evidence) {
+	s.step(StageRoute, "", why, ev)
+	w.end(s, Unknown, "", why)
+}
+
+// routeFile returns the file that holds a family's routes.
+func routeFile(ns *network.NS, v6 bool) string {
+	if v6 {
+		return ns.Dir + "/routes6.json"
+	}
+	return ns.Dir + "/routes.json"
+}
+
+func routeGap(ns *network.NS, q fib.Query) snapshot.Evidence {
+	return snapshot.Evidence{File: routeFile(ns, q.Dst.Is6()), Command: getCommand(ns, q)}
+}
+
+// routeEvidence quotes the route that decided.
+func routeEvidence(ns *network.NS, q fib.Query, r *fib.Route) snapshot.Evidence {
+	ev := routeGap(ns, q)
+	if r != nil {
+		ev.Text = routeText(r)
+	}
+	return ev
+}
+
+// routeText prints a route as "ip route" does.
+func routeText(r *fib.Route) string {
+	if s, ok := any(r).(interface{ String() string }); ok {
+		return s.String()
+	}
+	var b strings.Builder
+	if r.Dst.Bits() == 0 {
+		b.WriteString("default")
+	} else if r.Dst.IsSingleIP() {
+		b.WriteString(r.Dst.Addr().String())
+	} else {
+		b.WriteString(r.Dst.String())
+	}
+	for _, h := range r.Hops {
+		if h.Via.IsValid() {
+			b.WriteString(" via " + h.Via.String())
+		}
+		b.WriteString(" dev " + h.Dev)
+	}
+	return b.String()
+}
+
+// getCommand returns the "ip route get" that asks the kernel the same.
+func getCommand(ns *network.NS, q fib.Query) string {
+	var b strings.Builder
+	b.Grow(80)
+	b.WriteString(inNS(ns))
+	b.WriteString("ip route get ")
+	b.WriteString(q.Dst.String())
+	if q.IIF != "" && q.Src.IsValid() {
+		b.WriteString(" from " + q.Src.String() + " iif " + q.IIF)
+	}
+	if q.OIF != "" {
+		b.WriteString(" oif " + q.OIF)
+	}
+	if q.Mark != 0 {
+		b.WriteString(" mark " + hex(q.Mark))
+	}
+	return b.String()
+}
+
+// inNS returns what a person puts before a command to run it in a namespace.
+func inNS(ns *network.NS) string {
+	if ns.IsHost() {
+		return ""
+	}
+	return "ip netns exec " + ns.Name + " "
+}
+
+func hex(v uint32) string {
+	const digits = "0123456789abcdef"
+	b := []byte{}
+	for ; v != 0; v >>= 4 {
+		b = append([]byte{digits[v&15]}, b...)
+	}
+	if len(b) == 0 {
+		b = []byte{'0'}
+	}
+	return "0x" + string(b)
+}
+
+// routeError returns the fate's words for a lookup that leads nowhere; ok is false where it leads on.
+func routeError(r fib.Result) (string, bool) {
+	switch {
+	case r.Err != "":
+		return r.Err, true
+	case r.Type == fib.Blackhole:
+		return "blackhole", true
+	case r.Type == fib.Unreachable:
+		return "unreachable", true
+	case r.Type == fib.Prohibit:
+		return "prohibit", true
+	}
+	return "", false
+}
+
+// deciding returns the route of a result, where one decided.
+func deciding(r fib.Result) *fib.Route {
+	if len(r.Choices) > 0 {
+		return r.Choices[0].Route
+	}
+	return nil
+}
+
+func is4(a netip.Addr) bool { return a.Is4() }

@@ -1,0 +1,68 @@
+package trace
+
+import (
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/text"
+)
+
+// frameSize returns the size of the largest IP packet that is on the wire for s: a fragment's, where it was fragmented.
+func (s *state) frameSize() int {
+	if s.frag > 0 && s.frag < s.p.Size {
+		return s.frag
+	}
+	return s.p.Size
+}
+
+// routeMTU returns the largest packet for the route and device that s leaves by.
+func (s *state) routeMTU() int {
+	mtu := deviceMTU(s.out, s.p.Is6())
+	if s.route != nil && s.route.MTU > 0 && (s.in != nil || s.route.MTU < mtu) {
+		return s.route.MTU
+	}
+	return mtu
+}
+
+func deviceMTU(d *network.Iface, v6 bool) int {
+	if v6 && d.Conf.MTU6 >= 1280 && int(d.Conf.MTU6) < d.Link.MTU {
+		return int(d.Conf.MTU6)
+	}
+	return d.Link.MTU
+}
+
+// tooBigToForward is the check of ip_forward and ip6_forward, before FORWARD sees the packet.
+func (w *walk) tooBigToForward(s *state) bool {
+	mtu := s.routeMTU()
+	if s.frameSize() <= mtu || !s.p.Is6() && !s.p.DF {
+		return false
+	}
+	why := text.F("%s may not forward %d bytes by %s: its MTU is %d", s.ns, s.p.Size, s.out.Name(), mtu)
+	s.step(StageForward, s.out.Name(), why, linkEvidence(s.out))
+	path := w.end(s, TooBig, s.out.Name(), why)
+	w.tellSender(s, path, fragNeeded(&s.p, mtu))
+	return true
+}
+
+func fragNeeded(p *packet.Packet, mtu int) icmpError {
+	if p.Is6() {
+		return icmpError{typ: 2, mtu: mtu}
+	}
+	return icmpError{typ: 3, code: 4, mtu: mtu}
+}
+
+// finishOutput is ip_finish_output: what is too large is cut into fragments, where it may be.
+func finishOutput(w *walk, s *state) stage {
+	mtu := s.routeMTU()
+	if s.frameSize() <= mtu {
+		return neighbour
+	}
+	if s.p.DF && !s.p.Is6() || s.p.Is6() && s.p.Proto == packet.TCP {
+		why := text.F("%d bytes do not fit %s: its MTU is %d", s.p.Size, s.out, mtu)
+		s.step(StageTransmit, s.out.Name(), why, linkEvidence(s.out))
+		w.end(s, TooBig, s.out.Name(), why)
+		return nil
+	}
+	s.frag = mtu
+	s.step(StageTransmit, s.out.Name(), text.F("%d bytes are cut into fragments of at most %d", s.p.Size, mtu), linkEvidence(s.out))
+	return neighbour
+}

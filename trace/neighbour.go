@@ -1,0 +1,189 @@
+package trace
+
+import (
+	"net/netip"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// neighbour finds the link-layer address of the next hop, and hands the packet to the device.
+func neighbour(w *walk, s *state) stage {
+	d := s.out
+	s.frame = frame{}
+	if d.IsLoopback() || !d.IsEthernet() || d.Is("NOARP") || d.Kind() == "ipvlan" && !d.IsEthernet() {
+		return transmit
+	}
+	nh := s.nextHop()
+	if !d.Carrier() {
+		return w.linkDown(s, d)
+	}
+	s.frame.src = d.Link.MAC
+	e := s.ns.Neigh(d.Name(), nh)
+	if e == nil || e.Proxy || e.MAC.IsZero() || e.State == "FAILED" || e.State == "INCOMPLETE" || e.State == "NONE" {
+		return w.resolve(s, nh, e)
+	}
+	if e.State != "PERMANENT" && e.State != "NOARP" && !w.answered(d, e.MAC, nh) {
+		s.assume(text.F("the neighbour entry for %s names %s, which nobody has; it is taken to be resolved anew", nh, e.MAC), neighEvidence(s.ns, d, nh, e))
+		return w.resolve(s, nh, e)
+	}
+	s.frame.dst = e.MAC
+	s.step(StageNeighbour, d.Name(), text.F("next hop %s is at %s", nh, e.MAC), neighEvidence(s.ns, d, nh, e))
+	return transmit
+}
+
+// nextHop returns the address whose link-layer address is wanted.
+func (s *state) nextHop() netip.Addr {
+	if s.via.Via.IsValid() {
+		return s.via.Via
+	}
+	return s.p.Dst.Addr()
+}
+
+// answered reports whether some device takes frames for mac that leave by d, or whether that cannot be told.
+func (w *walk) answered(d *network.Iface, mac packet.MAC, nh netip.Addr) bool {
+	f := w.flood(d, 0, nh)
+	if f.outside || f.unclear {
+		return true
+	}
+	for _, r := range f.got {
+		if r.Link.MAC == mac {
+			return true
+		}
+	}
+	return len(w.net.Behind(mac)) > 0
+}
+
+// resolve says who would answer a question for the link-layer address of nh.
+func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
+	d := s.out
+	f := w.flood(d, 0, nh)
+	var who []*network.Iface
+	for _, r := range f.got {
+		if answers(r, nh, d) && !hasMAC(who, r.Link.MAC) {
+			who = append(who, r)
+		}
+	}
+	switch {
+	case len(who) == 1:
+		return s.resolved(who[0], nh, e)
+	case len(who) > 1:
+		return w.duplicates(s, who, nh)
+	case f.unclear:
+		return w.unknown(s, text.F("whether anyone on the link of %s answers for %s is not known: %s", d, nh, f.why))
+	case f.outside && (e == nil || e.State != "FAILED"):
+		s.assume(text.F("something outside the snapshot is supposed to answer for %s on the link of %s", nh, d), neighEvidence(s.ns, d, nh, e))
+		s.step(StageNeighbour, d.Name(), text.F("next hop %s is not in the snapshot", nh), neighEvidence(s.ns, d, nh, e))
+		return transmit
+	}
+	return w.noNeighbour(s, nh, e)
+}
+
+func (w *walk) noNeighbour(s *state, nh netip.Addr, e *fib.Neigh) stage {
+	d := s.out
+	why := text.F("nobody on the link of %s answers for %s", d, nh)
+	if e != nil && e.State == "FAILED" {
+		why = text.F("nobody on the link of %s answers for %s: its neighbour entry says FAILED", d, nh)
+	}
+	s.step(StageNeighbour, d.Name(), why, neighEvidence(s.ns, d, nh, e))
+	path := w.end(s, NoNeighbour, d.Name(), why)
+	if s.in != nil {
+		w.tellSender(s, path, unreachable(&s.p, "host unreachable"))
+	}
+	return nil
+}
+
+func (s *state) resolved(r *network.Iface, nh netip.Addr, e *fib.Neigh) stage {
+	s.frame.dst = r.Link.MAC
+	s.step(StageNeighbour, s.out.Name(), text.F("%s answers for next hop %s with %s", r, nh, r.Link.MAC), neighEvidence(s.ns, s.out, nh, e))
+	return transmit
+}
+
+// duplicates goes on to each of several devices that answer for one address.
+func (w *walk) duplicates(s *state, who []*network.Iface, nh netip.Addr) stage {
+	for i := len(who) - 1; i >= 0; i-- {
+		c := s.clone()
+		r := who[i]
+		c.assume(text.F("%s and %s both answer for %s; %s is supposed to be first", who[0], who[1], nh, r))
+		w.branch(c, 1/float64(len(who)), func(_ *walk, s *state) stage { return s.resolved(r, nh, nil) })
+	}
+	return nil
+}
+
+func hasMAC(all []*network.Iface, m packet.MAC) bool {
+	for _, d := range all {
+		if d.Link.MAC == m {
+			return true
+		}
+	}
+	return false
+}
+
+// answers reports whether the namespace of r, asked by a frame that came in by r, gives r's link-layer address for a.
+func answers(r *network.Iface, a netip.Addr, asker *network.Iface) bool {
+	if a.Is6() {
+		return answers6(r, a)
+	}
+	if own := r.NS.Owner(a); own != nil && own.Up() && !a.IsLoopback() {
+		return answersOwn(r, a, asker)
+	}
+	return r.Conf.ProxyARP.On() && r.Conf.Forwarding.On() && routesElsewhere(r, a)
+}
+
+// answersOwn applies arp_ignore (Documentation/networking/ip-sysctl.rst).
+func answersOwn(r *network.Iface, a netip.Addr, asker *network.Iface) bool {
+	switch r.Conf.ARPIgnore {
+	case 1:
+		return r.Has(a)
+	case 2:
+		return r.Has(a) && sharesSubnet(r, asker)
+	case 8:
+		return false
+	}
+	return true
+}
+
+func sharesSubnet(r, asker *network.Iface) bool {
+	for i := range asker.Link.Addrs {
+		if l := asker.Link.Addrs[i].Local; l.Is4() && r.OnLink(l) {
+			return true
+		}
+	}
+	return false
+}
+
+// answers6 reports whether r answers a neighbour solicitation: the address must be r's own and valid, or proxied.
+func answers6(r *network.Iface, a netip.Addr) bool {
+	for i := range r.Link.Addrs {
+		if l := &r.Link.Addrs[i]; l.Local == a {
+			return r.Up() && !l.DADFailed && !l.Tentative
+		}
+	}
+	e := r.NS.Neigh(r.Name(), a)
+	return e != nil && e.Proxy && r.Conf.ProxyNDP.On()
+}
+
+// routesElsewhere reports whether the namespace would route a by another device than the one asked on.
+func routesElsewhere(r *network.Iface, a netip.Addr) bool {
+	res := lookup(r.NS, fib.Query{Dst: a})
+	if _, bad := routeError(res); bad || res.Unknown != "" || len(res.Choices) == 0 {
+		return false
+	}
+	return res.Type == fib.Unicast && res.Choices[0].Hop.Dev != r.Name()
+}
+
+func neighEvidence(ns *network.NS, d *network.Iface, nh netip.Addr, e *fib.Neigh) snapshot.Evidence {
+	ev := snapshot.Evidence{File: ns.Dir + "/neigh.json", Command: inNS(ns) + "ip neigh show " + nh.String() + " dev " + d.Name()}
+	if e == nil {
+		return ev
+	}
+	ev.Text = nh.String() + " dev " + d.Name()
+	if !e.MAC.IsZero() {
+		ev.Text += " lladdr " + e.MAC.String()
+	}
+	ev.Text += " " + e.State
+	return ev
+}

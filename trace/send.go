@@ -1,0 +1,142 @@
+package trace
+
+import (
+	"net/netip"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// ephemeralPort is the source port that is supposed where the kernel would choose one.
+const ephemeralPort = 40000
+
+// initialTTL is net.ipv4.ip_default_ttl, as the kernel ships it.
+const initialTTL = 64
+
+// send is a socket that makes a packet: it chooses the way and the source address, then OUTPUT sees it.
+func send(w *walk, s *state) stage {
+	q := query(&s.p)
+	q.UID = s.uid
+	if s.p.Src.Addr().IsValid() {
+		return w.route(s, q, sendOn)
+	}
+	return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
+		if msg, bad := routeError(r); bad {
+			return w.noRoute(s, StageSend, q, r, msg)
+		}
+		if !c.Src.IsValid() {
+			w.end(s, NoRoute, "", text.F("%s has no source address for %s", s.ns, q.Dst))
+			return nil
+		}
+		s.p.Src = netip.AddrPortFrom(c.Src, s.p.Src.Port())
+		q2 := q
+		q2.Src = c.Src
+		return w.route(s, q2, sendOn)
+	})
+}
+
+func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
+	q := query(&s.p)
+	if msg, bad := routeError(r); bad {
+		return w.noRoute(s, StageSend, q, r, msg)
+	}
+	s.setRoute(r, c)
+	if s.out == nil {
+		w.end(s, Unknown, c.Hop.Dev, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))
+		return nil
+	}
+	w.sizeSegment(s)
+	if !s.sent {
+		s.first, s.sent = s.p, true
+	}
+	if r.Type == fib.Local {
+		s.step(StageSend, s.out.Name(), text.F("%s is an address of this namespace", s.p.Dst.Addr()), routeEvidence(s.ns, q, c.Route))
+	} else {
+		s.step(StageSend, s.out.Name(), text.F("%s sends it from %s by %s", s.ns, s.p.Src.Addr(), s.out.Name()), routeEvidence(s.ns, q, c.Route))
+	}
+	return localOut
+}
+
+// setRoute takes the way that a lookup chose: the loopback device where it is local.
+func (s *state) setRoute(r fib.Result, c fib.Choice) {
+	s.route, s.via = c.Route, c.Hop
+	if r.Type == fib.Local {
+		s.out = s.ns.Iface("lo")
+		s.via = fib.NextHop{Dev: "lo"}
+		return
+	}
+	s.out = s.ns.Iface(c.Hop.Dev)
+}
+
+func (w *walk) noRoute(s *state, st Stage, q fib.Query, r fib.Result, msg string) stage {
+	why := text.F("%s has no route to %s: %s", s.ns, q.Dst, msg)
+	if rt := deciding(r); rt != nil {
+		why = text.F("%s has a route to %s that says %s: %s", s.ns, q.Dst, msg, routeText(rt))
+	}
+	s.step(st, "", why, routeEvidence(s.ns, q, deciding(r)))
+	path := w.end(s, NoRoute, "", why)
+	if s.in != nil && r.Type != fib.Blackhole {
+		w.tellSender(s, path, unreachable(&s.p, msg))
+	}
+	return nil
+}
+
+// unreachable returns the ICMP message for a lookup that failed while forwarding.
+func unreachable(p *packet.Packet, msg string) icmpError {
+	admin := msg == "prohibit" || msg == "permission denied"
+	if p.Is6() {
+		if admin {
+			return icmpError{typ: 1, code: 1}
+		}
+		return icmpError{typ: 1, code: 0}
+	}
+	switch {
+	case admin:
+		return icmpError{typ: 3, code: 13}
+	case msg == "network unreachable":
+		return icmpError{typ: 3, code: 0}
+	}
+	return icmpError{typ: 3, code: 1}
+}
+
+// localOut runs OUTPUT, and looks the way up again where rules changed what routing looks at (ip_route_me_harder).
+func localOut(w *walk, s *state) stage {
+	return w.hook(s, hookOutput, "", s.out.Name(), func(w *walk, s *state, before packet.Packet) stage {
+		if s.p.Dst.Addr() == before.Dst.Addr() && s.p.Src.Addr() == before.Src.Addr() && s.p.Mark == before.Mark && s.p.TOS == before.TOS {
+			return output
+		}
+		q := query(&s.p)
+		q.UID = s.uid
+		return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
+			if msg, bad := routeError(r); bad {
+				return w.noRoute(s, StageOutput, q, r, msg)
+			}
+			s.setRoute(r, c)
+			if s.out == nil {
+				w.end(s, Unknown, c.Hop.Dev, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))
+				return nil
+			}
+			s.step(StageRoute, s.out.Name(), text.F("after the change it leaves by %s", s.out.Name()), routeEvidence(s.ns, q, c.Route))
+			return output
+		})
+	})
+}
+
+// output is ip_output: POSTROUTING, then the MTU, then the neighbour.
+func output(w *walk, s *state) stage {
+	in := ""
+	if s.in != nil {
+		in = s.in.Name()
+	}
+	return w.hook(s, hookPostrouting, in, s.out.Name(), func(w *walk, s *state, _ packet.Packet) stage {
+		s.confirm()
+		return finishOutput
+	})
+}
+
+// fileEvidence names a file of a namespace and the command that shows the same.
+func (s *state) fileEvidence(file, txt, command string) snapshot.Evidence {
+	return snapshot.Evidence{File: s.ns.Dir + "/" + file, Text: txt, Command: inNS(s.ns) + command}
+}

@@ -1,0 +1,150 @@
+package trace
+
+import (
+	"net/netip"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// sysctl quotes a setting of the namespace.
+func (s *state) sysctl(key string) snapshot.Evidence {
+	return snapshot.Evidence{
+		File: s.ns.Dir + "/sysctl", Text: key + " = " + s.ns.Sysctl[key], Command: inNS(s.ns) + "sysctl " + key,
+	}
+}
+
+var zeroNet = netip.MustParsePrefix("0.0.0.0/8")
+
+// martian names what ip_route_input_slow refuses before it looks anything up.
+func (w *walk) martian(s *state, r fib.Result, _ fib.Choice) (text.Text, []snapshot.Evidence) {
+	if s.p.Is6() {
+		return text.Text{}, nil
+	}
+	src, dst, d := s.p.Src.Addr(), s.p.Dst.Addr(), s.in
+	switch {
+	case src.IsMulticast() || src == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || zeroNet.Contains(src):
+		return text.F("%s takes no packet from %s: a martian source", d, src), nil
+	case (dst.IsLoopback() || src.IsLoopback()) && d.Conf.RouteLocalnet <= 0:
+		return text.F("%s takes no packet from %s to %s: route_localnet is off", d, src, dst),
+			[]snapshot.Evidence{s.sysctl("net.ipv4.conf." + d.Name() + ".route_localnet")}
+	}
+	return text.Text{}, nil
+}
+
+// sourceCheck is fib_validate_source: own addresses as sources, and rp_filter. gone says that it ended the packet.
+func (w *walk) sourceCheck(s *state, r fib.Result, c fib.Choice) (stage, bool) {
+	if s.p.Is6() || routeFailed(r) {
+		return nil, false
+	}
+	d := s.in
+	src := s.p.Src.Addr()
+	back, ok := w.reverse(s, r, c)
+	if !ok {
+		return w.unknown(s, text.F("whether %s takes packets from %s is not known: %s", d, src, back.Unknown)), true
+	}
+	if !routeFailed(back) && back.Type != fib.Unicast && !(back.Type == fib.Local && d.Conf.AcceptLocal.On()) {
+		why := text.F("%s takes no packet from %s, which is an address of %s itself: accept_local is off", d, src, s.ns)
+		if back.Type != fib.Local {
+			why = text.F("%s takes no packet from %s: the way back to it is of type %s", d, src, typeName(back.Type))
+		}
+		return w.refuse(s, why, routeEvidence(s.ns, fib.Query{Dst: src}, deciding(back))), true
+	}
+	if d.Conf.RPFilter == 0 {
+		return nil, false
+	}
+	if usesDevice(back, d.Name()) {
+		return nil, false
+	}
+	return w.rpFilter(s, back)
+}
+
+func routeFailed(r fib.Result) bool { _, bad := routeError(r); return bad }
+
+// reverse looks up the way back to the packet's source.
+func (w *walk) reverse(s *state, r fib.Result, c fib.Choice) (fib.Result, bool) {
+	q := fib.Query{Dst: s.p.Src.Addr(), Src: s.p.Dst.Addr(), IIF: "lo", TOS: s.p.TOS, Proto: s.p.Proto, SrcPort: s.p.Dst.Port(), DstPort: s.p.Src.Port()}
+	if r.Type == fib.Unicast && c.Hop.Dev != "" {
+		q.IIF = c.Hop.Dev
+	}
+	if s.in.Conf.SrcValidMark.On() {
+		q.Mark = s.p.Mark
+	}
+	back := lookup(s.ns, q)
+	return back, back.Unknown == ""
+}
+
+// usesDevice reports whether one of the ways that a lookup found leaves by dev.
+func usesDevice(r fib.Result, dev string) bool {
+	for i := range r.Choices {
+		if r.Choices[i].Hop.Dev == dev {
+			return true
+		}
+	}
+	return false
+}
+
+// rpFilter judges a packet whose way back does not leave by the device that it came in by.
+func (w *walk) rpFilter(s *state, back fib.Result) (stage, bool) {
+	d, src := s.in, s.p.Src.Addr()
+	has4 := false
+	for i := range d.Link.Addrs {
+		has4 = has4 || d.Link.Addrs[i].Local.Is4()
+	}
+	if d.Conf.RPFilter == 2 && !routeFailed(back) && has4 {
+		return nil, false
+	}
+	if d.Conf.RPFilter < 0 {
+		why := text.F("rp_filter of %s was not collected, and the way back to %s is not by %s", d, src, d.Name())
+		return w.unknown(s, why), true
+	}
+	key := "net.ipv4.conf." + d.Name() + ".rp_filter"
+	if s.ns.Sysctl[key] == "0" {
+		key = "net.ipv4.conf.all.rp_filter"
+	}
+	ev := routeEvidence(s.ns, fib.Query{Dst: src}, deciding(back))
+	if rt := deciding(back); rt != nil {
+		why := text.F("rp_filter %d of %s drops it: the way back to %s is by %s", int(d.Conf.RPFilter), d, src, back.Choices[0].Hop.Dev)
+		return w.refuse(s, why, s.sysctl(key), ev), true
+	}
+	return w.refuse(s, text.F("rp_filter %d of %s drops it: there is no way back to %s", int(d.Conf.RPFilter), d, src), s.sysctl(key), ev), true
+}
+
+func (w *walk) refuse(s *state, why text.Text, ev ...snapshot.Evidence) stage {
+	s.step(StageRoute, s.in.Name(), why, ev...)
+	w.end(s, Dropped, s.in.Name(), why)
+	return nil
+}
+
+var typeNames = map[fib.RouteType]string{
+	fib.Local: "local", fib.Broadcast: "broadcast", fib.Anycast: "anycast", fib.Multicast: "multicast", fib.Blackhole: "blackhole",
+	fib.Unreachable: "unreachable", fib.Prohibit: "prohibit", fib.Throw: "throw", fib.NAT: "nat",
+}
+
+func typeName(t fib.RouteType) string { return typeNames[t] }
+
+// mayForward asks whether the namespace forwards what comes in by this device. IPv4 has
+// a setting a device; IPv6 looks at "all" alone. gone says that the packet ended.
+func (w *walk) mayForward(s *state, r fib.Result) (stage, bool) {
+	d := s.in
+	set, key := d.Conf.Forwarding, "net.ipv4.conf."+d.Name()+".forwarding"
+	if s.p.Is6() {
+		set, key = s.ns.Conf.Forwarding6, "net.ipv6.conf.all.forwarding"
+	} else if set < 0 {
+		set, key = s.ns.Conf.IPForward, "net.ipv4.ip_forward"
+	}
+	if !s.p.Is6() && s.ns.Conf.IPForward == 0 && set == 0 {
+		key = "net.ipv4.ip_forward"
+	}
+	switch {
+	case set.On():
+		return nil, false
+	case set < 0:
+		return w.unknown(s, text.F("whether %s forwards packets is not known: %s was not collected", s.ns, key)), true
+	}
+	why := text.F("%s does not forward: %s is 0, and %s is not its own address", s.ns, key, s.p.Dst.Addr())
+	s.step(StageForward, d.Name(), why, s.sysctl(key))
+	w.end(s, Dropped, d.Name(), why)
+	return nil, true
+}

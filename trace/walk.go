@@ -1,0 +1,247 @@
+package trace
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+const (
+	maxPaths = 4096 // of one walk; what is beyond is one Unknown path that says so
+	maxSteps = 2000 // decisions on one path: a bound for what no other check catches
+	maxEncap = 4    // tunnels within tunnels
+)
+
+// A stage is a part of the kernel: it moves a packet on and returns the stage
+// that comes next, or nil where the packet has come to its end.
+type stage func(*walk, *state) stage
+
+// A walk follows one packet (a request, an answer or an error message) along all its ways.
+type walk struct {
+	net    *network.Network
+	q      *Query
+	kind   kind
+	want   *awaited // who waits for an answer or an error message
+	paths  []Path
+	stack  []job
+	env    env
+	mss    int         // what the other end announced; 0 where it is not known
+	origin *network.NS // of a reply: the namespace that makes it
+}
+
+// A kind says what a walk follows.
+type kind uint8
+
+const (
+	request kind = iota
+	reply
+	message // an ICMP error message, or the reset of a TCP connection
+)
+
+type job struct {
+	s    *state
+	next stage
+}
+
+// A state is a packet somewhere in a kernel, and how it came there.
+type state struct {
+	ns      *network.NS
+	p       packet.Packet
+	conn    *netfilter.Conn // what conntrack of ns attached to the packet
+	ct      []tracked       // what conntrack has seen, in all namespaces
+	in, out *network.Iface  // in is nil where the packet was made here
+	route   *fib.Route
+	via     fib.NextHop
+	frame   frame
+	phys    [2]*network.Iface // the bridge ports by which it came and goes
+	bridged bool              // PREROUTING already saw it on a bridge
+	uid     *uint32
+	proxy   bool // TPROXY gave it to a local socket
+	frag    int  // the size of the fragments it was cut into; 0 for none
+
+	weight  float64
+	hops    []Hop
+	assumed []Assumption
+	seen    []visit
+	beyond  bool // it went by a router that the snapshot does not know
+	count   int  // steps
+	encaps  int
+	inner   []inside      // of the packets that s.p carries
+	first   packet.Packet // as the sender made it
+	sent    bool
+}
+
+// A frame is the link-layer header of a packet.
+type frame struct {
+	src, dst packet.MAC // zero: none, or not known
+	vlan     int        // of its tag; 0 for none
+}
+
+// A visit is a packet at a place where it should not be twice.
+type visit struct {
+	ns       *network.NS
+	in       *network.Iface
+	src, dst netip.AddrPort
+	mark     uint32
+	proto    packet.Proto
+	encaps   int
+}
+
+func (s *state) clone() *state {
+	c := *s
+	c.hops = slices.Clone(s.hops)
+	for _, h := range [][]Hop{s.hops, c.hops} {
+		if len(h) > 0 {
+			last := &h[len(h)-1]
+			last.Steps = slices.Clip(last.Steps)
+		}
+	}
+	s.assumed, s.ct, s.seen = slices.Clip(s.assumed), slices.Clip(s.ct), slices.Clip(s.seen)
+	c.assumed, c.ct, c.seen = s.assumed, s.ct, s.seen
+	if s.conn != nil {
+		conn := *s.conn
+		c.conn = &conn
+	}
+	return &c
+}
+
+// run follows a packet from a stage to its ends and returns the paths.
+func (w *walk) run(s *state, first stage) []Path {
+	w.stack = append(w.stack[:0], job{s, first})
+	for len(w.stack) > 0 {
+		j := w.stack[len(w.stack)-1]
+		w.stack = w.stack[:len(w.stack)-1]
+		w.follow(j)
+	}
+	return merge(w.paths)
+}
+
+func (w *walk) follow(j job) {
+	if len(w.paths) >= maxPaths {
+		w.unknown(j.s, text.F("there are more than %d ways; the rest was not followed", maxPaths))
+		w.dropRest()
+		return
+	}
+	for next := j.next; next != nil; {
+		if j.s.count++; j.s.count > maxSteps {
+			w.unknown(j.s, text.F("the way has more than %d stages; the rest was not followed", maxSteps))
+			return
+		}
+		next = next(w, j.s)
+	}
+}
+
+// dropRest adds the weight of all ways that are left to the last path.
+func (w *walk) dropRest() {
+	last := &w.paths[len(w.paths)-1]
+	for _, j := range w.stack {
+		last.Weight += j.s.weight
+	}
+	w.stack = w.stack[:0]
+}
+
+// branch has s's copy go on at next with that share of s's weight, after s itself has come to its end.
+func (w *walk) branch(s *state, share float64, next stage) {
+	s.weight *= share
+	w.stack = append(w.stack, job{s, next})
+}
+
+// enter begins a hop: s comes into a namespace by a device, or is made there.
+func (s *state) enter(ns *network.NS, in *network.Iface) {
+	s.ns, s.in = ns, in
+	name := ""
+	if in != nil {
+		name = in.Name()
+	}
+	s.hops = append(s.hops, Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name})
+}
+
+// step writes down a decision.
+func (s *state) step(st Stage, link string, what text.Text, ev ...snapshot.Evidence) {
+	h := &s.hops[len(s.hops)-1]
+	if h.Steps == nil {
+		h.Steps = make([]Step, 0, 8)
+	}
+	h.Steps = append(h.Steps, Step{Stage: st, Link: link, What: what, Evidence: ev, Out: s.p})
+}
+
+func (s *state) assume(what text.Text, ev ...snapshot.Evidence) {
+	a := Assumption{What: what}
+	if len(ev) > 0 {
+		a.Evidence = ev[0]
+	}
+	s.assumed = append(s.assumed, a)
+}
+
+// end writes down that a packet has come to its end; where a device is concerned, link names it.
+func (w *walk) end(s *state, f Fate, link string, why text.Text) *Path {
+	at := Place{Link: link}
+	if s.ns != nil {
+		at.Node, at.NetNS = s.ns.Node.Name, s.ns.Name
+	}
+	w.paths = append(w.paths, Path{
+		Weight: s.weight, Hops: s.hops, End: f, At: at, Why: why, Final: s.p, Assumed: s.assumed,
+	})
+	return &w.paths[len(w.paths)-1]
+}
+
+func (w *walk) unknown(s *state, why text.Text) stage {
+	w.end(s, Unknown, "", why)
+	return nil
+}
+
+// merge joins paths that differ in nothing but their weight, and sorts by falling weight.
+func merge(all []Path) []Path {
+	if len(all) < 2 {
+		return all
+	}
+	var out []Path
+	for _, p := range all {
+		i := slices.IndexFunc(out, func(q Path) bool { return same(&p, &q) })
+		if i < 0 {
+			out = append(out, p)
+			continue
+		}
+		out[i].Weight += p.Weight
+	}
+	slices.SortStableFunc(out, func(a, b Path) int { return cmp.Compare(b.Weight, a.Weight) })
+	return out
+}
+
+func same(a, b *Path) bool {
+	if a.End != b.End || a.At != b.At || a.Final.Src != b.Final.Src || a.Final.Dst != b.Final.Dst || a.Final.Mark != b.Final.Mark ||
+		len(a.Hops) != len(b.Hops) || len(a.Assumed) != len(b.Assumed) || len(a.Reply) != len(b.Reply) || len(a.ICMP) != len(b.ICMP) {
+		return false
+	}
+	for i := range a.Hops {
+		if !sameHop(&a.Hops[i], &b.Hops[i]) {
+			return false
+		}
+	}
+	for i := range a.Reply {
+		if !same(&a.Reply[i], &b.Reply[i]) {
+			return false
+		}
+	}
+	return a.Why.String() == b.Why.String()
+}
+
+func sameHop(a, b *Hop) bool {
+	if a.Node != b.Node || a.NetNS != b.NetNS || a.In != b.In || a.Out != b.Out || len(a.Steps) != len(b.Steps) {
+		return false
+	}
+	for i := range a.Steps {
+		x, y := &a.Steps[i], &b.Steps[i]
+		if x.Stage != y.Stage || x.Link != y.Link || x.What.String() != y.What.String() {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,116 @@
+package trace
+
+import (
+	"net/netip"
+
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/text"
+)
+
+// wire carries a frame from an uplink to the uplink of another machine on the
+// segment, or to a router that the snapshot does not know.
+func wire(w *walk, s *state) stage {
+	u := s.out
+	to := w.across(u, s)
+	switch len(to) {
+	case 0:
+		return w.beyond(s, u)
+	case 1:
+		return w.cross(s, u, to[0])
+	}
+	for i := len(to) - 1; i >= 0; i-- {
+		c, v := s.clone(), to[i]
+		c.assume(text.F("%s has the link-layer address %s too; the frame is supposed to reach %s", to[0], s.frame.dst, v))
+		w.branch(c, 1/float64(len(to)), func(w *walk, s *state) stage { return w.cross(s, u, v) })
+	}
+	return nil
+}
+
+// across returns the uplinks behind which the frame's address answers; where several have it, those that are on u's segment.
+func (w *walk) across(u *network.Iface, s *state) []*network.Iface {
+	if s.frame.dst.IsZero() {
+		return nil
+	}
+	var all, meet []*network.Iface
+	for _, v := range w.net.Behind(s.frame.dst) {
+		if v == u || v.NS == u.NS && v.L3() == u.L3() {
+			continue
+		}
+		all = append(all, v)
+		if network.Meet(u, v) {
+			meet = append(meet, v)
+		}
+	}
+	if len(meet) > 0 {
+		return meet
+	}
+	return all
+}
+
+func (w *walk) cross(s *state, u, v *network.Iface) stage {
+	if !v.Carrier() {
+		return w.linkDown(s, v)
+	}
+	if size := s.frameSize(); size > v.Link.MTU+vlanHeader {
+		why := text.F("%s has MTU %d, and does not take a packet of %d bytes from %s", v, v.Link.MTU, size, u)
+		s.step(StageWire, v.Name(), why, linkEvidence(u), linkEvidence(v))
+		w.end(s, TooBig, v.Name(), why)
+		return nil
+	}
+	s.step(StageWire, u.Name(), text.F("crosses the segment from %s to %s", u, v), linkEvidence(u))
+	s.scrub(v.NS)
+	s.enter(v.NS, v)
+	s.in, s.out, s.route = v, nil, nil
+	s.p.Mark = 0
+	return receive
+}
+
+// beyond gives the packet to a router that the snapshot does not know. Where the
+// destination is another machine of the snapshot, it is supposed to arrive there.
+func (w *walk) beyond(s *state, u *network.Iface) stage {
+	dst, nh := s.p.Dst.Addr(), s.nextHop()
+	v := w.machineWith(dst, s.ns)
+	if v == nil || !s.via.Via.IsValid() && network.Meet(u, v) {
+		return w.left(s, u, nh)
+	}
+	s.beyond = true
+	s.assume(text.F("router %s is not in the snapshot; it is supposed to bring packets for %s to %s", nh, dst, v), linkEvidence(u))
+	s.step(StageWire, u.Name(), text.F("leaves by %s for router %s, which is not in the snapshot; supposed to come to %s", u, nh, v), linkEvidence(u))
+	s.scrub(v.NS)
+	s.enter(v.NS, v)
+	s.in, s.out, s.route = v, nil, nil
+	s.p.Mark = 0
+	s.frame = frame{dst: v.L3().Link.MAC}
+	if s.p.TTL > 1 {
+		s.p.TTL--
+	}
+	return receive
+}
+
+func (w *walk) left(s *state, u *network.Iface, nh netip.Addr) stage {
+	dst := s.p.Dst.Addr()
+	if what := w.net.Uncollected(dst); what != "" {
+		why := text.F("%s is the address of %s, whose namespace was not collected", dst, what)
+		s.step(StageWire, u.Name(), why)
+		return w.unknown(s, why)
+	}
+	why := text.F("leaves the cluster by %s to %s, which the snapshot does not know", u, nh)
+	s.step(StageWire, u.Name(), why, linkEvidence(u))
+	w.leave(s, u.Name(), why)
+	return nil
+}
+
+// machineWith returns an uplink of another machine that holds the address, or nil.
+func (w *walk) machineWith(a netip.Addr, from *network.NS) *network.Iface {
+	for _, o := range w.net.Owners(a) {
+		if o.NS.Node == from.Node {
+			continue
+		}
+		for _, u := range o.NS.Ifaces {
+			if u.Uplink && u.L3() == o {
+				return u
+			}
+		}
+	}
+	return nil
+}
