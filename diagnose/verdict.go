@@ -14,6 +14,8 @@ func judge(r trace.Result) Verdict {
 			works = true
 		case Broken:
 			broken = true
+		case Partly:
+			works, broken = true, true
 		default:
 			unknown = true
 		}
@@ -25,16 +27,16 @@ func judge(r trace.Result) Verdict {
 		return Works
 	case broken && !works && !unknown:
 		return Broken
-	case broken && certain(r, Broken):
+	case broken && certain(r):
 		return Partly
 	}
 	return CannotTell
 }
 
-// certain reports whether some path has that verdict without resting on anything that is not known.
-func certain(r trace.Result, v Verdict) bool {
+// certain reports whether some path fails without resting on anything that is not known.
+func certain(r trace.Result) bool {
 	for _, p := range r.Paths {
-		if Judge(p) == v && len(p.Assumed) == 0 {
+		if v := Judge(p); (v == Broken || v == Partly) && len(p.Assumed) == 0 {
 			return true
 		}
 	}
