@@ -45,9 +45,14 @@ func setSrc(p packet.Packet, a netip.AddrPort) packet.Packet {
 
 // setDst returns p with the destination of a tuple.
 func setDst(p packet.Packet, a netip.AddrPort) packet.Packet {
-	if !p.Proto.HasPorts() {
-		a = netip.AddrPortFrom(a.Addr(), p.Dst.Port())
+	switch {
+	case p.Proto.HasPorts():
+		p.Dst = a
+	case isEcho(p): // icmp_manip_pkt sets the identifier whichever end is rewritten
+		p.ICMPID = a.Port()
+		fallthrough
+	default:
+		p.Dst = netip.AddrPortFrom(a.Addr(), p.Dst.Port())
 	}
-	p.Dst = a
 	return p
 }

@@ -368,7 +368,7 @@ func (e *eval) outcomes(states []*state) []Outcome {
 			s.verdict = TProxy
 		}
 		for _, o := range e.r.Opaque {
-			if o.Hook == e.in.Hook && o.Is6 == e.is6 && s.why == "" {
+			if s.why == "" && e.meetsOpaque(o) {
 				s.verdict, s.why = VerdictUnknown, o.What
 			}
 		}
@@ -379,4 +379,14 @@ func (e *eval) outcomes(states []*state) []Outcome {
 		out[i] = s.outcome()
 	}
 	return out
+}
+
+// meetsOpaque reports whether packets at the hook meet o.
+func (e *eval) meetsOpaque(o Opaque) bool {
+	dev := e.in.In
+	if e.in.Hook == PostRouting {
+		dev = e.in.Out
+	}
+	return o.Hook == e.in.Hook && o.Is6 == e.is6 && (o.Dev == "" || o.Dev == dev) &&
+		(!o.Bridge || e.in.PhysIn != "" || e.in.PhysOut != "")
 }

@@ -3,6 +3,7 @@ package netfilter
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/packet"
@@ -35,10 +36,10 @@ func (m *addrType) match(e *eval, s *state) Tri {
 
 // isType answers whether a has one of the types.
 func (e *eval) isType(a netip.Addr, dev string, types []AddrType) Tri {
-	have := AddrType("")
-	if e.in.Env != nil {
-		have = e.in.Env.AddrType(a, dev)
+	if a.Is6() {
+		return e.isType6(a, dev, types)
 	}
+	have := e.typeOf(a, dev)
 	for _, t := range types {
 		if t == have {
 			return Yes
@@ -48,6 +49,50 @@ func (e *eval) isType(a netip.Addr, dev string, types []AddrType) Tri {
 		return e.maybe("the type of the address " + a.String() + " is not known")
 	}
 	return No
+}
+
+// typeOf asks for the type of an address; "" is not known.
+func (e *eval) typeOf(a netip.Addr, dev string) AddrType {
+	if e.in.Env == nil {
+		return ""
+	}
+	return e.in.Env.AddrType(a, dev)
+}
+
+// isType6 answers whether a has the types, as xt_addrtype's match_type6 does: of
+// MULTICAST, UNICAST and UNSPEC each that is asked for must hold, by the form of the address alone,
+// so that a local address is UNICAST too; of the others, which the routes tell, one.
+func (e *eval) isType6(a netip.Addr, dev string, types []AddrType) Tri {
+	var ask []AddrType
+	for _, t := range types {
+		switch t {
+		case "MULTICAST":
+			if !a.IsMulticast() {
+				return No
+			}
+		case "UNICAST":
+			if a.IsMulticast() || a.IsUnspecified() {
+				return No
+			}
+		case "UNSPEC":
+			if !a.IsUnspecified() {
+				return No
+			}
+		case "LOCAL", "PROHIBIT", "UNREACHABLE":
+			ask = append(ask, t)
+		}
+	}
+	if ask == nil {
+		return Yes
+	}
+	have := e.typeOf(a, dev)
+	switch {
+	case have == "":
+		return e.maybe("the type of the address " + a.String() + " is not known")
+	case have == "BLACKHOLE" || have == "PROHIBIT":
+		have = "UNREACHABLE" // RTF_REJECT is all that is looked at
+	}
+	return tri(slices.Contains(ask, have))
 }
 
 func newAddrType(_ *ruleParser, _ *rule, o []opt) match {

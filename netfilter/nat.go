@@ -169,14 +169,14 @@ func (c *Conn) bind(m manip, now Tuple, to netip.AddrPort, random bool) {
 	if m == manipSrc {
 		next.Src = to
 		c.SNAT = c.SNAT || next != now || random
-		c.RandomPort = c.RandomPort || random
 	} else {
 		next.Dst = to
 		if isICMP(now.Proto) {
 			next.Dst = netip.AddrPortFrom(to.Addr(), now.Dst.Port())
 		}
-		c.DNAT = c.DNAT || next != now
+		c.DNAT = c.DNAT || next != now || random
 	}
+	c.RandomPort = c.RandomPort || random
 	if m == manipSrc && isICMP(now.Proto) { // the identifier stands in both ports
 		next.Dst = netip.AddrPortFrom(next.Dst.Addr(), to.Port())
 	}
@@ -225,7 +225,7 @@ func (r natRange) ports(m manip, now uint16, proto packet.Proto) (list []uint16,
 		return []uint16{now}, false
 	case m == manipSrc && r.hasPorts:
 		return []uint16{r.plo}, true
-	case m == manipSrc:
+	case m == manipSrc || isICMP(proto):
 		return []uint16{now}, true
 	case !r.hasPorts: // --random alone does not change a destination port
 		return []uint16{now}, false

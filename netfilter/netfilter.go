@@ -49,7 +49,10 @@ type Ruleset struct {
 type Opaque struct {
 	Hook Hook
 	Is6  bool
-	What string // "nftables table inet firewalld, chain filter_INPUT: not understood yet"
+	// Dev is the device that it sees packets of, at ingress and egress; "" is any.
+	Dev    string
+	Bridge bool   // it sees only packets that cross a bridge
+	What   string // "nftables table inet firewalld, chain filter_INPUT: not understood yet"
 }
 
 // A Verdict says what a hook does with a packet.
