@@ -29,8 +29,17 @@ type Tables struct {
 	// Forwarding6 is net.ipv6.conf.all.forwarding. A host that does not forward prefers routers
 	// that answer neighbour discovery.
 	Forwarding6 bool
+	// RouteLocalnet holds the devices whose net.ipv4.conf.DEV.route_localnet is set
+	// (that of "all" counts for every device): 127.0.0.0/8 may then leave by them.
+	RouteLocalnet map[string]bool
+	// VRF holds the table of the VRF that a device is, or is a port of. It is nil where
+	// that is not known: an l3mdev rule is then not known either.
+	VRF map[string]uint32
 	// UseTempAddr holds the devices whose net.ipv6.conf.DEV.use_tempaddr is 2 or more.
 	UseTempAddr map[string]bool
+
+	// Built is the index that Index makes.
+	Built *Index
 }
 
 // A RouteType is the type of a route, as "ip route" prints it. Unicast is the zero type.
@@ -180,12 +189,14 @@ type Query struct {
 	TOS              uint8
 	Proto            packet.Proto
 	SrcPort, DstPort uint16
-	UID              *uint32
+	UID              *uint32 // of the socket; nil where it is not known
+	// AnySrc allows a Src that is not an address of the host (FLOWI_FLAG_ANYSRC).
+	AnySrc bool
 }
 
 // A Choice is one way that a lookup can go.
 type Choice struct {
-	Route  *Route
+	Route  *Route     // nil where the kernel asks no route: a bound socket's packet to a destination that no route has
 	Hop    NextHop    // the hop taken; zero for local and blackhole routes
 	Src    netip.Addr // the source address the kernel would choose, where it was asked to
 	Weight float64    // the share of flows that take it; the choices of one Result add up to 1
@@ -194,7 +205,7 @@ type Choice struct {
 // A Result is the answer to a Query.
 type Result struct {
 	Type    RouteType // of the route that decided; valid where Err is ""
-	Choices []Choice  // one; several of a multipath route; none where no route leads on
+	Choices []Choice  // one; several of a multipath route; the route that rejects, where Err is of one; none where no route was found
 	Rule    *Rule     // the policy rule that led to the table; nil where none matched
 	Err     string    // "" or the kernel's word: "network unreachable", "host unreachable", "permission denied", "invalid argument"
 	Unknown string    // not "": the lookup cannot be known, and why; all else is then void
