@@ -15,7 +15,7 @@ func assign(obs []Observation, seen []Sighting) {
 	byID := map[uint32]*Observation{}
 	for i := range obs {
 		byID[obs[i].id] = &obs[i]
-		obs[i].sources = map[netip.AddrPort]bool{}
+		obs[i].sources = map[netip.AddrPort]bool{obs[i].Source: true}
 	}
 	for _, s := range seen {
 		if !s.Error && s.Packet.Proto == packet.TCP && s.Packet.Flags == packet.SYN {

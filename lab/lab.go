@@ -36,6 +36,7 @@ type Lab struct {
 	Router   *sandbox.NS
 	Outside  *sandbox.NS
 	Office   *sandbox.NS
+	OfficeAt netip.Addr       // the address of the office's host; a fault may move it
 	Objects  snapshot.Objects // what "kubectl get" would print; faults change them too
 
 	mu      sync.Mutex
@@ -49,6 +50,7 @@ type Node struct {
 	NS                *sandbox.NS
 	IP, IP6           netip.Addr // of eth0; IP6 is invalid in a cluster of one family
 	PodCIDR, PodCIDR6 netip.Prefix
+	MAC               string // of eth0
 	VTEP, VTEP6       string // the MAC addresses of flannel.1 and flannel-v6.1
 	Pods              []*Pod
 	index             int
@@ -79,7 +81,7 @@ func up(t Topology, legacy bool) (*Lab, error) {
 	if !sandbox.Inside() {
 		return nil, errors.New("lab: must run in a sandbox")
 	}
-	l := &Lab{Topology: t, Legacy: legacy, servers: map[string]*server{}}
+	l := &Lab{Topology: t, Legacy: legacy, OfficeAt: OfficeIP, servers: map[string]*server{}}
 	l.plan()
 	for _, step := range []func() error{
 		l.makeNamespaces, l.wireFabric, l.wireNodes, l.listenAll,
@@ -132,6 +134,9 @@ func (l *Lab) namespaces() []*sandbox.NS {
 }
 
 func (l *Lab) makeNamespaces() error {
+	if err := sandbox.Setup(); err != nil {
+		return err
+	}
 	slots := map[string]**sandbox.NS{"fabric": &l.Fabric, "router": &l.Router, "outside": &l.Outside, "office": &l.Office}
 	for _, n := range l.Nodes {
 		slots[n.Name] = &n.NS
@@ -152,6 +157,8 @@ func (l *Lab) makeNamespaces() error {
 				"net.ipv6.conf.default.router_solicitations": "0",
 				"net.ipv4.conf.all.rp_filter":                "0",
 				"net.ipv4.conf.default.rp_filter":            "0",
+				"net.ipv4.icmp_ratelimit":                    "0", // each of many probes is to get its ICMP error
+				"net.ipv6.icmp.ratelimit":                    "0",
 			})
 		})
 	}

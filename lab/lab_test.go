@@ -28,3 +28,19 @@ func TestUp(t *testing.T) {
 		t.Run(topo.Name, func(t *testing.T) { mustUp(t, topo) })
 	}
 }
+
+func TestLegacy(t *testing.T) {
+	sandbox.Need(t)
+	l, err := UpLegacy(Flannel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.PathProbe(Path{From: "shop/web-0", To: "svc/shop/api:http"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := l.Probe(p); o.Outcome != Delivered {
+		t.Errorf("%s: %s %v", o.Probe.To, o.Outcome, o.Err)
+	}
+}

@@ -38,6 +38,7 @@ func (l *Lab) plan() {
 			Name:    "node-" + string(rune('a'+i)),
 			IP:      addr4(192, 168, 10, 11+i),
 			PodCIDR: netip.PrefixFrom(addr4(10, 244, i, 0), 24),
+			MAC:     mac("node-" + string(rune('a'+i))),
 			index:   i,
 		}
 		n.VTEP, n.VTEP6 = mac(n.Name+"/flannel.1"), mac(n.Name+"/flannel-v6.1")

@@ -267,10 +267,9 @@ func connected(f *os.File) error {
 		return err
 	}
 	var end error
-	first := true
 	err = rc.Write(func(fd uintptr) bool {
-		if first {
-			first = false
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if n, _ := unix.Poll(ready, 0); n == 0 {
 			return false // wait for it to become writable
 		}
 		code, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)

@@ -17,7 +17,7 @@ func (l *Lab) wireFabric() error {
 	var b strings.Builder
 	b.WriteString("link add br0 type bridge\nlink set br0 up\n")
 	for _, n := range l.Nodes {
-		fmt.Fprintf(&b, "link add p-%s type veth peer name eth0 address %s netns %[1]s\n", n.Name, mac(n.Name))
+		fmt.Fprintf(&b, "link add p-%s type veth peer name eth0 address %s netns %[1]s\n", n.Name, n.MAC)
 	}
 	fmt.Fprintf(&b, "link add p-router type veth peer name eth0 address %s netns router\n", mac("router"))
 	for _, name := range append(l.nodeNames(), "router") {

@@ -1,0 +1,83 @@
+package fault
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/lab/sandbox"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// tries is how many connections a path is judged by: one of three endpoints is missed by all of them once in 10,000 runs.
+const tries = 24
+
+func probe(t *testing.T, l *lab.Lab, p lab.Path) []lab.Observation {
+	t.Helper()
+	one, err := l.PathProbe(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ps := make([]lab.Probe, tries)
+	for i := range ps {
+		ps[i] = one
+	}
+	return l.ProbeAll(ps)
+}
+
+// TestFaults shows in the kernel that each fault changes the fate of its path.
+func TestFaults(t *testing.T) {
+	sandbox.Need(t)
+	for _, f := range All() {
+		for _, topo := range lab.Topologies {
+			if !f.Applies(topo) || os.Getenv("PLUMB_AGREE") != "full" && topo.Name != f.Topology().Name {
+				continue
+			}
+			t.Run(f.Name+"/"+topo.Name, func(t *testing.T) { try(t, f, topo) })
+		}
+	}
+}
+
+func try(t *testing.T, f Fault, topo lab.Topology) {
+	l, err := lab.Up(topo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := l.Watch(); err != nil {
+		t.Fatal(err)
+	}
+	before := probe(t, l, f.Path)
+	for _, o := range before {
+		if o.Outcome != lab.Delivered {
+			t.Fatalf("healthy: %s: %s %v", f.Path, o.Outcome, o.Err)
+		}
+	}
+	if err := f.Inject(l); err != nil {
+		t.Fatal(err)
+	}
+	after := probe(t, l, f.Path)
+	changed := 0
+	count := map[string]int{}
+	for _, o := range after {
+		if o.Outcome != lab.Delivered || o.Seen.Addr() != before[0].Seen.Addr() {
+			changed++
+		}
+		count[fmt.Sprintf("%s last seen %s/%s out=%v", o.Outcome, o.Last().NS, o.Last().Dev, o.Last().Out)]++
+	}
+	t.Logf("%s: %v", f.Path, count)
+	switch {
+	case f.Preventive && changed > 0:
+		t.Errorf("a preventive fault changed %d of %d", changed, tries)
+	case !f.Preventive && changed == 0:
+		t.Error("nothing changed")
+	case f.Share && changed == tries, !f.Preventive && !f.Share && changed != tries:
+		t.Errorf("changed %d of %d", changed, tries)
+	}
+}
