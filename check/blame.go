@@ -205,3 +205,15 @@ func (p *Pass) Families(ns *network.NS) (v4, v6 bool) {
 	}
 	return v4 || !v6, v6
 }
+
+// DecidedBy reports whether a rule of a back end's table of ns is what the packet died of.
+func DecidedBy(b Broken, backend netfilter.Backend, ns *network.NS) bool {
+	for _, e := range b.Evidence() {
+		for _, t := range ns.Netfilter.Tables {
+			if t.Backend == backend && t.File == e.File {
+				return true
+			}
+		}
+	}
+	return false
+}

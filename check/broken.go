@@ -56,7 +56,8 @@ func (p *Pass) NS(at trace.Place) *network.NS {
 	return nil
 }
 
-// BrokenPaths returns the ways that do not arrive. Not among them are those
+// BrokenPaths returns the ways that do not arrive, of the path asked about or
+// else of probes (see [Traced]). Not among them are those
 // whose fate is not known, and those too big for a link whose ICMP message
 // reaches the sender, who will send smaller packets.
 func BrokenPaths(p *Pass) []Broken {
@@ -64,8 +65,9 @@ func BrokenPaths(p *Pass) []Broken {
 		return p.index.broken
 	}
 	p.index.brokenSet = true
-	for i := range p.Results {
-		r := &p.Results[i]
+	results := Traced(p)
+	for i := range results {
+		r := &results[i]
 		for j := range r.Paths {
 			p.addBroken(r.Query, &r.Paths[j])
 		}
@@ -126,6 +128,12 @@ func (p *Pass) NodeByPodCIDR(a netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// Within reports whether c is a part of the Pod range of a node.
+func (p *Pass) Within(node string, c netip.Prefix) bool {
+	o := p.NodeObject(node)
+	return o != nil && slices.ContainsFunc(PodCIDRs(o), func(r netip.Prefix) bool { return r.Bits() <= c.Bits() && r.Contains(c.Addr()) })
 }
 
 // DiesOf returns the broken paths that end in one of fates.

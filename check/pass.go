@@ -20,6 +20,7 @@ type index struct {
 	endpoints map[string][]Endpoint
 	broken    []Broken
 	brokenSet bool
+	memo      map[any]any
 }
 
 // Hosts returns the nodes' own namespaces, in the snapshot's order.
@@ -231,4 +232,18 @@ func Place(ns *network.NS, link string) string {
 		return ns.String()
 	}
 	return ns.String() + "/" + link
+}
+
+// Once returns what make makes, which is called once in a Run for each key. Keys
+// are values of a type of the calling package.
+func Once[T any](p *Pass, key any, make func() T) T {
+	if v, ok := p.index.memo[key]; ok {
+		return v.(T)
+	}
+	v := make()
+	if p.index.memo == nil {
+		p.index.memo = map[any]any{}
+	}
+	p.index.memo[key] = v
+	return v
 }

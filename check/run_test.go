@@ -75,6 +75,7 @@ func TestRunOrder(t *testing.T) {
 
 func TestRunNeeds(t *testing.T) {
 	c := &snapshot.Cluster{
+		Nodes: []*snapshot.Node{{Name: "a"}},
 		Gaps: []snapshot.Gap{{Path: "nodes/a/host/iptables", Why: "denied"}, {Path: "nodes/a/pod/iptables", Why: "denied too"}},
 		Objects: snapshot.Objects{
 			Have:  map[string]bool{"Node": true},
@@ -83,7 +84,7 @@ func TestRunNeeds(t *testing.T) {
 	}
 	one := Finding{Where: "x"}
 	needs := func(k *Check, needs ...string) *Check { k.Needs = needs; return k }
-	absent := Unjudged{Where: "nodes/b/host", Why: "the state of this node was not collected"}
+	absent := Unjudged{Where: "nodes/b", Why: "the state of this node was not collected"}
 	tests := []struct {
 		name  string
 		needs string
@@ -91,7 +92,7 @@ func TestRunNeeds(t *testing.T) {
 		found int
 	}{
 		{"an object kind that is there", "objects/Node", nil, 1},
-		{"an object kind that is not", "objects/Pod", []Unjudged{{Where: "objects/Pod", Why: "no objects of this kind were collected"}}, 0},
+		{"an object kind that is not", "objects/Pod", []Unjudged{{Where: "objects/Pod", Why: "not collected"}}, 0},
 		{"a file of all namespaces", "iptables", []Unjudged{{Where: "nodes/a/host/iptables", Why: "denied"}, {Where: "nodes/a/pod/iptables", Why: "denied too"}, absent}, 1},
 		{"a file of the node's own", "host/iptables", []Unjudged{{Where: "nodes/a/host/iptables", Why: "denied"}, absent}, 1},
 		{"a file that is there", "host/addr.json", []Unjudged{absent}, 1},

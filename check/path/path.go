@@ -36,13 +36,25 @@ Commands:
 func run(p *check.Pass) {
 	for _, b := range check.BrokenPaths(p) {
 		p.Report(check.Finding{
-			Severity: check.Error,
+			Severity: severity(p),
 			Where:    b.Where(),
 			What:     what(b),
-			OnPath:   true,
+			OnPath:   len(p.Results) > 0,
 			Evidence: b.Evidence(),
 		})
 	}
+}
+
+// severity returns how bad it is that a packet does not arrive. Where nobody
+// asked about it, the packet is one between two Pods, which network policies may well mean to stop.
+func severity(p *check.Pass) check.Severity {
+	switch {
+	case len(p.Results) > 0:
+		return check.Error
+	case len(p.Snapshot.Objects.NetworkPolicies) > 0:
+		return check.Info
+	}
+	return check.Warning
 }
 
 // what says in a sentence how the packet ends.

@@ -1,0 +1,148 @@
+package proxyrules
+
+import (
+	"slices"
+
+	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/snapshot"
+	"github.com/plumbnet/plumb/text"
+)
+
+// Leftover reports rules of kube-proxy that nothing maintains any more.
+var Leftover = &check.Check{
+	Name: "leftover-rules",
+	Doc: `rules of an earlier kube-proxy are still there
+
+Symptom: Services work at times, or send to endpoints that are long gone; restarting kube-proxy does not help.
+Cause: kube-proxy changed its mode (iptables, IPVS, nftables) or iptables its back end (legacy, nf_tables), and
+the old rules stayed: both are run. Or rules remain of a Service that was deleted.
+Cure: kube-proxy --cleanup on the node, or a restart of the node.
+Commands:
+    iptables-legacy-save | grep -c KUBE-
+    iptables-nft-save | grep -c KUBE-
+    nft list table ip kube-proxy`,
+	DocZH: `以前的 kube-proxy 规则仍残留
+
+症状：Service 时好时坏，或转发到早已不存在的后端；重启 kube-proxy 也没用。
+原因：kube-proxy 换过模式（iptables、IPVS、nftables）或 iptables 换过后端（legacy、nf_tables），旧规则没有清理，两套都会执行；或残留着已删除 Service 的规则。
+处理：在节点上执行 kube-proxy --cleanup，或重启节点。
+命令：
+    iptables-legacy-save | grep -c KUBE-
+    iptables-nft-save | grep -c KUBE-
+    nft list table ip kube-proxy`,
+	Needs: []string{"host/iptables", "objects/Service"},
+	Run: func(p *check.Pass) {
+		for _, ns := range p.Hosts() {
+			for _, is6 := range []bool{false, true} {
+				twoBackends(p, ns, is6)
+			}
+			if p.Network.Missing(ns, "iptables") == "" {
+				deleted(p, node{ns, books(p, ns)})
+			}
+		}
+	},
+}
+
+// kubeTables returns the tables of a family that hold chains of kube-proxy with rules, by back end.
+func kubeTables(ns *network.NS, is6 bool) map[netfilter.Backend][]*netfilter.Table {
+	out := map[netfilter.Backend][]*netfilter.Table{}
+	for _, t := range ns.Netfilter.Tables {
+		if t.Is6 == is6 && jump(t) != nil {
+			out[t.Backend] = append(out[t.Backend], t)
+		}
+	}
+	return out
+}
+
+// proxyChains are chains that only kube-proxy makes; the kubelet makes others.
+var proxyChains = []string{"KUBE-SERVICES", "KUBE-FORWARD", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING"}
+
+// jump returns the first rule of a built-in chain that jumps to a chain of kube-proxy, or nil.
+func jump(t *netfilter.Table) *netfilter.Rule {
+	for _, hook := range []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"} {
+		c := t.Chains[hook]
+		if c == nil {
+			continue
+		}
+		for _, r := range c.Rules {
+			if to, ok := option(r.Text, " -j "); ok && slices.Contains(proxyChains, to) {
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+func chains(ts []*netfilter.Table) int {
+	n := 0
+	for _, t := range ts {
+		n += len(t.Chains)
+	}
+	return n
+}
+
+var backendNames = map[netfilter.Backend]string{netfilter.NFT: "nf_tables", netfilter.Legacy: "legacy"}
+
+func twoBackends(p *check.Pass, ns *network.NS, is6 bool) {
+	by := kubeTables(ns, is6)
+	if len(by) < 2 {
+		return
+	}
+	old, now := by[netfilter.Legacy], by[netfilter.NFT]
+	if chains(old) > chains(now) {
+		old, now = now, old
+	}
+	f := check.Finding{
+		Severity: check.Warning, Where: ns.String(),
+		What: text.F("kube-proxy has rules in both back ends of iptables: %d chains in %s, %d in %s; both are run", chains(old), backendNames[old[0].Backend], chains(now), backendNames[now[0].Backend]),
+		Fix:  check.Fix{What: text.F("remove the rules that kube-proxy no longer maintains"), Commands: []string{"kube-proxy --cleanup", "reboot"}},
+		Evidence: []snapshot.Evidence{
+			check.RuleLine(old[0], jump(old[0])),
+			check.RuleLine(now[0], jump(now[0])),
+		},
+	}
+	p.Blame(&f, func(b check.Broken) bool { return b.In(ns) && check.DecidedBy(b, old[0].Backend, ns) })
+	if f.OnPath {
+		f.Severity = check.Error
+	}
+	for _, c := range []string{"proxy-rules-stale", "forward-drop", "firewall-drop"} {
+		f.Explains = append(f.Explains, check.Symptom{Check: c, Where: ns.String()})
+	}
+	p.Report(f)
+}
+
+// deleted reports rules for destinations that look like cluster IPs and are no Service's.
+func deleted(p *check.Pass, n node) {
+	for _, is6 := range []bool{false, true} {
+		b := n.books[is6]
+		if b == nil || b.table.Chains["KUBE-SERVICES"] == nil {
+			continue
+		}
+		var first *netfilter.Rule
+		count := 0
+		for _, r := range b.table.Chains["KUBE-SERVICES"].Rules {
+			d, ok := destOf(r.Text)
+			if !ok || p.ServiceOf(d.at.Addr()) != nil || len(b.ways[d].targets) == 0 {
+				continue
+			}
+			if first == nil {
+				first = r
+			}
+			count++
+		}
+		if first == nil {
+			continue
+		}
+		d, _ := destOf(first.Text)
+		f := check.Finding{
+			Severity: check.Warning, Where: n.ns.String(),
+			What:     text.F("rules for %d addresses that no Service has, such as %s", count, d.at),
+			Fix:      restart(n.ns),
+			Evidence: []snapshot.Evidence{check.RuleLine(b.table, first)},
+		}
+		p.Blame(&f, func(x check.Broken) bool { return x.Passes(n.ns) && x.Query.Dst.Addr() == d.at.Addr() })
+		p.Report(f)
+	}
+}
