@@ -1,0 +1,3 @@
+// Package oracle compares the evaluation of rules with what kube-proxy's own
+// tests expect of them. It holds only tests.
+package oracle
