@@ -54,6 +54,10 @@ func New(c *snapshot.Cluster) *Network {
 
 func (n *Network) add(ns *NS) {
 	n.NS = append(n.NS, ns)
+	if ns.FIB.Built == nil {
+		ns.FIB.Index()
+	}
+	ns.noRules = [2]string{n.rulesMissing(ns, "iptables", false), n.rulesMissing(ns, "ip6tables", true)}
 	if ns.IsHost() && n.hosts[ns.Node.Name] == nil {
 		n.hosts[ns.Node.Name] = ns
 	}
@@ -64,6 +68,16 @@ func (n *Network) add(ns *NS) {
 			}
 		}
 	}
+}
+
+// rulesMissing says why no rules of a family were read, where there may be some.
+func (n *Network) rulesMissing(ns *NS, file string, v6 bool) string {
+	for _, t := range ns.Netfilter.Tables {
+		if t.Is6 == v6 {
+			return ""
+		}
+	}
+	return n.Missing(ns, file)
 }
 
 // namePods fills the names of Pods: what a namespace says of itself, else what the snapshot knows of its addresses.

@@ -23,6 +23,7 @@ type NS struct {
 	local   map[netip.Addr]*Iface
 	sockets map[sockKey][]*snapshot.Socket
 	Conf    Conf
+	noRules [2]string // why the rules of IPv4 and IPv6 are not known, or ""
 }
 
 type neighKey struct {
@@ -109,6 +110,14 @@ func (n *NS) Iface(name string) *Iface { return n.byName[name] }
 
 // Owner returns a device of the namespace that holds the address, or nil.
 func (n *NS) Owner(a netip.Addr) *Iface { return n.local[a] }
+
+// RulesMissing returns why the iptables rules of a family are not known, or "".
+func (n *NS) RulesMissing(v6 bool) string {
+	if v6 {
+		return n.noRules[1]
+	}
+	return n.noRules[0]
+}
 
 // Neigh returns the neighbour entry for an address on a device, or nil.
 func (n *NS) Neigh(dev string, a netip.Addr) *fib.Neigh { return n.neighs[neighKey{dev, a}] }

@@ -267,15 +267,6 @@ func fdbEvidence(ns *network.NS, b *network.Iface, m packet.MAC, e *fib.FDBEntry
 	if e == nil {
 		return ev
 	}
-	ev.Text = e.MAC.String() + " dev " + e.Dev
-	if e.Dst.IsValid() {
-		ev.Text += " dst " + e.Dst.String()
-	}
-	if e.Master != "" {
-		ev.Text += " master " + e.Master
-	}
-	if e.State != "" {
-		ev.Text += " " + e.State
-	}
+	ev.Text = e.String()
 	return ev
 }

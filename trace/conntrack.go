@@ -1,8 +1,6 @@
 package trace
 
 import (
-	"net/netip"
-
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
@@ -15,26 +13,12 @@ type tracked struct {
 	replied bool // an answer was seen (IPS_SEEN_REPLY)
 }
 
-// tuple returns the direction of a packet as conntrack sees it.
-func tuple(p *packet.Packet) netfilter.Tuple {
-	t := netfilter.Tuple{Src: p.Src, Dst: p.Dst, Proto: p.Proto}
-	if p.Proto == packet.ICMP || p.Proto == packet.ICMPv6 {
-		t.Src = netip.AddrPortFrom(p.Src.Addr(), p.ICMPID)
-		t.Dst = netip.AddrPortFrom(p.Dst.Addr(), p.ICMPID)
-	}
-	return t
-}
-
-func inverse(t netfilter.Tuple) netfilter.Tuple {
-	return netfilter.Tuple{Src: t.Dst, Dst: t.Src, Proto: t.Proto}
-}
-
 // conntrack looks a packet up in the namespace, and makes a new connection where there is none (nf_conntrack_in).
 func (s *state) conntrack(p *packet.Packet, zone uint16) netfilter.Conn {
 	if p.IsICMPError() {
 		return s.related(p, zone)
 	}
-	t := tuple(p)
+	t := netfilter.TupleOf(*p)
 	for i := len(s.ct) - 1; i >= 0; i-- {
 		e := &s.ct[i]
 		if e.ns != s.ns || e.conn.Zone != zone {
@@ -54,7 +38,7 @@ func (s *state) conntrack(p *packet.Packet, zone uint16) netfilter.Conn {
 			return c
 		}
 	}
-	return netfilter.Conn{State: firstState(p), Orig: t, Back: inverse(t), Zone: zone}
+	return netfilter.Conn{State: firstState(p), Orig: t, Back: t.Invert(), Zone: zone}
 }
 
 // firstState is the state of a packet that begins a connection as conntrack sees it: an answer whose request it never saw is invalid.
@@ -75,7 +59,7 @@ func (s *state) related(p *packet.Packet, zone uint16) netfilter.Conn {
 	if p.Inner == nil {
 		return netfilter.Conn{State: netfilter.Invalid, Zone: zone}
 	}
-	t := inverse(tuple(p.Inner))
+	t := netfilter.TupleOf(*p.Inner).Invert()
 	for i := len(s.ct) - 1; i >= 0; i-- {
 		e := &s.ct[i]
 		if e.ns != s.ns || e.conn.Zone != zone || e.conn.Back != t && e.conn.Orig != t {

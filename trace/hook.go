@@ -31,10 +31,10 @@ type after func(w *walk, s *state, before packet.Packet) stage
 // hook runs a hook of the namespace, and goes on with next for every outcome that lets the packet pass.
 func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 	rules := &s.ns.Netfilter
+	if missing := s.ns.RulesMissing(s.p.Is6()); missing != "" {
+		return w.unknown(s, text.F("the rules of %s are not known: %s", s.ns, missing))
+	}
 	if len(rules.Tables) == 0 && len(rules.Opaque) == 0 {
-		if missing := w.rulesMissing(s); missing != "" {
-			return w.unknown(s, text.F("the rules of %s are not known: %s", s.ns, missing))
-		}
 		return next(w, s, s.p)
 	}
 	w.env = env{w: w, s: s}
@@ -51,15 +51,6 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 	}
 	s.weight *= outs[0].Weight
 	return w.outcome(s, h, &outs[0], next)
-}
-
-// rulesMissing returns why neither back end's rules of the packet's family were collected, or "".
-func (w *walk) rulesMissing(s *state) string {
-	file := "iptables"
-	if s.p.Is6() {
-		file = "ip6tables"
-	}
-	return w.net.Missing(s.ns, file)
 }
 
 func name(d *network.Iface) string {

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/plumbnet/plumb/fib"
@@ -12,13 +11,7 @@ import (
 )
 
 // lookup asks a namespace's routing tables.
-func lookup(ns *network.NS, q fib.Query) fib.Result {
-	l, ok := any(&ns.FIB).(interface{ Lookup(fib.Query) fib.Result })
-	if !ok {
-		return fib.Result{Unknown: "no lookup"}
-	}
-	return l.Lookup(q)
-}
+func lookup(ns *network.NS, q fib.Query) fib.Result { return ns.FIB.Lookup(q) }
 
 // query returns what a lookup is asked for a packet.
 func query(p *packet.Packet) fib.Query {
@@ -73,31 +66,9 @@ func routeGap(ns *network.NS, q fib.Query) snapshot.Evidence {
 func routeEvidence(ns *network.NS, q fib.Query, r *fib.Route) snapshot.Evidence {
 	ev := routeGap(ns, q)
 	if r != nil {
-		ev.Text = routeText(r)
+		ev.Text = r.String()
 	}
 	return ev
-}
-
-// routeText prints a route as "ip route" does.
-func routeText(r *fib.Route) string {
-	if s, ok := any(r).(interface{ String() string }); ok {
-		return s.String()
-	}
-	var b strings.Builder
-	if r.Dst.Bits() == 0 {
-		b.WriteString("default")
-	} else if r.Dst.IsSingleIP() {
-		b.WriteString(r.Dst.Addr().String())
-	} else {
-		b.WriteString(r.Dst.String())
-	}
-	for _, h := range r.Hops {
-		if h.Via.IsValid() {
-			b.WriteString(" via " + h.Via.String())
-		}
-		b.WriteString(" dev " + h.Dev)
-	}
-	return b.String()
 }
 
 // getCommand returns the "ip route get" that asks the kernel the same.
@@ -161,5 +132,3 @@ func deciding(r fib.Result) *fib.Route {
 	}
 	return nil
 }
-
-func is4(a netip.Addr) bool { return a.Is4() }

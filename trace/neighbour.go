@@ -180,10 +180,6 @@ func neighEvidence(ns *network.NS, d *network.Iface, nh netip.Addr, e *fib.Neigh
 	if e == nil {
 		return ev
 	}
-	ev.Text = nh.String() + " dev " + d.Name()
-	if !e.MAC.IsZero() {
-		ev.Text += " lladdr " + e.MAC.String()
-	}
-	ev.Text += " " + e.State
+	ev.Text = e.String()
 	return ev
 }

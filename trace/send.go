@@ -73,7 +73,7 @@ func (s *state) setRoute(r fib.Result, c fib.Choice) {
 func (w *walk) noRoute(s *state, st Stage, q fib.Query, r fib.Result, msg string) stage {
 	why := text.F("%s has no route to %s: %s", s.ns, q.Dst, msg)
 	if rt := deciding(r); rt != nil {
-		why = text.F("%s has a route to %s that says %s: %s", s.ns, q.Dst, msg, routeText(rt))
+		why = text.F("%s has a route to %s that says %s: %s", s.ns, q.Dst, msg, rt)
 	}
 	s.step(st, "", why, routeEvidence(s.ns, q, deciding(r)))
 	path := w.end(s, NoRoute, "", why)
@@ -108,7 +108,7 @@ func localOut(w *walk, s *state) stage {
 			return output
 		}
 		q := query(&s.p)
-		q.UID = s.uid
+		q.UID, q.AnySrc = s.uid, s.ns.Owner(q.Src) == nil
 		return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 			if msg, bad := routeError(r); bad {
 				return w.noRoute(s, StageOutput, q, r, msg)

@@ -47,7 +47,7 @@ func (w *walk) sourceCheck(s *state, r fib.Result, c fib.Choice) (stage, bool) {
 	if !routeFailed(back) && back.Type != fib.Unicast && !(back.Type == fib.Local && d.Conf.AcceptLocal.On()) {
 		why := text.F("%s takes no packet from %s, which is an address of %s itself: accept_local is off", d, src, s.ns)
 		if back.Type != fib.Local {
-			why = text.F("%s takes no packet from %s: the way back to it is of type %s", d, src, typeName(back.Type))
+			why = text.F("%s takes no packet from %s: the way back to it is of type %s", d, src, back.Type)
 		}
 		return w.refuse(s, why, routeEvidence(s.ns, fib.Query{Dst: src}, deciding(back))), true
 	}
@@ -116,13 +116,6 @@ func (w *walk) refuse(s *state, why text.Text, ev ...snapshot.Evidence) stage {
 	w.end(s, Dropped, s.in.Name(), why)
 	return nil
 }
-
-var typeNames = map[fib.RouteType]string{
-	fib.Local: "local", fib.Broadcast: "broadcast", fib.Anycast: "anycast", fib.Multicast: "multicast", fib.Blackhole: "blackhole",
-	fib.Unreachable: "unreachable", fib.Prohibit: "prohibit", fib.Throw: "throw", fib.NAT: "nat",
-}
-
-func typeName(t fib.RouteType) string { return typeNames[t] }
 
 // mayForward asks whether the namespace forwards what comes in by this device. IPv4 has
 // a setting a device; IPv6 looks at "all" alone. gone says that the packet ended.
