@@ -3,6 +3,8 @@ package netfilter
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/plumbnet/plumb/packet"
 )
 
 // stateBits are the names of "--ctstate".
@@ -93,14 +95,34 @@ var ctEnds = map[string]func(c *Conn) netip.AddrPort{
 	"--ctrepldst": func(c *Conn) netip.AddrPort { return c.Back.Dst }, "--ctrepldstport": func(c *Conn) netip.AddrPort { return c.Back.Dst },
 }
 
+// ctPort returns what conntrack keeps in the place of a port. The identifier of an
+// ICMP echo is its source port; its destination port is its type and code (union nf_conntrack_man_proto).
+func ctPort(option string, end netip.AddrPort, proto packet.Proto) uint16 {
+	switch icmp := option == "--ctorigdstport" || option == "--ctrepldstport"; {
+	case !icmp || !isICMP(proto):
+		return end.Port()
+	case proto == packet.ICMPv6 && option == "--ctorigdstport":
+		return 128 << 8
+	case proto == packet.ICMPv6:
+		return 129 << 8
+	case option == "--ctorigdstport":
+		return 8 << 8
+	}
+	return 0
+}
+
 func (p *ruleParser) ctTest(o opt) func(e *eval, s *state) Tri {
 	if end := ctEnds[o.name]; end != nil && strings.HasSuffix(o.name, "port") {
 		r := p.portRange(o.a, ":", o.not)
 		return func(e *eval, s *state) Tri {
-			if s.c.RandomPort && o.name == "--ctrepldstport" {
+			chosen := "--ctrepldstport"
+			if isICMP(s.c.Orig.Proto) {
+				chosen = "--ctreplsrcport"
+			}
+			if s.c.RandomPort && o.name == chosen {
 				return e.maybe("the source port that NAT chose is not known")
 			}
-			return tri(r.has(end(&s.c).Port()))
+			return tri(r.has(ctPort(o.name, end(&s.c), s.c.Orig.Proto)))
 		}
 	} else if end != nil {
 		a := p.address(o.a)

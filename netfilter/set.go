@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/packet"
@@ -70,12 +71,7 @@ func (m *setMatch) match(e *eval, s *state) Tri {
 	if set == nil {
 		return e.maybe("the set " + m.name + " was not collected")
 	}
-	in, nomatch := set.has(e, s, m.src)
-	if m.returnNomatch {
-		in = in.and(tri(nomatch))
-	} else if nomatch {
-		in = No
-	}
+	in := set.test(e, s, m.src, m.returnNomatch)
 	if in == Yes && m.counters {
 		return e.maybe("the counters of set " + m.name + " were not collected")
 	}
@@ -85,11 +81,22 @@ func (m *setMatch) match(e *eval, s *state) Tri {
 	return in.xor(m.not)
 }
 
+// test is ip_set_test: --return-nomatch, which finds the exceptions alone, counts
+// where a set can hold any, and for each set of a list on its own.
+func (t *Set) test(e *eval, s *state, src []bool, returnNomatch bool) Tri {
+	if t.Type == "list:set" {
+		return t.anyOf(e, s, src, returnNomatch)
+	}
+	in, nomatch := t.has(e, s, src)
+	if !slices.Contains(t.dims, "net") {
+		return in
+	}
+	return in.and(tri(nomatch == returnNomatch))
+}
+
 // has looks the packet up. nomatch reports that the entry found is an exception.
 func (t *Set) has(e *eval, s *state, src []bool) (in Tri, nomatch bool) {
 	switch {
-	case t.Type == "list:set":
-		return t.anyOf(e, s, src)
 	case len(src) < len(t.dims):
 		return No, false
 	case t.byAddr == nil:
@@ -218,7 +225,7 @@ func (x *elem) hasFrom(e *eval, src bool) Tri {
 }
 
 // anyOf looks the packet up in the sets of a list. Lists hold no lists.
-func (t *Set) anyOf(e *eval, s *state, src []bool) (Tri, bool) {
+func (t *Set) anyOf(e *eval, s *state, src []bool, returnNomatch bool) Tri {
 	r := No
 	for _, x := range t.elems {
 		set := e.r.Sets[x.iface]
@@ -229,13 +236,13 @@ func (t *Set) anyOf(e *eval, s *state, src []bool) (Tri, bool) {
 		if set.Type == "list:set" {
 			continue
 		}
-		in, nomatch := set.has(e, s, src)
-		if in == Yes && !nomatch {
-			return Yes, false
+		in := set.test(e, s, src, returnNomatch)
+		if in == Yes {
+			return Yes
 		}
 		if in == Maybe || set.unread != "" {
 			r = e.maybe("set " + x.iface + " is not known to its end")
 		}
 	}
-	return r, false
+	return r
 }

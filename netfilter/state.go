@@ -21,6 +21,7 @@ type body struct {
 	c          Conn
 	hasConn    bool   // conntrack has seen it, or was told not to
 	zone       uint16 // that a CT target chose for conntrack
+	template   bool   // a CT target has seen it
 	verdict    Verdict
 	rejectWith string
 	why        string

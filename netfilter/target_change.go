@@ -105,12 +105,13 @@ type ctTarget struct {
 
 func (t *ctTarget) apply(_ *eval, s *state, at Ref) bool {
 	switch {
-	case s.hasConn:
+	case s.hasConn || s.template: // the first of them has decided
 	case t.noTrack:
 		s.hasConn = true
 		s.c = Conn{State: Untracked}
 		s.add(at)
 	default:
+		s.template = true
 		return change(s, at, &s.zone, t.zone)
 	}
 	return false
@@ -122,7 +123,9 @@ func newCT(p *ruleParser, r *rule, o []opt) target {
 		switch o.name {
 		case "--notrack":
 			t.noTrack = true
-		case "--zone", "--zone-orig":
+		case "--zone-orig", "--zone-reply":
+			return &unknownTarget{"a conntrack zone of one direction is not understood"}
+		case "--zone":
 			if o.a == "mark" {
 				return &unknownTarget{"a conntrack zone that follows the mark is not understood"}
 			}

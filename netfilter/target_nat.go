@@ -67,6 +67,8 @@ func (p *ruleParser) natTo(r *natRange, s string) {
 		addrs = strings.NewReplacer("[", "", "]", "").Replace(addrs)
 	case !p.is6:
 		addrs, ports, _ = strings.Cut(s, ":")
+	case strings.HasPrefix(s, ":") && !strings.HasPrefix(s, "::"): // a port alone
+		addrs, ports = "", s[1:]
 	}
 	if addrs != "" {
 		r.lo, r.hi = p.addrRange(addrs)
