@@ -77,14 +77,16 @@ func (r *reader) fib(ns *NetNS, file func(string) string) {
 		is6    bool
 		suffix string
 	}{{false, ".json"}, {true, "6.json"}} {
-		r.parse(file("routes"+v.suffix), also(&t.Routes, func(in io.Reader) ([]fib.Route, error) { return parseRoutes(in, v.is6) }))
-		r.parse(file("rules"+v.suffix), also(&t.Rules, func(in io.Reader) ([]fib.Rule, error) { return parseRules(in, v.is6) }))
+		r.parse(file("routes"+v.suffix), also(&t.Routes, func(in io.Reader) ([]fib.Route, error) { return fib.ParseRoutes(in, v.is6) }))
+		r.parse(file("rules"+v.suffix), also(&t.Rules, func(in io.Reader) ([]fib.Rule, error) { return fib.ParseRules(in, v.is6) }))
 	}
-	r.parse(file("nexthops.json"), also(&t.NextHops, parseNextHops))
-	r.parse(file("neigh.json"), also(&t.Neighs, parseNeighs))
-	r.parse(file("fdb.json"), also(&t.FDB, parseFDB))
+	r.parse(file("nexthops.json"), also(&t.NextHops, fib.ParseNextHops))
+	r.parse(file("neigh.json"), also(&t.Neighs, fib.ParseNeighs))
+	r.parse(file("fdb.json"), also(&t.FDB, fib.ParseFDB))
 	t.Addrs = addrs(ns.Links)
-	t.IgnoreLinkdown = ignoreLinkdown(ns)
+	t.IgnoreLinkdown = ns.ignoreLinkdown("ipv4")
+	t.IgnoreLinkdown6 = ns.ignoreLinkdown("ipv6")
+	t.Index()
 }
 
 // addrs returns the addresses of all devices as a route lookup wants them.
@@ -122,11 +124,17 @@ func (a LinkAddr) fib(dev string) fib.Addr {
 	return out
 }
 
-// ignoreLinkdown returns the devices whose routes are not used without a carrier.
-func ignoreLinkdown(ns *NetNS) map[string]bool {
+// ignoreLinkdown returns the devices whose routes are not used without a carrier. For IPv4 the
+// setting of "all" counts for every device; for IPv6 writing it sets every device's own.
+func (ns *NetNS) ignoreLinkdown(family string) map[string]bool {
+	on := func(dev string) bool {
+		v, _ := ns.DevSysctl(family, dev, "ignore_routes_with_linkdown")
+		return v != "" && v != "0"
+	}
+	all := family == "ipv4" && on("all")
 	var out map[string]bool
 	for _, l := range ns.Links {
-		if v, ok := ns.DevSysctl("ipv4", l.Name, "ignore_routes_with_linkdown"); !ok || v == "0" {
+		if !all && !on(l.Name) {
 			continue
 		}
 		if out == nil {
@@ -175,18 +183,18 @@ func (r *reader) netfilter(ns *NetNS, file func(string) string) {
 	for _, f := range netfilterFiles {
 		name := file(f.base)
 		r.parse(name, func(in io.Reader) error {
-			tables, problems := parseSave(in, f.is6, f.backend, name)
+			tables, problems := netfilter.ParseSave(in, f.is6, f.backend, name)
 			rs.Tables = append(rs.Tables, tables...)
 			return r.problems(problems)
 		})
 	}
 	r.parse(file("ipset"), func(in io.Reader) error {
-		sets, problems := parseIPSet(in, file("ipset"))
+		sets, problems := netfilter.ParseIPSet(in, file("ipset"))
 		rs.Sets = sets
 		return r.problems(problems)
 	})
 	r.parse(file("nft.json"), func(in io.Reader) error {
-		opaque, problems := parseNFT(in, file("nft.json"))
+		opaque, problems := netfilter.ParseNFT(in, file("nft.json"))
 		rs.Opaque = append(rs.Opaque, opaque...)
 		return r.problems(problems)
 	})
@@ -194,7 +202,7 @@ func (r *reader) netfilter(ns *NetNS, file func(string) string) {
 }
 
 // problems makes a Gap of each problem, up to a number that a person would read.
-func (r *reader) problems(all []problem) error {
+func (r *reader) problems(all []netfilter.Problem) error {
 	const enough = 20
 	for i, p := range all {
 		if i == enough {

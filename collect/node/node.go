@@ -1,0 +1,233 @@
+//go:build linux
+
+// Package node collects the network state of one node: every network namespace
+// on it, as the files that package snapshot reads.
+//
+// It speaks netlink itself, a thread in each namespace, and runs programs only for
+// what no stable kernel interface tells (iptables-save, nft, ipset), and only where there
+// is something to tell. It needs root. A source that fails becomes a file
+// with the ending .error, and the others are collected all the same. It needs no
+// Kubernetes; where containerd or CRI-O have left their records, it names the Pods.
+package node
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/plumbnet/plumb/snapshot"
+)
+
+// Options say what to collect. The zero Options collect this machine.
+type Options struct {
+	Node    string   // the node's name; "" for the host name
+	Proc    string   // where the node's proc is mounted; "" for /proc
+	Root    string   // where the node's root is, for the records of containerd and CRI-O; "" for /proc/1/root, or /
+	Host    string   // the node's own network namespace; "" for that of process 1
+	NetNS   []NetNS  // where not nil: only these, beside Host, instead of all that can be found
+	Exclude []string // network namespaces to leave out, as paths
+}
+
+// A NetNS is a network namespace to collect.
+type NetNS struct {
+	Name string // in the snapshot, unique on the node; "" for one made from Pod or Path
+	Pod  string // "shop/web-0", where it is known
+	Path string // that can be opened: "/run/netns/a", "/proc/17/ns/net"
+}
+
+// workers is how many namespaces are collected at once. Most of the time goes to the
+// kernel's own locks, so more do not help.
+const workers = 4
+
+// Collect collects the state of the node. What could not be collected is said in
+// the files. An error means that there is nothing: ctx ended, or no namespace could be found.
+func Collect(ctx context.Context, o Options) (snapshot.Files, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	taken := time.Now().UTC().Truncate(time.Second)
+	s, gaps, err := find(o)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	users, all := findUsers(o.Proc, s.pids)
+	if !all {
+		gaps = append(gaps, gap{"", fmt.Sprintf("more than %d open files: not all sockets have the name of their process", maxOpenFiles)})
+	}
+	results := collectAll(ctx, o, s.list, users)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	dir := "nodes/" + pathName(o.Node) + "/"
+	files := snapshot.Files{}
+	for i, r := range results {
+		for _, g := range r.gaps {
+			gaps = append(gaps, gap{strings.TrimSuffix(s.list[i].name+"/"+g.Path, "/"), g.Why})
+		}
+		for name, data := range r.files {
+			files[dir+s.list[i].name+"/"+name] = data
+		}
+	}
+	files[dir+"node.json"] = nodeJSON(o, taken, gaps)
+	return files, nil
+}
+
+// withDefaults fills in what is not set.
+func (o Options) withDefaults() (Options, error) {
+	o.Proc = cmp.Or(o.Proc, "/proc")
+	if o.Node == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return o, fmt.Errorf("node: the node's name: %w", err)
+		}
+		o.Node = name
+	}
+	if o.Root == "" {
+		o.Root = "/"
+		if one := filepath.Join(o.Proc, "1/root"); exists(one + "/.") {
+			o.Root = one
+		}
+	}
+	return o, nil
+}
+
+// pathName makes a name fit to be a folder's.
+func pathName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '/' || r == '\\' || r == 0x7f || r == '\uFFFD' {
+			return '_'
+		}
+		return r
+	}, s)
+	if s == "" || s == "." || s == ".." {
+		return "_"
+	}
+	return s
+}
+
+// gap is a snapshot.Gap in node.json, its path relative to the node's folder.
+type gap struct {
+	Path string `json:"path"`
+	Why  string `json:"why"`
+}
+
+func nodeJSON(o Options, taken time.Time, gaps []gap) []byte {
+	kernel, _ := os.ReadFile(filepath.Join(o.Proc, "sys/kernel/osrelease"))
+	out, err := json.Marshal(struct {
+		Name   string    `json:"name"`
+		Kernel string    `json:"kernel,omitempty"`
+		Taken  time.Time `json:"taken"`
+		Gaps   []gap     `json:"gaps,omitempty"`
+	}{o.Node, string(bytes.TrimSpace(kernel)), taken, gaps})
+	if err != nil {
+		panic(err) // strings and a time
+	}
+	return append(out, '\n')
+}
+
+// result is what was collected of one namespace.
+type result struct {
+	files map[string][]byte
+	gaps  []gap
+}
+
+// collectAll collects the namespaces, a few at a time, each worker on an OS thread of its own.
+func collectAll(ctx context.Context, o Options, list []space, u users) []result {
+	results := make([]result, len(list))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(workers, runtime.GOMAXPROCS(0), len(list)) {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			home, _, err := open("/proc/thread-self/ns/net")
+			w := &worker{ctx: ctx, proc: o.Proc, users: u, spaces: list}
+			for i := range next {
+				results[i] = w.collect(list[i])
+			}
+			if err != nil {
+				return
+			}
+			defer home.Close()
+			// A thread that cannot go back stays locked, and ends with this goroutine.
+			if enter(space{file: home}) == nil {
+				runtime.UnlockOSThread()
+			}
+		})
+	}
+	for i := range list {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return results
+}
+
+// worker collects namespaces on one thread, one after the other.
+type worker struct {
+	ctx      context.Context
+	proc     string
+	users    users
+	spaces   []space
+	programs programs
+	scratch  [4096]byte
+	route    *conn // NETLINK_ROUTE of the current namespace
+	result
+}
+
+// collect collects one namespace.
+func (w *worker) collect(s space) result {
+	w.result = result{files: map[string][]byte{}}
+	if err := enter(s); err != nil {
+		w.gaps = append(w.gaps, gap{"", err.Error()})
+		return w.result
+	}
+	route, err := dial(0) // NETLINK_ROUTE
+	if err != nil {
+		w.gaps = append(w.gaps, gap{"", err.Error()})
+		return w.result
+	}
+	defer route.close()
+	w.route = route
+	w.netlink(s)
+	w.netfilter()
+	text, err := w.sysctlText()
+	w.put("sysctl", text, err)
+	text, err = w.stat()
+	w.put("stat", text, err)
+	return w.result
+}
+
+// put keeps a file, and why it is not complete. No data and no error is a file that says there is nothing.
+func (w *worker) put(file string, data []byte, err error) {
+	if len(data) > 0 || err == nil {
+		w.files[file] = data
+	}
+	if err != nil {
+		w.files[file+".error"] = []byte(strings.TrimSpace(err.Error()) + "\n")
+	}
+}
+
+// netnsJSON writes netns.json.
+func (w *worker) netnsJSON(s space, links []snapshot.Link) {
+	nsids, err := w.nsids(s, links)
+	if err != nil {
+		w.gaps = append(w.gaps, gap{"netns.json", err.Error()})
+	}
+	w.files["netns.json"] = snapshot.EncodeNetNS(s.inode, s.pod, nsids)
+}
+
+var errNoNetNS = errors.New("node: no network namespace can be read: is /proc mounted, and is this root?")
