@@ -18,6 +18,8 @@ type Probe struct {
 	MAC packet.MAC // of the sender, where Dev is not ""
 	UID uint32     // of the sending process, where Dev is ""; 0 or 1000
 	P   packet.Packet
+
+	kernel bool // the kernel itself sends it, and no process
 }
 
 // String returns the probe on one line.
@@ -174,14 +176,7 @@ func (s *session) send(p Probe, id uint16) error {
 
 // judge compares one packet, and the answer that the router itself gave to it.
 func (s *session) judge(f *flow, p Probe, sights []Sight) bool {
-	var there, back []Sight
-	for _, x := range sights {
-		if !isAnswer(p.P) && isAnswer(x.P) {
-			back = append(back, x)
-		} else {
-			there = append(there, x)
-		}
-	}
+	there, back := part(sights, p.P)
 	isFirst := f.conns == nil
 	got := observe(there, back)
 	conns, ok := s.compare(f, p, got)
@@ -195,9 +190,8 @@ func (s *session) judge(f *flow, p Probe, sights []Sight) bool {
 	}
 	if i := first2(back, "out"); i >= 0 && got.fate == Local {
 		// The router answers: a packet of its own, on its way out.
-		own := Probe{P: back[i].P}
-		own.P.Mark = back[i].P.Mark
-		s.compare(&flow{Probe: f.Probe, conns: conns, seen: f.seen}, own, observe(back, nil))
+		own := Probe{P: back[i].P, kernel: true}
+		s.compare(&flow{Probe: f.Probe, conns: conns, seen: f.seen}, own, observe(part(back, own.P)))
 		return false
 	}
 	return got.fate == Sent && goesOn
@@ -213,6 +207,18 @@ func sameConn(had, have []netfilter.Conn) bool {
 	return false
 }
 
+// part tells the sights of p itself from those of what answers it.
+func part(sights []Sight, p packet.Packet) (there, back []Sight) {
+	for _, x := range sights {
+		if answers(x.P, p) {
+			back = append(back, x)
+		} else {
+			there = append(there, x)
+		}
+	}
+	return there, back
+}
+
 func first2(sights []Sight, where string) int {
 	for i, x := range sights {
 		if x.Where == where {
@@ -222,17 +228,18 @@ func first2(sights []Sight, where string) int {
 	return -1
 }
 
-// isAnswer reports whether p is what a host sends because of another packet.
-func isAnswer(p packet.Packet) bool {
-	switch p.Proto {
-	case packet.TCP:
-		return p.Flags&packet.RST != 0
-	case packet.ICMP:
-		return p.ICMPType == 0 || p.IsICMPError()
-	case packet.ICMPv6:
-		return p.ICMPType == 129 || p.IsICMPError()
+// answers reports whether x is what a host sends because of p, and not p itself.
+func answers(x, p packet.Packet) bool {
+	if p.IsICMPError() {
+		return false
 	}
-	return false
+	return x.IsICMPError() || isReset(x) && !isReset(p) || isEchoReply(x) && !isEchoReply(p)
+}
+
+func isReset(p packet.Packet) bool { return p.Proto == packet.TCP && p.Flags&packet.RST != 0 }
+
+func isEchoReply(p packet.Packet) bool {
+	return p.Proto == packet.ICMP && p.ICMPType == 0 || p.Proto == packet.ICMPv6 && p.ICMPType == 129
 }
 
 // observed is what the kernel did.
@@ -245,7 +252,7 @@ type observed struct {
 
 // String returns what was observed on one line.
 func (o observed) String() string {
-	s := fmt.Sprintf("%s %s %s mark %#x mss %d", o.fate, o.dev, o.p, o.p.Mark, o.p.MSS)
+	s := fmt.Sprintf("%s %s %s id %d mark %#x mss %d", o.fate, o.dev, o.p, o.p.ICMPID, o.p.Mark, o.p.MSS)
 	if o.fate == Rejected {
 		s += fmt.Sprintf(" with %s %d/%d", o.with.Proto, o.with.ICMPType, o.with.ICMPCode)
 	}
@@ -298,7 +305,7 @@ func (s *session) compare(f *flow, p Probe, got observed) ([]netfilter.Conn, boo
 	matched := false
 	for _, b := range branches {
 		sure = sure && !b.Assumed && b.Fate != Unknown
-		if b.Weight > 0 && same(b, got, p.P) {
+		if b.Weight > 0 && same(b, got, p) {
 			matched = true
 			if b.Fate != Unknown {
 				conns = append(conns, settle(b.Conn, got.p))
@@ -345,7 +352,7 @@ func (s *session) model(f *flow, p Probe) (out []Branch) {
 			return
 		}
 		uid := &p.UID
-		if isAnswer(p.P) && f.conns != nil {
+		if p.kernel {
 			uid = nil
 		}
 		out = append(out, w.walkOut(p.P, uid)...)
@@ -383,7 +390,7 @@ func settle(c netfilter.Conn, p packet.Packet) netfilter.Conn {
 }
 
 // same reports whether got is what the branch says.
-func same(b Branch, got observed, sent packet.Packet) bool {
+func same(b Branch, got observed, sent Probe) bool {
 	switch b.Fate {
 	case Unknown:
 		return true
@@ -429,11 +436,13 @@ func tells(with string, p packet.Packet) bool {
 	return ok && r == [3]uint8{uint8(p.Proto), p.ICMPType, p.ICMPCode}
 }
 
-// untold reports whether a host is silent about the rejection of p (RFC 1122,
-// 3.2.2: nothing is sent about an ICMP error or a broadcast; nf_send_reset: nor about a reset).
-func untold(with string, p packet.Packet) bool {
+// untold reports whether a host is silent about the rejection of p: about a
+// reset (nf_send_reset), about an ICMP error or a broadcast (RFC 1122, 3.2.2), and
+// about an ICMP message that the kernel itself is just sending (icmp_xmit_lock is held).
+func untold(with string, p Probe) bool {
 	if with == "tcp-reset" {
-		return p.Flags&packet.RST != 0
+		return isReset(p.P)
 	}
-	return p.IsICMPError() || p.Dst.Addr() == lab.dev("in0").Bcast
+	icmp := p.P.Proto == packet.ICMP || p.P.Proto == packet.ICMPv6
+	return p.P.IsICMPError() || p.kernel && icmp || p.P.Dst.Addr() == lab.dev("in0").Bcast
 }

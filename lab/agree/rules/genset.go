@@ -73,12 +73,12 @@ var setTypes = []struct {
 		return fmt.Sprintf("%s,%s,%s", g.addr(), g.setPort(), g.prefix())
 	}},
 	{"hash:net,iface", "", []string{"src,src", "dst,src"}, false, func(g *gen) string { return g.prefix() + "," + pick(g, "in0", "in1", "out0") }},
-	{"bitmap:port", " range 1-65535", []string{"dst", "src"}, false, func(g *gen) string { return pick(g, "80", "53", "8000-8100", "20000-20005") }},
-	{"bitmap:ip", " range 10.1.0.0-10.1.255.255", []string{"src", "dst"}, true, func(g *gen) string { return pick(g, "10.1.0.2", "10.1.7.0/24", "10.1.0.1-10.1.0.3") }},
+	{"bitmap:port", " range 1-65535", []string{"dst", "src"}, false, func(g *gen) string { return pick(g, "80", "53", "8080-8083", "20000-20005") }},
+	{"bitmap:ip", " range 10.1.0.0-10.1.255.255", []string{"src", "dst"}, true, func(g *gen) string { return pick(g, "10.1.0.2", "10.1.7.0/28", "10.1.0.1-10.1.0.3") }},
 }
 
 func (g *gen) setPort() string {
-	return pick(g, "tcp:80", "tcp:80", "udp:53", "tcp:8080", "tcp:1-1000", "udp:20000-20006", "sctp:80", g.both("icmp:echo-request", "icmpv6:echo-request"))
+	return pick(g, "tcp:80", "tcp:80", "udp:53", "tcp:8080", "tcp:79-82", "udp:20000-20006", "sctp:80", g.both("icmp:echo-request", "icmpv6:echo-request"))
 }
 
 // makeSets makes sets for one ruleset in three.

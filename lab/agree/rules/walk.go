@@ -35,7 +35,7 @@ type Branch struct {
 
 // String returns the branch on one line.
 func (b Branch) String() string {
-	s := fmt.Sprintf("%s %s %s %s mark %#x mss %d weight %.3g", b.Fate, b.Dev, b.With, b.P, b.P.Mark, b.P.MSS, b.Weight)
+	s := fmt.Sprintf("%s %s %s %s id %d mark %#x mss %d weight %.3g", b.Fate, b.Dev, b.With, b.P, b.P.ICMPID, b.P.Mark, b.P.MSS, b.Weight)
 	if b.Assumed {
 		s += " assumed"
 	}

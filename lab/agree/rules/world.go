@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +67,40 @@ func NewWorld(name string, top Topology) (*World, error) {
 	if err := w.Router.Do(w.openRouter); err != nil {
 		return nil, err
 	}
-	return w, w.far.Do(w.openFar)
+	if err := w.far.Do(w.openFar); err != nil {
+		return nil, err
+	}
+	return w, w.ready()
+}
+
+// ready waits until every device carries packets, which is some time after it is up.
+func (w *World) ready() error {
+	var waiting []Dev
+	for _, d := range w.Top.Devs {
+		if d.Name != "lo" {
+			waiting = append(waiting, d)
+		}
+	}
+	for range 200 {
+		for _, d := range waiting {
+			a := d.Nets[0].Addr().Next().Next()
+			p := packet.Packet{Src: netip.AddrPortFrom(a, 9), Dst: netip.AddrPortFrom(a, 9), Proto: packet.UDP, TTL: 9}
+			if err := w.Send(d.Name, packet.MAC{2, 0, 0, 0, 0xff, 1}, p, 1); err != nil {
+				return err
+			}
+		}
+		seen, err := w.Watch(10 * time.Millisecond)
+		if err != nil {
+			return err
+		}
+		waiting = slices.DeleteFunc(waiting, func(d Dev) bool {
+			return slices.ContainsFunc(seen, func(s Sight) bool { return s.Where == d.Name })
+		})
+		if len(waiting) == 0 {
+			return w.Flush()
+		}
+	}
+	return fmt.Errorf("rules: device %s carries no packets", waiting[0].Name)
 }
 
 // batch returns what "ip -batch" does in the router.

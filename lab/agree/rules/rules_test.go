@@ -1,0 +1,115 @@
+//go:build linux
+
+package rules
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/plumbnet/plumb/lab/sandbox"
+)
+
+const (
+	rulesets = 320 // by default; "make agree" has a hundred times as many
+	probes   = 12
+)
+
+// kits says which programs load the ruleset of a seed: seed modulo 4.
+var kits = []Kit{{false, false}, {true, false}, {false, true}, {true, true}}
+
+// TestKernelAgrees loads random rulesets into the kernel and sends packets through them.
+// PLUMB_SEED=N runs one ruleset again, PLUMB_AGREE=full a hundred
+// times as many (give -timeout), PLUMB_AGREE=N that many.
+func TestKernelAgrees(t *testing.T) {
+	sandbox.Need(t)
+	from, n := 0, rulesets
+	switch s := os.Getenv("PLUMB_AGREE"); s {
+	case "":
+	case "full":
+		n *= 100
+	default:
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := os.Getenv("PLUMB_SEED"); s != "" {
+		var err error
+		if from, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+		n = 1
+	}
+	if err := sandbox.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	var (
+		mu    sync.Mutex
+		total Tally
+		wg    sync.WaitGroup
+		shown int
+	)
+	for k := range kits {
+		wg.Go(func() {
+			w, err := NewWorld(fmt.Sprintf("k%d", k), lab)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer w.Close()
+			var old []string
+			for seed := from; seed < from+n; seed++ {
+				if seed%len(kits) != k {
+					continue
+				}
+				tally, text, err := agreeOn(w, kits[k], uint64(seed), &old)
+				mu.Lock()
+				total.Add(tally)
+				if err != nil {
+					t.Errorf("seed %d: %v", seed, err)
+				}
+				for _, d := range tally.Disagreements {
+					if shown++; shown <= 10 {
+						t.Errorf("PLUMB_SEED=%d (%s)\n%s\n%s", seed, kits[k], d, text)
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	fmt.Printf("agree: rules: %d rulesets, %d comparisons, %d disagreements, %d of them certain\n", n, total.Comparisons, len(total.Disagreements), total.Certain)
+	t.Logf("what the kernel did: %v", total.By)
+	if n > 1 && total.Comparisons < 10*n {
+		t.Errorf("only %d comparisons", total.Comparisons)
+	}
+	if n > 1 && total.Certain*10 < total.Comparisons*8 {
+		t.Errorf("only %d of %d comparisons are certain", total.Certain, total.Comparisons)
+	}
+	if len(total.Disagreements) > 0 {
+		t.Errorf("%d disagreements", len(total.Disagreements))
+	}
+}
+
+// agreeOn runs one ruleset, and returns it as the kernel shows it.
+func agreeOn(w *World, k Kit, seed uint64, old *[]string) (Tally, string, error) {
+	r := Generate(seed, k.V6, probes)
+	text, sets, err := w.Load(k, r.Rules, r.Sets)
+	if err != nil {
+		return Tally{}, "", fmt.Errorf("%w\n%s\n%s", err, r.Sets, r.Rules)
+	}
+	if err := w.Forget(*old); err != nil {
+		return Tally{}, "", err
+	}
+	*old = r.Names
+	rules, err := ReadSaved(k, text, sets)
+	if err != nil {
+		return Tally{}, "", err
+	}
+	t, err := w.Agree(rules, r.Probes, r.OneByOne)
+	return t, strings.TrimSpace(sets + text), err
+}
