@@ -86,7 +86,8 @@ type ruleParser struct {
 	opts  []opt
 	ms    []match
 	pool  []match
-	why   string // what is not understood of the rule at hand
+	why   string // what is not understood of the matches of the rule at hand
+	odd   string // the same of its target
 }
 
 // parse reads a rule without its "-A CHAIN". It returns false if a quote is left open.
@@ -95,6 +96,7 @@ func (p *ruleParser) parse(r *rule, s string) bool {
 		return false
 	}
 	p.mods, p.opts, p.ms, p.why = p.mods[:0], p.opts[:0], p.ms[:0], ""
+	p.odd = ""
 	r.anyProto, r.share = true, 1
 	for i, not := 0, false; i < len(p.toks); {
 		t := p.toks[i]
@@ -254,13 +256,16 @@ func (p *ruleParser) extension(r *rule, name string, i int, not bool) int {
 		p.mods = append(p.mods, mod{r.proto.String(), false, implied})
 		return p.take(len(p.mods)-1, n, name, i, not)
 	}
-	p.misread("the option " + name + " is not understood")
 	return p.skipArgs(name, i)
 }
 
 // skipArgs passes over the arguments of an option that is not understood.
 func (p *ruleParser) skipArgs(name string, i int) int {
-	p.misread("the option " + name + " is not understood")
+	if n := len(p.mods); n > 0 && p.mods[n-1].target && p.odd == "" {
+		p.odd = "the target " + p.mods[n-1].name + " is not understood: it has the option " + name
+	} else if n == 0 || p.mods[n-1].known != nil {
+		p.misread("the option " + name + " is not understood")
+	}
 	for i < len(p.toks) && (p.toks[i].quoted || !strings.HasPrefix(p.toks[i].s, "-") && p.toks[i].s != "!") {
 		i++
 	}
@@ -301,6 +306,9 @@ func (p *ruleParser) build(r *rule) {
 		p.buildMod(r, m, opts[:n])
 		opts = opts[n:]
 	}
+	if p.odd != "" {
+		r.target = &unknownTarget{why: p.odd}
+	}
 	if p.why != "" {
 		p.ms = append(p.ms, &unknownMatch{why: p.why})
 	}
@@ -310,7 +318,7 @@ func (p *ruleParser) build(r *rule) {
 func (p *ruleParser) buildMod(r *rule, m mod, opts []opt) {
 	switch {
 	case m.target && m.known != nil:
-		r.target = m.known.target(p, r, opts)
+		p.buildTarget(r, m, opts)
 	case m.target: // a chain, or a target that is not understood: see resolve
 	case m.known == nil:
 		p.ms = append(p.ms, &unknownMatch{why: "the match " + m.name + " is not understood"})
@@ -319,6 +327,17 @@ func (p *ruleParser) buildMod(r *rule, m mod, opts []opt) {
 			p.ms = append(p.ms, made)
 		}
 	}
+}
+
+// buildTarget makes the target; one with an option that is not understood is unknown as a whole.
+func (p *ruleParser) buildTarget(r *rule, m mod, opts []opt) {
+	before := p.why
+	p.why = ""
+	r.target = m.known.target(p, r, opts)
+	if p.why != "" {
+		r.target = &unknownTarget{why: "the target " + m.name + " is not understood: " + p.why}
+	}
+	p.why = before
 }
 
 // keep copies matches into memory that many rules share.

@@ -119,6 +119,7 @@ func (p *ruleParser) addrRange(s string) (lo, hi netip.Addr) {
 	}
 	if err != nil || lo.Is6() != p.is6 || hi.Is6() != p.is6 || hi.Less(lo) {
 		p.misread("not a range of addresses: " + strconv.Quote(short(s)))
+		return netip.Addr{}, netip.Addr{}
 	}
 	return lo, hi
 }
