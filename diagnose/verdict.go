@@ -1,6 +1,11 @@
 package diagnose
 
 import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
@@ -44,10 +49,16 @@ func certain(r trace.Result) bool {
 }
 
 // Judge says what one path comes to, its answer included. A packet that left
-// the cluster has a fate that the snapshot does not hold: CannotTell.
+// the cluster has a fate that the snapshot does not hold: CannotTell, unless it
+// came back in by another node and its answer fails for certain.
 func Judge(p trace.Path) Verdict {
 	switch p.End {
-	case trace.Unknown, trace.LeftCluster:
+	case trace.Unknown:
+		return CannotTell
+	case trace.LeftCluster:
+		if len(p.Reply) > 0 && judge(trace.Result{Paths: p.Reply}) == Broken {
+			return Broken
+		}
 		return CannotTell
 	case trace.Delivered:
 	default:
@@ -85,7 +96,9 @@ func (r *Report) judge(q question) {
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s", r.Source.Name, r.destName())
 	case first == Works:
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s; what becomes of full-sized packets is not known", r.Source.Name, r.destName())
-	case leaves(small):
+	case leaves(small, true):
+		r.Verdict, r.Summary = CannotTell, text.F("nothing here stops %s from reaching %s, but the way leads through a router that is not in the snapshot", r.Source.Name, r.destName())
+	case leaves(small, false):
 		r.Verdict, r.Summary = CannotTell, text.F("packets from %s to %s leave the cluster; what becomes of them there is not in the snapshot", r.Source.Name, r.destName())
 	default:
 		r.Verdict, r.Summary = CannotTell, text.F("cannot tell whether %s reaches %s", r.Source.Name, r.destName())
@@ -112,13 +125,31 @@ func worst(ts []Trace) Verdict {
 	return Works
 }
 
-// leaves reports whether every path ends outside the cluster.
-func leaves(ts []Trace) bool {
+// leaves reports whether every path that is not well ends outside the cluster
+// or, with back, comes back in behind a router that the snapshot does not know.
+func leaves(ts []Trace, back bool) bool {
 	for _, t := range ts {
 		for _, p := range t.Result.Paths {
-			if p.End != trace.LeftCluster {
-				return false
+			if Judge(p) == Works {
+				continue
 			}
+			if p.End == trace.LeftCluster && (len(p.Reply) > 0) == back {
+				continue
+			}
+			if back && p.End == trace.Delivered && leavesBack(p.Reply) {
+				continue
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// leavesBack reports whether every answer arrives or goes by a router that the snapshot does not know.
+func leavesBack(ps []trace.Path) bool {
+	for _, p := range ps {
+		if p.End != trace.LeftCluster && p.End != trace.Delivered {
+			return false
 		}
 	}
 	return true
@@ -150,6 +181,39 @@ func (r *Report) addNeeds(ts []Trace) {
 			walk(t.Result.Paths)
 		}
 	}
+	for _, g := range r.onPath() {
+		add(text.F("%s, by which packets pass: %s", g.Path, g.Why))
+	}
+}
+
+// deciding are the files of a namespace that decide about every packet that passes it.
+var deciding = []string{
+	"addr.json", "routes.json", "rules.json", "neigh.json", "sysctl",
+	"iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "nft.json", "ipset", "ipvs",
+}
+
+// onPath returns the gaps in what decides about packets in the namespaces that were passed.
+func (r *Report) onPath() (gaps []snapshot.Gap) {
+	passed := map[string]bool{}
+	var walk func(ps []trace.Path)
+	walk = func(ps []trace.Path) {
+		for _, p := range ps {
+			for _, h := range p.Hops {
+				passed["nodes/"+h.Node+"/"+h.NetNS] = true
+			}
+			walk(p.Reply)
+		}
+	}
+	for _, t := range r.Traces {
+		walk(t.Result.Paths)
+	}
+	for _, g := range r.Gaps {
+		dir, file := path.Split(g.Path)
+		if passed[strings.TrimSuffix(dir, "/")] && slices.Contains(deciding, file) {
+			gaps = append(gaps, g)
+		}
+	}
+	return gaps
 }
 
 func (r *Report) destName() string {

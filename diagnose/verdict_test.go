@@ -3,11 +3,12 @@ package diagnose
 import (
 	"testing"
 
+	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
 
-func path(end trace.Fate, reply ...trace.Path) trace.Path {
+func way(end trace.Fate, reply ...trace.Path) trace.Path {
 	return trace.Path{Weight: 1, End: end, Reply: reply}
 }
 
@@ -17,7 +18,7 @@ func assumed(p trace.Path) trace.Path {
 }
 
 func TestJudge(t *testing.T) {
-	ok, dropped, unknown, left := path(trace.Delivered), path(trace.Dropped), path(trace.Unknown), path(trace.LeftCluster)
+	ok, dropped, unknown, left := way(trace.Delivered), way(trace.Dropped), way(trace.Unknown), way(trace.LeftCluster)
 	for _, row := range []struct {
 		name  string
 		paths []trace.Path
@@ -25,10 +26,10 @@ func TestJudge(t *testing.T) {
 	}{
 		{"nothing followed", nil, CannotTell},
 		{"delivered, no answer asked for", []trace.Path{ok}, Works},
-		{"delivered, answered", []trace.Path{path(trace.Delivered, ok)}, Works},
-		{"delivered, answer lost", []trace.Path{path(trace.Delivered, dropped)}, Broken},
-		{"delivered, some answers lost", []trace.Path{path(trace.Delivered, ok, dropped)}, Partly},
-		{"delivered, answer unknown", []trace.Path{path(trace.Delivered, unknown)}, CannotTell},
+		{"delivered, answered", []trace.Path{way(trace.Delivered, ok)}, Works},
+		{"delivered, answer lost", []trace.Path{way(trace.Delivered, dropped)}, Broken},
+		{"delivered, some answers lost", []trace.Path{way(trace.Delivered, ok, dropped)}, Partly},
+		{"delivered, answer unknown", []trace.Path{way(trace.Delivered, unknown)}, CannotTell},
 		{"every way dropped", []trace.Path{dropped, dropped}, Broken},
 		{"one endpoint of two dead", []trace.Path{ok, dropped}, Partly},
 		{"left the cluster", []trace.Path{left}, CannotTell},
@@ -36,7 +37,8 @@ func TestJudge(t *testing.T) {
 		{"a rule that is not understood changes nothing", []trace.Path{assumed(ok), assumed(ok)}, Works},
 		{"one unknown among good ones", []trace.Path{ok, unknown}, CannotTell},
 		{"one dead for certain, one unknown", []trace.Path{dropped, unknown}, Partly},
-		{"nobody listens", []trace.Path{path(trace.NoListener)}, Broken},
+		{"behind a router, answer dropped", []trace.Path{way(trace.LeftCluster, dropped)}, Broken},
+		{"nobody listens", []trace.Path{way(trace.NoListener)}, Broken},
 	} {
 		if got := judge(trace.Result{Paths: row.paths}); got != row.want {
 			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
@@ -48,7 +50,7 @@ func TestReportVerdict(t *testing.T) {
 	small := func(v Verdict, ends ...trace.Fate) Trace {
 		tr := Trace{Verdict: v}
 		for _, e := range ends {
-			tr.Result.Paths = append(tr.Result.Paths, path(e))
+			tr.Result.Paths = append(tr.Result.Paths, way(e))
 		}
 		return tr
 	}
@@ -64,6 +66,7 @@ func TestReportVerdict(t *testing.T) {
 		{"big packets unknown", []Trace{small(Works), big(CannotTell)}, Works, "a reaches b port 80; what becomes of full-sized packets is not known"},
 		{"dead", []Trace{small(Broken)}, Broken, "a does not reach b port 80"},
 		{"one family dead", []Trace{small(Works), small(Broken)}, Partly, "a reaches b port 80 with some connections only"},
+		{"behind a router", []Trace{{Result: trace.Result{Paths: []trace.Path{way(trace.LeftCluster, way(trace.LeftCluster))}}}}, CannotTell, "nothing here stops a from reaching b port 80, but the way leads through a router that is not in the snapshot"},
 		{"outside", []Trace{small(CannotTell, trace.LeftCluster)}, CannotTell, "packets from a to b port 80 leave the cluster; what becomes of them there is not in the snapshot"},
 		{"unknown", []Trace{small(CannotTell, trace.Unknown)}, CannotTell, "cannot tell whether a reaches b port 80"},
 		{"nothing collected", nil, CannotTell, "cannot tell whether a reaches b port 80: too little was collected to follow a packet"},
@@ -73,5 +76,23 @@ func TestReportVerdict(t *testing.T) {
 		if r.Verdict != row.want || r.Summary.String() != row.say {
 			t.Errorf("%s: got %v %q, want %v %q", row.name, r.Verdict, r.Summary, row.want, row.say)
 		}
+	}
+}
+
+// TestNeeds shows that what decides about packets on the way, and was not collected, is said even where all seems well.
+func TestNeeds(t *testing.T) {
+	p := way(trace.Delivered)
+	p.Hops = []trace.Hop{{Node: "a", NetNS: "host"}}
+	r := &Report{
+		Traces: []Trace{{Verdict: Works, Result: trace.Result{Paths: []trace.Path{p}}}},
+		Gaps: []snapshot.Gap{
+			{Path: "nodes/a/host/iptables-legacy", Why: "not collected"},
+			{Path: "nodes/a/host/stat", Why: "not collected"},
+			{Path: "nodes/b/host/iptables", Why: "not collected"},
+		},
+	}
+	r.judge(question{})
+	if len(r.Needs) != 1 || r.Needs[0].String() != "nodes/a/host/iptables-legacy, by which packets pass: not collected" {
+		t.Errorf("needs: %v", r.Needs)
 	}
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/check/all"
+	"github.com/plumbnet/plumb/diagnose"
+	"github.com/plumbnet/plumb/report"
+)
+
+func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
+	fs := newFlags("diagnose", "-s SOURCE -d DESTINATION [flags]", stderr)
+	var ask diagnose.Ask
+	var paths, external list
+	var out output
+	fs.StringVar(&ask.Src, "s", "", "`source`: ns/pod, node/NAME or an address")
+	fs.StringVar(&ask.Dst, "d", "", "`destination`: ns/pod:port, svc/ns/name:port, node/NAME, an address, a host name")
+	fs.StringVar(&ask.Port, "p", "", "destination `port`: a number or a name")
+	fs.StringVar(&ask.Proto, "proto", "", "tcp, udp, sctp or icmp (default tcp; icmp without a port)")
+	fs.Var(&paths, "snapshot", "a folder, bundle or kubectl output to read, instead of this node; may be repeated")
+	fs.Var(&external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
+	out.flags(fs)
+	fs.StringVar(&out.http, "http", "", "serve the report on this `address`, such as 127.0.0.1:8080, until interrupted")
+	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
+		return status
+	}
+	if ask.Src == "" || ask.Dst == "" {
+		return fail(stderr, fmt.Errorf("diagnose needs a source and a destination: plumb diagnose -s shop/web-0 -d svc/shop/api:80"))
+	}
+	var err error
+	if ask.External, err = prefixes(external); err != nil {
+		return fail(stderr, err)
+	}
+	if err := out.check(); err != nil {
+		return fail(stderr, err)
+	}
+	c, err := load(paths, stderr)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	ask.Hosts = lookup(ask.Dst)
+	r, err := diagnose.Run(c, ask, all.Checks...)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	status := diagnoseStatus(r)
+	if err := out.write(stdout, stderr, r); err != nil {
+		return fail(stderr, err)
+	}
+	return status
+}
+
+// diagnoseStatus turns a report into an exit status. Faults elsewhere in the
+// cluster, which "plumb check" judges, do not count.
+func diagnoseStatus(r *diagnose.Report) int {
+	switch r.Verdict {
+	case diagnose.Works:
+		return statusFine
+	case diagnose.Broken, diagnose.Partly:
+		return statusWrong
+	}
+	for _, f := range r.Checks.Findings {
+		if f.OnPath && f.Severity > check.Info {
+			return statusWrong
+		}
+	}
+	return statusUnsure
+}
+
+// prefixes reads --external.
+func prefixes(in []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range in {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("--external %q: want a range such as 10.20.0.0/16", s)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// lookup resolves a destination that looks like a host name as this machine does.
+// The cluster's own names are looked up in the snapshot first, so a failure here is no error.
+func lookup(dst string) map[string][]netip.Addr {
+	name, _, _ := strings.Cut(dst, ":")
+	if strings.Contains(name, "/") || !strings.Contains(name, ".") || strings.Contains(dst, "[") {
+		return nil
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return nil
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return map[string][]netip.Addr{name: addrs}
+}
+
+// options are how the text report is to look on w.
+func options(w io.Writer, lang string) report.Options {
+	f, ok := w.(*os.File)
+	terminal := ok && isTerminal(f)
+	return report.Options{Lang: lang, Color: terminal && os.Getenv("NO_COLOR") == "", Width: 80}
+}
+
+// isTerminal reports whether f is a character device, which a terminal is and a pipe or a file is not.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
