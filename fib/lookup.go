@@ -36,7 +36,7 @@ func errorOf(t RouteType) string {
 // from 6.16 on prefers, among them, those whose own source address is q.Src.)
 func (t *Tables) Lookup(q Query) Result {
 	x := t.indexed()
-	q.Dst, q.Src = q.Dst.Unmap().WithZone(""), q.Src.Unmap().WithZone("")
+	q.Dst, q.Src = q.Dst.WithZone(""), q.Src.WithZone("")
 	if !q.Dst.IsValid() || q.Src.IsValid() && q.Src.Is6() != q.Dst.Is6() {
 		return Result{Err: errInvalid}
 	}

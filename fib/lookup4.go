@@ -11,7 +11,8 @@ var (
 	loopback4  = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 )
 
-func isZeronet(a netip.Addr) bool { return a.Is4() && a.As4()[0] == 0 }
+// isZeronet is ipv4_is_zeronet, which means 0.0.0.0 alone since Linux 5.3.
+func isZeronet(a netip.Addr) bool { return a.Is4() && a.IsUnspecified() }
 
 // isLocalMulticast reports whether a is in 224.0.0.0/24.
 func isLocalMulticast(a netip.Addr) bool { return a.Is4() && a.IsLinkLocalMulticast() }
@@ -43,32 +44,55 @@ func ownRuleOf(e *entry) int {
 }
 
 // table4 is fib_table_lookup. It returns false where the next rule is to be asked.
+//
+// All routes with one network address, of whatever prefix length, are in one leaf
+// of the kernel's trie. Where a route by a nexthop object has no hop that will do,
+// the kernel leaves the leaf, and so passes over all of them.
 func (x *Index) table4(tb *table, f *flow) (found, bool) {
+	var left netip.Addr
 	for _, l := range tb.lens {
-		n := l.node[mask(f.dst, l.bits)]
-		if n == nil {
+		key := mask(f.dst, l.bits)
+		n := l.node[key]
+		if n == nil || key == left {
 			continue
 		}
-		for i := range n.routes {
-			e := &n.routes[i]
-			if e.r.TOS != 0 && !tosMatches(e.r.TOS, f.q.TOS, false) {
-				continue
-			}
-			if e.r.Type == Throw {
-				return found{}, false
-			}
-			if e.why != "" {
-				return found{e: e, why: e.why}, true
-			}
-			if err := errorOf(e.r.Type); err != "" {
-				return found{e: e, err: err}, true
-			}
-			if h := x.firstHop4(e, f); h >= 0 {
-				return found{e: e, hop: h, n: n, tb: tb}, true
-			}
-			if e.r.NHID != 0 {
-				break // to the next shorter prefix, past the other routes of this one
-			}
+		got, ok := x.node4(n, f)
+		switch {
+		case ok && got.e == nil: // throw
+			return found{}, false
+		case ok:
+			got.tb = tb
+			return got, true
+		case got.e != nil:
+			left = key
+		}
+	}
+	return found{}, false
+}
+
+// node4 looks through the routes of one prefix. It returns true where the search
+// ends: found without a route means throw. Otherwise found has a route where the
+// search is to leave the leaf.
+func (x *Index) node4(n *node, f *flow) (found, bool) {
+	for i := range n.routes {
+		e := &n.routes[i]
+		if e.r.TOS != 0 && !tosMatches(e.r.TOS, f.q.TOS, false) {
+			continue
+		}
+		if e.r.Type == Throw {
+			return found{}, true
+		}
+		if e.why != "" {
+			return found{e: e, why: e.why}, true
+		}
+		if err := errorOf(e.r.Type); err != "" {
+			return found{e: e, err: err}, true
+		}
+		if h := x.firstHop4(e, f); h >= 0 {
+			return found{e: e, hop: h, n: n}, true
+		}
+		if e.r.NHID != 0 {
+			return found{e: e}, false
 		}
 	}
 	return found{}, false
@@ -93,7 +117,7 @@ func (x *Index) output4(f *flow) Result {
 		}
 		dev, ok := x.deviceOf(f.src)
 		if !ok && (f.oif == "" && group || !f.q.AnySrc) {
-			return Result{Err: errInvalid}
+			return Result{Err: errNetwork}
 		}
 		if f.oif == "" && group {
 			return x.onLink(f, dev, scopeUniverse)
@@ -176,7 +200,7 @@ func typeFor(dst netip.Addr, t RouteType) RouteType {
 }
 
 // check4 refuses what __mkroute_output refuses: a loopback source on another
-// device, and destinations in 0.0.0.0/8. It takes the gateway off multicast and broadcast.
+// device, and the destination 0.0.0.0. It takes the gateway off multicast and broadcast.
 func (x *Index) check4(f *flow, res Result) Result {
 	if isZeronet(f.dst) {
 		return Result{Err: errInvalid, Rule: res.Rule}

@@ -23,7 +23,7 @@ func (x *Index) lookup6(f *flow) Result {
 		return failed(r, got)
 	}
 	typ := got.e.r.Type
-	if typ == Local || typ == Anycast && !f.local() {
+	if typ == Local || typ == Anycast {
 		c := Choice{Route: got.e.r}
 		if f.local() && !f.hasSrc {
 			c.Src = x.sourceOf(got.e, got.hop, f.dst)
