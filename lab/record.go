@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -16,44 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
-
-// WriteObjects writes the objects as "kubectl get KIND -A -o json" prints them, a file a kind.
-func (l *Lab) WriteObjects(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	o := l.Objects
-	for _, k := range []struct {
-		file  string
-		items any
-	}{
-		{"configmaps", o.ConfigMaps}, {"daemonsets", o.DaemonSets}, {"deployments", o.Deployments},
-		{"endpointslices", o.EndpointSlices}, {"namespaces", o.Namespaces}, {"networkpolicies", o.NetworkPolicies},
-		{"nodes", o.Nodes}, {"pods", o.Pods}, {"services", o.Services},
-	} {
-		if err := writeList(filepath.Join(dir, k.file+".json"), k.items); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeList writes a v1 List of items, a slice.
-func writeList(path string, items any) error {
-	b, err := json.Marshal(items)
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(b, []byte("null")) {
-		b = []byte("[]")
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, fmt.Appendf(nil, `{"apiVersion":"v1","items":%s,"kind":"List","metadata":{"resourceVersion":""}}`, b), "", "    "); err != nil {
-		return err
-	}
-	out.WriteByte('\n')
-	return os.WriteFile(path, out.Bytes(), 0o644)
-}
 
 // Record writes the whole cluster as a snapshot tree, by the usual commands.
 func (l *Lab) Record(dir string) error {

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"testing"
 
@@ -54,7 +55,9 @@ func try(t *testing.T, f Fault, topo lab.Topology) {
 		t.Fatal(err)
 	}
 	before := probe(t, l, f.Path)
+	seen := map[netip.Addr]bool{}
 	for _, o := range before {
+		seen[o.Seen.Addr()] = true
 		if o.Outcome != lab.Delivered {
 			t.Fatalf("healthy: %s: %s %v", f.Path, o.Outcome, o.Err)
 		}
@@ -66,7 +69,7 @@ func try(t *testing.T, f Fault, topo lab.Topology) {
 	changed := 0
 	count := map[string]int{}
 	for _, o := range after {
-		if o.Outcome != lab.Delivered || o.Seen.Addr() != before[0].Seen.Addr() {
+		if o.Outcome != lab.Delivered || !seen[o.Seen.Addr()] {
 			changed++
 		}
 		count[fmt.Sprintf("%s last seen %s/%s out=%v", o.Outcome, o.Last().NS, o.Last().Dev, o.Last().Out)]++

@@ -12,10 +12,10 @@ import (
 // filters are rules that drop or change what they should not.
 var filters = []Fault{
 	{
-		Name: "forward-policy-drop", Check: "forward-drop", Topologies: []string{"kubenet", "ptp"},
+		Name: "forward-policy-drop", Check: "forward-drop", Topologies: []string{"kubenet"},
 		Story:  "Docker was started on node-b and set the policy of FORWARD to DROP.",
 		Path:   acrossNodes,
-		Inject: both(iptables("node-b", "-P", "FORWARD", "DROP"), dropAcceptMark),
+		Inject: iptables("node-b", "-P", "FORWARD", "DROP"),
 	},
 	{
 		Name: "forward-drop", Check: "forward-drop",
@@ -45,7 +45,7 @@ var filters = []Fault{
 		Name: "input-drop-vxlan", Check: "firewall-drop", Topologies: vxlan,
 		Story:  "The host firewall of node-b does not allow VXLAN in.",
 		Path:   acrossNodes,
-		Inject: both(iptables("node-b", "-I", "INPUT", "-p", "udp", "--dport", "8472", "-j", "DROP")),
+		Inject: iptables("node-b", "-I", "INPUT", "-p", "udp", "--dport", "8472", "-j", "DROP"),
 	},
 	{
 		Name: "raw-drop", Check: "firewall-drop",
@@ -129,15 +129,6 @@ COMMIT
 -A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
 COMMIT
 `
-
-// dropAcceptMark removes Calico's rule that accepts what its policies accepted, as
-// on a node where Felix only marks (its "RETURN" action).
-func dropAcceptMark(l *lab.Lab) error {
-	if l.Topology.CNI != "ptp" {
-		return nil
-	}
-	return iptables("node-b", "-D", "FORWARD", "2")(l)
-}
 
 // removeMasquerade deletes from node-a the rule by which its CNI masquerades.
 func removeMasquerade(l *lab.Lab) error {

@@ -70,7 +70,7 @@ func overlapPodCIDR(l *lab.Lab) error {
 		status.PodIP, status.PodIPs = a.String(), []corev1.PodIP{{IP: a.String()}}
 	}
 	if l.Topology.CNI == "flannel" {
-		if err := ip("node-c", "addr flush dev flannel.1\naddr add 10.244.1.0/32 dev flannel.1\nroute del 10.244.1.0/24 via 10.244.1.0\n")(l); err != nil {
+		if err := ip("node-c", "addr flush dev flannel.1\naddr add 10.244.1.0/32 dev flannel.1\n")(l); err != nil {
 			return err
 		}
 		if err := ip("node-a", fmt.Sprintf("neigh replace 10.244.1.0 lladdr %s dev flannel.1 nud permanent\nroute del 10.244.2.0/24\n", c.VTEP))(l); err != nil {
