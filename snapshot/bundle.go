@@ -232,10 +232,7 @@ func ReadBundle(name string, r io.Reader) (*Cluster, error) {
 
 // Write packs files as a gzipped tar. The same files give the same bytes.
 func Write(w io.Writer, files Files) error {
-	zw, err := gzip.NewWriterLevel(w, gzip.BestCompression)
-	if err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
+	zw := gzip.NewWriter(w)
 	tw := tar.NewWriter(zw)
 	for _, name := range files.Names() {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(files[name])), ModTime: time.Unix(0, 0), Format: tar.FormatPAX}

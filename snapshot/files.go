@@ -69,6 +69,14 @@ type indexedFiles struct {
 	dirs map[string][]fs.DirEntry
 }
 
+// Open opens a file or a folder.
+func (x indexedFiles) Open(name string) (fs.File, error) {
+	if _, ok := x.Files[name]; !ok && x.dirs[name] == nil && name != "." && fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} // without a look at all files
+	}
+	return x.Files.Open(name)
+}
+
 // ReadDir returns what is in a folder, sorted by name.
 func (x indexedFiles) ReadDir(name string) ([]fs.DirEntry, error) {
 	list, ok := x.dirs[name]
