@@ -204,8 +204,38 @@ func (x *Index) suppress(r *Rule, got found) (found, bool) {
 	if x.t.Groups == nil {
 		return found{why: fmt.Sprintf("rule %d asks for the group of a device, which was not collected", r.Priority)}, true
 	}
-	if x.t.Groups[got.e.hops[got.hop].Dev] == r.SuppressGroup {
+	switch x.ofGroup(r.SuppressGroup, got) {
+	case yes:
 		return found{}, false
+	case maybe:
+		return found{why: fmt.Sprintf("rule %d suppresses some of the hops that a hash chooses from", r.Priority)}, true
 	}
 	return got, true
+}
+
+// ofGroup says whether a route leads out by a device of the group. IPv4 looks at
+// the first hop, whichever is taken; IPv6 at the one that the hash chose, and at
+// the loopback device for what is local.
+func (x *Index) ofGroup(group int, got found) tri {
+	e := got.e
+	if !e.r.Dst.Addr().Is6() {
+		return triOf(x.t.Groups[e.hops[0].Dev] == group)
+	}
+	if e.r.Type == Local || e.r.Type == Anycast {
+		return triOf(x.t.Groups["lo"] == group)
+	}
+	m := triOf(x.t.Groups[e.hops[got.hop].Dev] == group)
+	for _, h := range e.hops {
+		if triOf(x.t.Groups[h.Dev] == group) != m {
+			return maybe
+		}
+	}
+	return m
+}
+
+func triOf(b bool) tri {
+	if b {
+		return yes
+	}
+	return no
 }

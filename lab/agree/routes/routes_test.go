@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // size returns how many scenes are made, and how many packets of a family each is asked for.
 func size() (scenes, packets int) {
 	if os.Getenv("PLUMB_AGREE") == "full" {
-		return 1000, 500
+		return 1000, 560
 	}
 	return 60, 150
 }
@@ -303,8 +303,11 @@ func compare(ns *sandbox.NS, s *scene, tb *fib.Tables, packets int) (n int, diff
 				if err != nil {
 					return fmt.Errorf("%s: %w", command(q), err)
 				}
-				n++
 				r := tb.Lookup(q)
+				if strings.Contains(r.Unknown, "hash") {
+					continue // which hop is chosen decides the rule
+				}
+				n++
 				if d := judge(q, a, r, merged); d != "" {
 					diffs = append(diffs, fmt.Sprintf("%s: the kernel has %s%s", command(q), d, reasons(r)))
 				}
