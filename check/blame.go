@@ -217,3 +217,9 @@ func DecidedBy(b Broken, backend netfilter.Backend, ns *network.NS) bool {
 	}
 	return false
 }
+
+// Unwired reports whether the packet dies in a Pod on the node for want of any route: the CNI plugin never ran for it.
+func (b Broken) Unwired(node string) bool {
+	from := b.Query.From
+	return from != nil && !from.IsHost() && from.Node.Name == node && b.In(from) && b.Path.End == trace.NoRoute && len(from.FIB.Routes) == 0
+}

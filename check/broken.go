@@ -92,11 +92,20 @@ func (p *Pass) fails(path *trace.Path) bool {
 	case trace.Unknown, trace.Delivered:
 		return false
 	case trace.LeftCluster:
-		return p.Inside(path.Final.Dst.Addr())
+		return p.mustStay(path.Final.Dst.Addr())
 	case trace.TooBig:
 		return !HeardOf(path)
 	}
 	return true
+}
+
+// mustStay reports whether what is for a should not leave by a router outside.
+// One may know the way to Pods, where nodes do not route to each other.
+func (p *Pass) mustStay(a netip.Addr) bool {
+	if !p.Inside(a) {
+		return false
+	}
+	return p.ServiceOf(a) != nil || p.HostOf(a) != nil || p.RoutesDirectly()
 }
 
 // HeardOf reports whether the sender of a packet gets the ICMP message about its end.
@@ -156,6 +165,20 @@ func (b Broken) Met(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// Went reports whether the packet was at any time on its way to a, in a tunnel's outer header too.
+func (b Broken) Went(a netip.Addr) bool {
+	for _, h := range b.Path.Hops {
+		for _, s := range h.Steps {
+			for f := &s.Out; f != nil; f = f.Inner {
+				if f.Dst.Addr() == a {
+					return true
+				}
+			}
+		}
+	}
+	return b.Met(a)
 }
 
 // TooLarge reports whether the packet died of its size.

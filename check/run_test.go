@@ -76,7 +76,7 @@ func TestRunOrder(t *testing.T) {
 func TestRunNeeds(t *testing.T) {
 	c := &snapshot.Cluster{
 		Nodes: []*snapshot.Node{{Name: "a"}},
-		Gaps: []snapshot.Gap{{Path: "nodes/a/host/iptables", Why: "denied"}, {Path: "nodes/a/pod/iptables", Why: "denied too"}},
+		Gaps:  []snapshot.Gap{{Path: "nodes/a/host/iptables", Why: "denied"}, {Path: "nodes/a/pod/iptables", Why: "denied too"}},
 		Objects: snapshot.Objects{
 			Have:  map[string]bool{"Node": true},
 			Nodes: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "b"}}},

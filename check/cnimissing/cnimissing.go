@@ -49,6 +49,7 @@ func run(p *check.Pass) {
 			f.What = text.F("the CNI agent does not run on the node: %s/%s is %s", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
 			f.Evidence = append(f.Evidence, p.Object("Pod", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod)))
 		}
+		blame(p, &f, a.Node)
 		p.Report(f)
 	}
 	for i := range p.Snapshot.Objects.Nodes {
@@ -57,9 +58,15 @@ func run(p *check.Pass) {
 			f := finding(o.Name)
 			f.What = text.F("the node is not ready for want of a CNI configuration: %s", msg)
 			f.Evidence = append(f.Evidence, p.Object("Node", "", o.Name, msg))
+			blame(p, &f, o.Name)
 			p.Report(f)
 		}
 	}
+}
+
+// blame makes f the cause of broken paths from Pods that were not wired.
+func blame(p *check.Pass, f *check.Finding, node string) {
+	p.Blame(f, func(b check.Broken) bool { return b.Unwired(node) })
 }
 
 func finding(node string) check.Finding {

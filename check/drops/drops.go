@@ -31,7 +31,10 @@ Commands:
 命令：
     iptables -L FORWARD -nv --line-numbers
     iptables-save -c | grep -e FORWARD -e DROP -e REJECT`,
-	Run: func(p *check.Pass) { run(p, forward) },
+	Run: func(p *check.Pass) {
+		run(p, forward)
+		behindRouter(p)
+	},
 }
 
 // Firewall reports drops at the other hooks, in any namespace.
@@ -92,7 +95,7 @@ const (
 func run(p *check.Pass, want kind) {
 	for _, b := range check.DiesOf(p, trace.Dropped, trace.Rejected) {
 		rule, ok := decisive(b)
-		if ok && kindOf(p, b) == want && !meant(rule) {
+		if ok && kindOf(p, b, rule) == want && !meant(rule) {
 			p.Report(finding(p, b, rule))
 		}
 	}
@@ -109,11 +112,11 @@ func decisive(b check.Broken) (snapshot.Evidence, bool) {
 	return snapshot.Evidence{}, false
 }
 
-func kindOf(p *check.Pass, b check.Broken) kind {
+func kindOf(p *check.Pass, b check.Broken, rule snapshot.Evidence) kind {
 	switch {
 	case toNodePort(p, b) && p.HostOf(b.Query.Dst.Addr()) == p.NS(b.Path.At):
 		return nodePort
-	case b.Stage() == trace.StageForward:
+	case b.Stage() == trace.StageForward && !strings.Contains(rule.Command, "-t mangle"):
 		return forward
 	}
 	return firewall

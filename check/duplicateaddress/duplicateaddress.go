@@ -112,7 +112,7 @@ func finding(p *check.Pass, d, rightful *network.Iface, a netip.Addr) check.Find
 	if name := d.NS.PodName; name != "" && !d.NS.IsHost() {
 		f.Fix.Commands = append(f.Fix.Commands, "kubectl delete pod -n "+strings.Replace(name, "/", " ", 1))
 	}
-	p.Blame(&f, func(b check.Broken) bool { return b.Met(a) || b.Path.Final.Src.Addr() == a })
+	p.Blame(&f, func(b check.Broken) bool { return b.Went(a) || b.Path.Final.Src.Addr() == a })
 	return f
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
@@ -133,9 +134,22 @@ func downFinding(p *check.Pass, d *network.Iface) check.Finding {
 		ends = append(ends, d.Ports...)
 	}
 	p.Blame(&f, func(b check.Broken) bool {
-		return slices.ContainsFunc(ends, func(e *network.Iface) bool { return e != nil && p.DiesAt(b, e) })
+		return slices.ContainsFunc(ends, func(e *network.Iface) bool { return e != nil && (p.DiesAt(b, e) || leadsTo(b, e)) }) || bounced(b, d)
 	})
 	return f
+}
+
+// leadsTo reports whether the packet dies on the node of a Pod's veth on its way to that Pod.
+func leadsTo(b check.Broken, e *network.Iface) bool {
+	if e.Peer == nil || b.Path.At.Node != e.NS.Node.Name {
+		return false
+	}
+	return slices.ContainsFunc(e.Link.Addrs, func(a snapshot.LinkAddr) bool { return b.Met(a.Local) })
+}
+
+// bounced reports whether the packet comes to its node for a tunnel device, and is not taken.
+func bounced(b check.Broken, d *network.Iface) bool {
+	return d.Kind() == "vxlan" && b.In(d.NS) && b.Path.Final.Inner != nil && int(b.Path.Final.Dst.Port()) == d.Link.Info.Data.Port
 }
 
 // lessThan names the finding that the other end of a veth has no carrier, which follows from this end's being down.
@@ -180,7 +194,7 @@ func usual(ns *network.NS) string {
 func routed(ns *network.NS, d *network.Iface) bool {
 	for i := range ns.FIB.Routes {
 		r := &ns.FIB.Routes[i]
-		if r.Dst.IsSingleIP() && len(r.Hops) == 1 && r.Hops[0].Dev == d.Name() {
+		if r.Type == fib.Unicast && r.Dst.IsSingleIP() && len(r.Hops) == 1 && r.Hops[0].Dev == d.Name() && d.Peer.Has(r.Dst.Addr()) {
 			return true
 		}
 	}

@@ -134,7 +134,7 @@ func targets(p *check.Pass) []target {
 	}
 	for _, b := range check.BrokenPaths(p) {
 		ns, end := p.NS(b.Path.At), b.Path.Final
-		if b.Request == nil && ns != nil && end.Proto.HasPorts() && ns.Owner(end.Dst.Addr()) != nil {
+		if b.Request == nil && ns != nil && end.Inner == nil && end.Proto.HasPorts() && ns.Owner(end.Dst.Addr()) != nil {
 			out = append(out, target{ns: ns, at: end.Dst, proto: end.Proto})
 		}
 	}

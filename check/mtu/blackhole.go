@@ -61,6 +61,16 @@ func blackHole(p *check.Pass) {
 	}
 }
 
+// ruledOut reports whether a rule keeps the ICMP message from the sender.
+func ruledOut(path *trace.Path) bool {
+	for i := range path.ICMP {
+		if end := path.ICMP[i].End; end == trace.Dropped || end == trace.Rejected {
+			return true
+		}
+	}
+	return false
+}
+
 // lost says where the ICMP message ends.
 func lost(path *trace.Path) (text.Text, []snapshot.Evidence) {
 	for i := range path.ICMP {

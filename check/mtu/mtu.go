@@ -3,6 +3,8 @@
 package mtu
 
 import (
+	"slices"
+
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
@@ -76,9 +78,9 @@ func tunnel(p *check.Pass, d *network.Iface) {
 		What:     text.F("%s MTU %d needs %d from %s, which has %d", d.Name(), d.Link.MTU, d.Link.MTU+add, under.Name(), under.Link.MTU),
 		Fix:      lower(d, under.Link.MTU-add),
 		Evidence: []snapshot.Evidence{line(d), line(under)},
-		Explains: []check.Symptom{{Check: "pmtu-blackhole"}, {Check: "mtu-mismatch", Where: under.String()}},
+		Explains: []check.Symptom{{Check: "mtu-mismatch", Where: under.String()}},
 	}
-	p.Blame(&f, func(b check.Broken) bool { return check.TooLarge(b) && (check.Tunnels(b, d) || b.Passes(d.NS)) })
+	blame(p, &f, func(b check.Broken) bool { return check.Tunnels(b, d) || b.Passes(d.NS) })
 	p.Report(f)
 }
 
@@ -137,8 +139,7 @@ func unequal(p *check.Pass, d, inside *network.Iface) {
 	if inside.Link.MTU < d.Link.MTU {
 		f.Fix = lower(d, inside.Link.MTU)
 	}
-	f.Explains = append(f.Explains, check.Symptom{Check: "pmtu-blackhole"})
-	p.Blame(&f, func(b check.Broken) bool { return check.TooLarge(b) && (b.Passes(inside.NS) || b.In(d.NS)) })
+	blame(p, &f, func(b check.Broken) bool { return b.Passes(inside.NS) || b.In(d.NS) })
 	p.Report(f)
 }
 
@@ -148,35 +149,58 @@ func larger(p *check.Pass, inside, way *network.Iface) {
 		What:     text.F("%s MTU %d is larger than that of %s on its way, which has %d", inside.Name(), inside.Link.MTU, way.Name(), way.Link.MTU),
 		Fix:      lower(inside, way.Link.MTU),
 		Evidence: []snapshot.Evidence{line(inside), line(way)},
-		Explains: []check.Symptom{{Check: "pmtu-blackhole", Where: way.String()}},
 	}
-	p.Blame(&f, func(b check.Broken) bool { return check.TooLarge(b) && b.Passes(inside.NS) })
+	blame(p, &f, func(b check.Broken) bool { return b.Passes(inside.NS) })
 	p.Report(f)
 }
 
-// uplinks compares the nodes' uplinks that meet on one segment.
+// blame makes f the cause of big packets that die, where it is not a rule that keeps their senders from hearing of it.
+func blame(p *check.Pass, f *check.Finding, dies func(check.Broken) bool) {
+	at := len(f.Explains)
+	p.Blame(f, func(b check.Broken) bool { return check.TooLarge(b) && !ruledOut(b.Path) && dies(b) })
+	for _, s := range slices.Clone(f.Explains[at:]) {
+		f.Explains = append(f.Explains, check.Symptom{Check: "pmtu-blackhole", Where: s.Where})
+	}
+}
+
+// uplinks compares the nodes' uplinks that meet on one segment: the usual MTU is taken to be the right one.
 func uplinks(p *check.Pass) {
-	hosts := p.Hosts()
-	for i, a := range hosts {
-		la := p.UplinkOf(a)
-		for _, b := range hosts[:i] {
-			lb := p.UplinkOf(b)
-			if la == nil || lb == nil || la.MTU == lb.MTU || !network.Meet(a.Iface(la.Name), b.Iface(lb.Name)) {
-				continue
-			}
-			small, big := a.Iface(la.Name), b.Iface(lb.Name)
-			if la.MTU > lb.MTU {
-				small, big = big, small
-			}
-			f := check.Finding{
-				Severity: check.Warning, Where: small.String(),
-				What:     text.F("%s MTU %d, but %s has %d on the same network: its big frames are dropped without a word", small.Name(), small.Link.MTU, big.String(), big.Link.MTU),
-				Fix:      check.Fix{What: text.F("give all uplinks of the network one MTU: %d", small.Link.MTU), Commands: []string{"ip link set " + big.Name() + " mtu " + itoa(small.Link.MTU)}},
-				Evidence: []snapshot.Evidence{line(small), line(big)},
-				Explains: []check.Symptom{{Check: "pmtu-blackhole"}},
-			}
-			p.Blame(&f, func(x check.Broken) bool { return check.TooLarge(x) && (x.In(small.NS) || x.In(big.NS)) })
-			p.Report(f)
+	var ups []*network.Iface
+	for _, ns := range p.Hosts() {
+		if l := p.UplinkOf(ns); l != nil {
+			ups = append(ups, ns.Iface(l.Name))
 		}
 	}
+	for _, d := range ups {
+		peer, same := d, 0
+		count := map[int]int{}
+		for _, o := range ups {
+			if o != d && network.Meet(d, o) {
+				count[o.Link.MTU]++
+			}
+		}
+		for _, o := range ups { // the most usual MTU of the others; of a tie, the first met
+			if n := count[o.Link.MTU]; o != d && n > same {
+				peer, same = o, n
+			}
+		}
+		if peer.Link.MTU != d.Link.MTU && count[d.Link.MTU]+1 <= same && !(same == 1 && d.Link.MTU > peer.Link.MTU) {
+			uplink(p, d, peer)
+		}
+	}
+}
+
+func uplink(p *check.Pass, odd, peer *network.Iface) {
+	small, big := odd, peer
+	if odd.Link.MTU > peer.Link.MTU {
+		small, big = peer, odd
+	}
+	f := check.Finding{
+		Severity: check.Warning, Where: odd.String(),
+		What:     text.F("%s MTU %d, but %s has %d on the same network: frames over %d bytes are dropped without a word", odd.Name(), odd.Link.MTU, peer.String(), peer.Link.MTU, small.Link.MTU),
+		Fix:      check.Fix{What: text.F("give all uplinks of the network the same MTU"), Commands: []string{"ip link set " + odd.Name() + " mtu " + itoa(peer.Link.MTU)}},
+		Evidence: []snapshot.Evidence{line(odd), line(peer)},
+	}
+	blame(p, &f, func(b check.Broken) bool { return b.In(small.NS) || b.In(big.NS) || b.Passes(odd.NS) })
+	p.Report(f)
 }

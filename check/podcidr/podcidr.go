@@ -108,7 +108,7 @@ func missing(p *check.Pass) {
 func blameNode(p *check.Pass, f *check.Finding, node string) {
 	p.Blame(f, func(b check.Broken) bool {
 		pod := p.PodByAddr(b.Path.Final.Dst.Addr())
-		return pod != nil && pod.Spec.NodeName == node
+		return pod != nil && pod.Spec.NodeName == node || b.Unwired(node)
 	})
 }
 

@@ -150,7 +150,7 @@ type waysKey struct{}
 func ways(p *check.Pass) []way {
 	return check.Once(p, waysKey{}, func() []way {
 		var out []way
-		direct := routesDirectly(p)
+		direct := p.RoutesDirectly()
 		for _, ns := range p.Hosts() {
 			if p.Network.Missing(ns, "routes.json") != "" {
 				continue
@@ -166,28 +166,6 @@ func ways(p *check.Pass) []way {
 		}
 		return out
 	})
-}
-
-// routesDirectly reports whether nodes are meant to have routes to each other's
-// Pods: one has, to an address of the other node or by a VXLAN. Otherwise a
-// router outside knows the ranges.
-func routesDirectly(p *check.Pass) bool {
-	for _, ns := range p.Hosts() {
-		if len(check.VTEPs(ns)) > 0 {
-			return true
-		}
-		for i := range ns.FIB.Routes {
-			r := &ns.FIB.Routes[i]
-			if r.Type != fib.Unicast || r.Dst.Bits() == 0 || len(r.Hops) == 0 {
-				continue
-			}
-			node, owner := p.NodeByPodCIDR(r.Dst.Addr()), p.HostOf(r.Hops[0].Via)
-			if node != ns.Node.Name && owner != nil && owner.Node.Name == node {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // between looks up the way from ns to a node's Pods, as the node's own packets and as those of a Pod take it.
