@@ -9,7 +9,7 @@ import (
 const (
 	maxStates = 512     // ways that are open at once
 	maxDone   = 1 << 14 // ways that have ended
-	maxSteps  = 1 << 22 // rules looked at
+	maxSteps  = 1 << 21 // rules looked at, or ways compared
 	maxDepth  = 256     // jumps
 )
 
@@ -51,6 +51,7 @@ type eval struct {
 	passed []*state // accepted by the table at hand
 	final  []*state // that go no further
 	steps  int
+	visits int    // to rules
 	over   string // why the evaluation was given up
 }
 
@@ -212,7 +213,7 @@ func (e *eval) chain(t *Table, c *Chain, states []*state, depth int) []*state {
 			break
 		}
 		if e.steps += len(w.states); e.steps > maxSteps {
-			e.over = fmt.Sprintf("the packet meets more than %d rules", maxSteps)
+			e.over = fmt.Sprintf("to follow the packet takes more than %d steps", maxSteps)
 			return nil
 		}
 		w.rule(r)
@@ -241,6 +242,7 @@ type walk struct {
 // rule leads the states through a rule.
 func (w *walk) rule(r *Rule) {
 	w.hit = w.hit[:0]
+	w.e.visits++
 	kept := w.states[:0]
 	for _, s := range w.states {
 		m := r.meets(w.e, s)
@@ -254,6 +256,7 @@ func (w *walk) rule(r *Rule) {
 	}
 	w.states = kept
 	if len(w.hit) > 0 {
+		w.e.steps += len(w.hit) * (len(w.states) + len(w.returned)) / 8 // to compare them
 		w.apply(r)
 	}
 	if len(w.states)+len(w.returned) > maxStates {
@@ -272,8 +275,8 @@ func (w *walk) split(r *Rule, s *state, m Tri) bool {
 	s.weight -= hit.weight
 	if m == Maybe {
 		at := Ref{w.t, w.c, r}
-		hit.suppose(at, w.e.why, true)
-		s.suppose(at, w.e.why, false)
+		hit.suppose(at, w.e.why, true, w.e.visits)
+		s.suppose(at, w.e.why, false, w.e.visits)
 	}
 	w.hit = append(w.hit, hit)
 	return share < 1

@@ -18,6 +18,7 @@ type setParser struct {
 	sets     map[string]*Set
 	problems []Problem
 	last     *Set
+	count    int // of entries
 }
 
 // ParseIPSet reads what "ipset save" prints. An entry that cannot be read is a
@@ -136,6 +137,9 @@ func (p *setParser) add() {
 		x.wildcard = x.wildcard || t.s == "wildcard" && !t.quoted
 	}
 	ranges := p.parts(s, &x, p.toks[2].s)
+	if p.count += len(ranges[0]) * len(ranges[1]); p.count > maxMembers {
+		p.misread(fmt.Sprintf("more than %d entries", maxMembers))
+	}
 	if p.why != "" {
 		return
 	}

@@ -73,3 +73,18 @@ func TestWhatTheKernelTaught(t *testing.T) {
 		})
 	}
 }
+
+func TestUnknown(t *testing.T) {
+	for _, row := range []struct{ rule, want string }{
+		{"-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT", ""},
+		{"-A INPUT -m martian --colour green -j ACCEPT", "martian"},
+		{"-A INPUT -j MARTIAN --colour green", "MARTIAN"},
+		{"-A INPUT -m limit --limit 1/hour -j ACCEPT", "-m limit"},
+	} {
+		tables, _ := ParseSave(strings.NewReader("*filter\n:INPUT ACCEPT [0:0]\n"+row.rule+"\nCOMMIT\n"), false, NFT, "iptables")
+		got := tables[0].Chains["INPUT"].Rules[0].Unknown()
+		if (got == "") != (row.want == "") || !strings.Contains(got, row.want) {
+			t.Errorf("%s: %q", row.rule, got)
+		}
+	}
+}

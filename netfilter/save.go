@@ -7,7 +7,10 @@ import (
 )
 
 // maxInput bounds what one parser reads. 100,000 rules of kube-proxy are 15 MB.
-const maxInput = 512 << 20
+const maxInput = 256 << 20
+
+// maxRules bounds the rules of one file, and maxMembers the entries of all its sets.
+const maxRules, maxMembers = 1 << 20, 1 << 21
 
 // A Problem is a place in a file that could not be read.
 type Problem struct {
@@ -46,6 +49,7 @@ type saveParser struct {
 	last     *Chain   // that the last rule went to
 	line     int
 	skip     bool // the rest of the table
+	count    int  // of rules
 	chains   []Chain
 	rules    []Rule
 }
@@ -202,6 +206,10 @@ func (p *saveParser) rule(s string) {
 	}
 	if c == nil || !strings.HasPrefix(s, "-A ") {
 		p.damage(fmt.Sprintf("not a rule of a declared chain: %q", short(s)))
+		return
+	}
+	if p.count++; p.count > maxRules {
+		p.damage(fmt.Sprintf("more than %d rules", maxRules))
 		return
 	}
 	if len(p.rules) == 0 {

@@ -37,6 +37,8 @@ type refs struct {
 // assumptions is a list of assumptions, the last one first; states share its tail.
 type assumptions struct {
 	Assumption
+	visit  int // the visit to the rule; visits are numbered, so that lists are in order
+	n      int // the length of the list
 	before *assumptions
 }
 
@@ -54,8 +56,19 @@ func (s *state) fork(share float64) *state {
 	return &t
 }
 
-func (s *state) suppose(at Ref, why string, matched bool) {
-	s.assumed = &assumptions{Assumption{at, why, matched}, s.assumed}
+func (s *state) suppose(at Ref, why string, matched bool, visit int) {
+	s.assumed = s.assumed.with(Assumption{at, why, matched}, visit)
+}
+
+func (l *assumptions) with(a Assumption, visit int) *assumptions {
+	return &assumptions{a, visit, l.len() + 1, l}
+}
+
+func (l *assumptions) len() int {
+	if l == nil {
+		return 0
+	}
+	return l.n
 }
 
 // same reports whether nothing that can still happen tells s and t apart.
@@ -85,35 +98,33 @@ func (s *state) merge(t *state) {
 	s.assumed = s.assumed.common(t.assumed)
 }
 
-func (l *assumptions) len() (n int) {
-	for ; l != nil; l = l.before {
-		n++
-	}
-	return n
-}
-
-func (l *assumptions) has(a *Assumption) bool {
-	for ; l != nil; l = l.before {
-		if l.Rule == a.Rule && l.Matched == a.Matched {
-			return true
-		}
-	}
-	return false
-}
-
 // common returns what both lists suppose.
 func (l *assumptions) common(m *assumptions) *assumptions {
-	if l == nil || l == m {
-		return l
+	all := l
+	var keep []*assumptions
+	for l != nil && m != nil && l != m {
+		switch {
+		case l.visit > m.visit:
+			l = l.before
+		case l.visit < m.visit:
+			m = m.before
+		default:
+			if l.Matched == m.Matched {
+				keep = append(keep, l)
+			}
+			l, m = l.before, m.before
+		}
 	}
-	before := l.before.common(m)
-	switch {
-	case !m.has(&l.Assumption):
-		return before
-	case before == l.before:
-		return l
+	if l != m {
+		l = nil
 	}
-	return &assumptions{l.Assumption, before}
+	if len(keep)+l.len() == all.len() {
+		return all
+	}
+	for _, k := range slices.Backward(keep) {
+		l = l.with(k.Assumption, k.visit)
+	}
+	return l
 }
 
 // join adds the states of more to list, each to its like where there is one.
