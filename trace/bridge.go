@@ -86,7 +86,7 @@ func bridgeForward(w *walk, s *state) stage {
 		return w.bridgeNobody(s, b, port, e)
 	}
 	if why := mayLeave(b, port, out, s.frame.vlan); why != "" {
-		return w.bridgeDrop(s, out, text.F("bridge %s may not pass the frame from port %s to port %s: %s", b.Name(), port.Name(), out.Name(), why), fdbEvidence(s.ns, b, s.frame.dst, e), linkEvidence(out))
+		return w.bridgeRefuses(s, b, port, out, why, e)
 	}
 	if e != nil {
 		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), fdbEvidence(s.ns, b, s.frame.dst, e))
@@ -141,7 +141,7 @@ func bridgeTransmit(w *walk, s *state) stage {
 		return w.bridgeNobody(s, b, nil, e)
 	}
 	if why := mayLeave(b, nil, out, s.frame.vlan); why != "" {
-		return w.bridgeDrop(s, out, text.F("bridge %s may not pass the frame to port %s: %s", b.Name(), out.Name(), why), fdbEvidence(s.ns, b, s.frame.dst, e), linkEvidence(out))
+		return w.bridgeRefuses(s, b, nil, out, why, e)
 	}
 	if e != nil {
 		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), fdbEvidence(s.ns, b, s.frame.dst, e))
@@ -214,10 +214,26 @@ func (w *walk) bridgeNobody(s *state, b, from *network.Iface, e *fib.FDBEntry) s
 			return w.bridgeDrop(s, from, why, linkEvidence(from))
 		}
 	}
+	for _, p := range b.Ports {
+		refused := mayLeave(b, from, p, s.frame.vlan)
+		if p == from || refused == "" || !takes(w.flood(p, egressTag(b, p, s.frame.vlan), s.p.Dst.Addr()), s.frame.dst) {
+			continue
+		}
+		return w.bridgeRefuses(s, b, from, p, refused, e)
+	}
 	why := text.F("behind no port of bridge %s is there anyone with %s", b, s.frame.dst)
 	s.step(StageBridge, b.Name(), why, fdbEvidence(s.ns, b, s.frame.dst, e))
 	w.end(s, NoNeighbour, b.Name(), why)
 	return nil
+}
+
+// bridgeRefuses ends a frame that a bridge may not pass from one port (nil: its own) to another.
+func (w *walk) bridgeRefuses(s *state, b, from, to *network.Iface, refused string, e *fib.FDBEntry) stage {
+	why := text.F("bridge %s may not pass the frame to port %s: %s", b, to.Name(), refused)
+	if from != nil {
+		why = text.F("bridge %s may not pass the frame from port %s to port %s: %s", b, from.Name(), to.Name(), refused)
+	}
+	return w.bridgeDrop(s, to, why, fdbEvidence(s.ns, b, s.frame.dst, e), linkEvidence(to))
 }
 
 func (w *walk) bridgeDrop(s *state, at *network.Iface, why text.Text, ev ...snapshot.Evidence) stage {

@@ -109,7 +109,7 @@ iptables -A FORWARD -m physdev --physdev-in v3 --physdev-out v2 -p tcp --dport 8
 			{from: "a/p1", to: "a/p3", addr: "10.96.0.10:80", port: 8080, proto: "tcp", fate: trace.Delivered},
 			{from: "a/p3", to: "a/p3", addr: "10.96.0.10:80", port: 8080, proto: "tcp", fate: trace.Delivered},
 			{from: "a/p3", to: "a/p2", addr: "10.96.0.11:80", port: 8080, proto: "tcp", fate: trace.Delivered},
-			{from: "a/p1", to: "a/p2", addr: "10.96.0.11:80", port: 8080, proto: "tcp", fate: trace.Delivered},
+			{from: "a/p1", to: "a/p2", addr: "10.96.0.11:80", port: 8080, proto: "tcp", fate: trace.Dropped},
 		},
 	},
 	{
@@ -128,7 +128,7 @@ iptables -t nat -A POSTROUTING -s 10.244.1.2 -d 10.244.1.2 -j MASQUERADE`,
 		},
 		send: []probe{
 			{from: "a/p1", to: "a/p2", addr: "10.96.0.11:80", port: 8080, proto: "tcp", fate: trace.Delivered, reply: trace.NoListener},
-			{from: "a/p1", to: "a/p1", addr: "10.96.0.10:80", port: 8080, proto: "tcp", fate: trace.Dropped},
+			{from: "a/p1", to: "a/p1", addr: "10.96.0.10:80", port: 8080, proto: "tcp", fate: trace.Delivered},
 			{from: "a/p1", to: "a/p2", addr: "10.244.1.3:8080", proto: "tcp", fate: trace.Delivered},
 		},
 	},
@@ -180,7 +180,7 @@ ip route add 10.70.0.0/16 via 10.0.1.2; ip -n a-p1 route add 10.70.0.0/16 via 10
 			{from: "a/p1", to: "a/p2", addr: "10.67.0.1:80", proto: "tcp", fate: trace.NoRoute},
 			{from: "a/p1", to: "a/p2", addr: "10.68.0.1:80", proto: "tcp", fate: trace.NoRoute},
 			{from: "a/p1", to: "a/p2", addr: "10.69.0.1:80", proto: "tcp", fate: trace.NoRoute},
-			{from: "a/p1", to: "a/p2", addr: "10.70.0.1:80", proto: "tcp", fate: trace.Looped},
+			{from: "a/p3", to: "a/p2", addr: "10.70.0.1:80", proto: "tcp", fate: trace.Looped},
 			{from: "a/host", to: "a/p2", addr: "10.0.2.2", proto: "ping", size: 1400, fate: trace.Delivered},
 			{from: "a/host", to: "a/p2", addr: "10.69.0.1:80", proto: "tcp", fate: trace.NoRoute},
 		},
@@ -267,30 +267,17 @@ ip link set eth0 up; ip addr add 192.168.9.2/24 dev eth0`,
 		},
 	},
 	{
-		name: "vlan-filter", story: "A bridge that filters by VLAN: Pods in one VLAN hear each other.",
-		setup: []string{
-			`a/host: :`, `a/p1: :`, `a/p2: :`, `a/p3: :`,
-			`a/host: ip link add br0 type bridge vlan_filtering 1; ip link set br0 up
-` + pod("a-p1", "v1", "10.1.0.1/24") + pod("a-p2", "v2", "10.1.0.2/24") + pod("a-p3", "v3", "10.1.0.3/24") + `
-for v in v1 v2 v3; do ip link set $v master br0; done
-for v in v1 v2; do bridge vlan del dev $v vid 1; bridge vlan add dev $v vid 10 pvid untagged; done`,
-		},
-		send: []probe{
-			{from: "a/p1", to: "a/p2", addr: "10.1.0.2:8080", proto: "tcp", fate: trace.Delivered},
-			{from: "a/p1", to: "a/p3", addr: "10.1.0.3:8080", proto: "tcp", fate: trace.NoNeighbour},
-		},
-	},
-	{
 		name: "proxy-arp", story: "Pods routed by their host without a bridge, as Calico does: proxy ARP answers for the gateway.",
 		setup: []string{
-			`a/host: :`, `a/p1: :`, `a/p2: :`,
+			`a/host: :`, `a/p1: :`, `a/p2: :`, `a/p3: :`,
 			`a/host: sysctl -qw net.ipv4.ip_forward=1
-` + pod("a-p1", "v1", "10.1.0.1/32") + pod("a-p2", "v2", "10.1.0.2/32") + `
+` + pod("a-p3", "v3", "10.3.0.1/24") + "ip addr add 10.3.0.2/24 dev v3\n" + pod("a-p1", "v1", "10.1.0.1/32") + pod("a-p2", "v2", "10.1.0.2/32") + `
 sysctl -qw net.ipv4.conf.v1.proxy_arp=1
 sysctl -qw net.ipv4.conf.v2.proxy_arp=1
 sysctl -qw net.ipv4.conf.v1.rp_filter=1
+sysctl -qw net.ipv4.neigh.v1.proxy_delay=0 net.ipv4.neigh.v2.proxy_delay=0
 ip route add 10.1.0.1 dev v1; ip route add 10.1.0.2 dev v2
-ip route add default via 10.1.0.2
+ip route add default via 10.3.0.1
 for p in 1 2; do ip -n a-p$p route add 169.254.1.1 dev eth0; ip -n a-p$p route add default via 169.254.1.1; done`,
 		},
 		send: []probe{

@@ -100,6 +100,11 @@ func (w *world) sh(ns, script string) {
 			w.t.Fatal(err)
 		}
 		w.ns[ns] = n
+		for _, quiet := range []string{"net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0"} {
+			if err := n.Run("", "sysctl", "-qw", quiet); err != nil {
+				w.t.Fatal(err)
+			}
+		}
 	}
 	if err := n.Run("set -e\n"+script, "sh", "-s"); err != nil {
 		w.t.Fatalf("%s: %v", ns, err)
@@ -254,15 +259,19 @@ func (w *world) ping(p probe) outcome {
 	return outcome{answered: err == nil, told: told, err: out}
 }
 
+// patience is how long a connection may take: a little more than the first
+// retransmission of a SYN, because an error that comes back at once finds the socket busy.
+const patience = 1300 * time.Millisecond
+
 func (w *world) connect(p probe) outcome {
 	var o outcome
 	w.ns[p.from].Do(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 700*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		c, err := (&net.Dialer{}).DialContext(ctx, p.proto, p.addr)
 		if err == nil && p.proto == "udp" {
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(700 * time.Millisecond))
+			c.SetDeadline(time.Now().Add(patience))
 			if _, err = c.Write(make([]byte, max(p.size-28, 1))); err == nil {
 				_, err = c.Read(make([]byte, 65536))
 			}

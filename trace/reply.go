@@ -3,6 +3,7 @@ package trace
 import (
 	"net/netip"
 
+	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/text"
@@ -140,6 +141,7 @@ type icmpError struct {
 	typ, code uint8
 	mtu       int
 	reset     bool // a TCP reset instead
+	byRule    bool // REJECT sends it in the destination's name
 }
 
 // tellSender follows the message about a packet's end back to its sender.
@@ -159,6 +161,10 @@ func (w *walk) tellSender(s *state, path *Path, e icmpError) {
 func (w *walk) notice(s *state, e icmpError) *state {
 	if e.reset {
 		n := w.start(s, packet.Packet{Src: s.p.Dst, Dst: s.p.Src, Proto: packet.TCP, Flags: packet.RST | packet.ACK, TTL: initialTTL, DF: true, Size: smallest(&s.p) - 20})
+		if e.byRule {
+			n.anySrc = true
+			n.attach(s)
+		}
 		return n
 	}
 	quoted := s.p
@@ -173,17 +179,27 @@ func (w *walk) notice(s *state, e icmpError) *state {
 		p.Src = netip.AddrPortFrom(s.p.Dst.Addr(), 0)
 	}
 	n := w.start(s, p)
-	if c := s.conn; c != nil && c.Orig.Src.IsValid() { // nf_ct_attach: even where the connection was never confirmed
-		n.ct = append(n.ct[:len(n.ct):len(n.ct)], tracked{ns: s.ns, conn: *c})
-	}
+	n.attach(s)
 	return n
+}
+
+// attach gives a message the connection of the packet that it is about, also where that
+// was never confirmed (nf_ct_attach).
+func (n *state) attach(s *state) {
+	if s.conn == nil || !s.conn.Orig.Src.IsValid() || s.conn.State == netfilter.Invalid || s.conn.State == netfilter.Untracked {
+		return
+	}
+	c := *s.conn
+	c.State, c.Reply = netfilter.Related, !c.Reply
+	n.conn = &c
+	n.ct = append(n.ct[:len(n.ct):len(n.ct)], tracked{ns: s.ns, conn: *s.conn})
 }
 
 // rejections are the messages of REJECT, by the names that iptables-save prints.
 var rejections = map[string]icmpError{
 	"icmp-net-unreachable": {typ: 3, code: 0}, "icmp-host-unreachable": {typ: 3, code: 1}, "icmp-proto-unreachable": {typ: 3, code: 2},
 	"icmp-port-unreachable": {typ: 3, code: 3}, "icmp-net-prohibited": {typ: 3, code: 9}, "icmp-host-prohibited": {typ: 3, code: 10},
-	"icmp-admin-prohibited": {typ: 3, code: 13}, "tcp-reset": {reset: true},
+	"icmp-admin-prohibited": {typ: 3, code: 13}, "tcp-reset": {reset: true, byRule: true},
 	"icmp6-no-route": {typ: 1, code: 0}, "icmp6-adm-prohibited": {typ: 1, code: 1}, "icmp6-addr-unreachable": {typ: 1, code: 3},
 	"icmp6-port-unreachable": {typ: 1, code: 4}, "icmp6-policy-fail": {typ: 1, code: 5}, "icmp6-reject-route": {typ: 1, code: 6},
 }

@@ -18,7 +18,7 @@ const initialTTL = 64
 // send is a socket that makes a packet: it chooses the way and the source address, then OUTPUT sees it.
 func send(w *walk, s *state) stage {
 	q := query(&s.p)
-	q.UID = s.uid
+	q.UID, q.AnySrc = s.uid, s.anySrc
 	if s.p.Src.Addr().IsValid() {
 		return w.route(s, q, sendOn)
 	}

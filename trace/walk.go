@@ -63,6 +63,7 @@ type state struct {
 	phys    [2]*network.Iface // the bridge ports by which it came and goes
 	bridged bool              // PREROUTING already saw it on a bridge
 	uid     *uint32
+	anySrc  bool // its source need not be an address of ns
 	proxy   bool // TPROXY gave it to a local socket
 	frag    int  // the size of the fragments it was cut into; 0 for none
 
