@@ -323,10 +323,22 @@ func (p *ruleParser) buildMod(r *rule, m mod, opts []opt) {
 	case m.known == nil:
 		p.ms = append(p.ms, &unknownMatch{why: "the match " + m.name + " is not understood"})
 	case m.known.match != nil:
-		if made := m.known.match(p, r, opts); made != nil {
-			p.ms = append(p.ms, made)
-		}
+		p.buildMatch(r, m, opts)
 	}
+}
+
+// buildMatch makes a match; one with an argument that is not understood may always meet.
+func (p *ruleParser) buildMatch(r *rule, m mod, opts []opt) {
+	before := p.why
+	p.why = ""
+	made := m.known.match(p, r, opts)
+	if p.why != "" {
+		made = &unknownMatch{why: "the match " + m.name + " is not understood: " + p.why}
+	}
+	if made != nil {
+		p.ms = append(p.ms, made)
+	}
+	p.why = before
 }
 
 // buildTarget makes the target; one with an option that is not understood is unknown as a whole.

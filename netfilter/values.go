@@ -27,6 +27,10 @@ func (p *ruleParser) protocol(s string) (packet.Proto, bool) {
 	if n, ok := protocols[s]; ok {
 		return n, false
 	}
+	if _, err := strconv.ParseUint(s, 0, 8); err != nil {
+		p.misread("not a protocol: " + strconv.Quote(short(s)))
+		return 0, true
+	}
 	return packet.Proto(p.number(s, 8)), false
 }
 
