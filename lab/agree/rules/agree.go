@@ -37,6 +37,16 @@ type Tally struct {
 	Certain       int // the model supposed nothing
 	Disagreements []string
 	By            map[Fate]int // what the kernel did, for a look at the balance
+	Firsts        []First
+}
+
+// First is what the kernel did to a probe.
+type First struct {
+	Probe   Probe
+	Fate    Fate
+	Dev     string        // of Sent
+	P       packet.Packet // as it was seen
+	Certain bool          // the model had one answer, and supposed nothing
 }
 
 // Add adds u to t.
@@ -44,6 +54,7 @@ func (t *Tally) Add(u Tally) {
 	t.Comparisons += u.Comparisons
 	t.Certain += u.Certain
 	t.Disagreements = append(t.Disagreements, u.Disagreements...)
+	t.Firsts = append(t.Firsts, u.Firsts...)
 	if t.By == nil {
 		t.By = map[Fate]int{}
 	}
@@ -305,7 +316,7 @@ func (s *session) compare(f *flow, p Probe, got observed) ([]netfilter.Conn, boo
 	matched := false
 	for _, b := range branches {
 		sure = sure && !b.Assumed && b.Fate != Unknown
-		if b.Weight > 0 && same(b, got, p) {
+		if b.Weight > 0 && same(b, got, p, &s.w.Top) {
 			matched = true
 			if b.Fate != Unknown {
 				conns = append(conns, settle(b.Conn, got.p))
@@ -320,6 +331,9 @@ func (s *session) compare(f *flow, p Probe, got observed) ([]netfilter.Conn, boo
 	s.tally.By[got.fate]++
 	if sure {
 		s.tally.Certain++
+	}
+	if f.conns == nil {
+		s.tally.Firsts = append(s.tally.Firsts, First{p, got.fate, got.dev, got.p, sure})
 	}
 	if !matched {
 		s.tally.Disagreements = append(s.tally.Disagreements, complaint(f, p, got, branches))
@@ -390,13 +404,13 @@ func settle(c netfilter.Conn, p packet.Packet) netfilter.Conn {
 }
 
 // same reports whether got is what the branch says.
-func same(b Branch, got observed, sent Probe) bool {
+func same(b Branch, got observed, sent Probe, top *Topology) bool {
 	switch b.Fate {
 	case Unknown:
 		return true
 	case Rejected:
 		if got.fate == Dropped {
-			return untold(b.With, sent)
+			return untold(b.With, sent, top)
 		}
 		return got.fate == Rejected && tells(b.With, got.with)
 	case Dropped:
@@ -439,10 +453,10 @@ func tells(with string, p packet.Packet) bool {
 // untold reports whether a host is silent about the rejection of p: about a
 // reset (nf_send_reset), about an ICMP error or a broadcast (RFC 1122, 3.2.2), and
 // about an ICMP message that the kernel itself is just sending (icmp_xmit_lock is held).
-func untold(with string, p Probe) bool {
+func untold(with string, p Probe, top *Topology) bool {
 	if with == "tcp-reset" {
 		return isReset(p.P)
 	}
 	icmp := p.P.Proto == packet.ICMP || p.P.Proto == packet.ICMPv6
-	return p.P.IsICMPError() || p.kernel && icmp || p.P.Dst.Addr() == lab.dev("in0").Bcast
+	return p.P.IsICMPError() || p.kernel && icmp || top.broadcast(p.P.Dst.Addr())
 }

@@ -4,6 +4,7 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/packet"
@@ -42,11 +43,11 @@ func (t *Topology) route(a netip.Addr) string {
 	if _, ok := t.owner(a); ok {
 		return "lo"
 	}
+	if t.broadcast(a) {
+		return "lo"
+	}
 	dev, best := "", -1
 	for _, d := range t.Devs {
-		if d.Bcast == a {
-			return "lo"
-		}
 		for _, n := range d.Nets {
 			if n.Contains(a) && n.Bits() > best {
 				dev, best = d.Name, n.Bits()
@@ -63,6 +64,10 @@ func (t *Topology) dev(name string) Dev {
 		}
 	}
 	return Dev{}
+}
+
+func (t *Topology) broadcast(a netip.Addr) bool {
+	return slices.ContainsFunc(t.Devs, func(d Dev) bool { return d.Bcast == a })
 }
 
 func first(addrs []netip.Addr, v6 bool) (netip.Addr, bool) {
