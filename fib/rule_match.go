@@ -143,6 +143,9 @@ func (x *Index) ask(f *flow, in func(tb *table) (found, bool)) (*Rule, found) {
 			}
 			continue
 		}
+		if m == maybe && r.L3MDev { // its table is not known either
+			return r, found{why: why}
+		}
 		got, ok := x.act(r, f, in)
 		if ok && m == maybe {
 			return r, found{why: why}
