@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -22,9 +23,9 @@ type Probe struct {
 	From    *sandbox.NS
 	Src     netip.Addr // invalid: the kernel chooses
 	To      netip.AddrPort
-	Proto   packet.Proto // TCP, UDP, ICMP or ICMPv6
-	Size    int          // UDP, ICMP: bytes from the IP header on, sent with DF; TCP: not 0 means bulkSize bytes each way
-	Timeout time.Duration
+	Proto   packet.Proto  // TCP, UDP, ICMP or ICMPv6
+	Size    int           // UDP, ICMP: bytes from the IP header on, sent with DF; TCP: not 0 means bulkSize bytes each way
+	Timeout time.Duration // 0: long enough
 }
 
 // bulkSize is what a TCP probe with a size sends, and what it asks for: enough for several full segments.
@@ -82,8 +83,12 @@ var probeCount atomic.Uint32
 // Probe sends one probe and waits for its end.
 func (l *Lab) Probe(p Probe) Observation { return l.ProbeAll([]Probe{p})[0] }
 
-// parallel is how many probes run at a time: most of them wait.
-const parallel = 128
+// How many probes run at a time, and for how long they wait, at first and again:
+// on a busy machine a good answer may come late, so what seems lost is tried a second time.
+const (
+	parallel, patience           = 48, 400 * time.Millisecond
+	parallelAgain, patienceAgain = 128, 1300 * time.Millisecond // a SYN is sent again after 1 s, and only then does an ICMP error surely end connect
+)
 
 // ProbeAll sends probes in parallel. The observations are in their order.
 func (l *Lab) ProbeAll(ps []Probe) []Observation {
@@ -91,30 +96,42 @@ func (l *Lab) ProbeAll(ps []Probe) []Observation {
 	if l.sniff != nil {
 		l.sniff.drain() // what earlier probes left
 	}
-	var g errgroup.Group
-	g.SetLimit(parallel)
 	for i, p := range ps {
-		if p.Timeout == 0 {
-			p.Timeout = 1300 * time.Millisecond // a SYN is sent again after 1 s; only then an ICMP error surely ends connect
-			if l.sniff != nil {
-				p.Timeout = 400 * time.Millisecond
-			}
-		}
-		out[i] = Observation{Probe: p, id: probeCount.Add(1)}
-		g.Go(func() error {
-			out[i].run()
-			return nil
-		})
+		out[i] = Observation{Probe: p}
 	}
-	g.Wait()
+	runAll(out, parallel, patience, func(*Observation) bool { return true })
+	var seen []Sighting
 	if l.sniff != nil {
-		assign(out, l.sniff.drain())
+		seen = l.sniff.drain()
+	}
+	runAll(out, parallelAgain, patienceAgain, func(o *Observation) bool { return o.Outcome == Lost || o.Outcome == Stalled })
+	if l.sniff != nil {
+		assign(out, append(seen, l.sniff.drain()...))
 	}
 	return out
 }
 
+// runAll runs the probes that which picks.
+func runAll(out []Observation, parallel int, patience time.Duration, which func(*Observation) bool) {
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for i := range out {
+		o := &out[i]
+		if !which(o) {
+			continue
+		}
+		*o = Observation{Probe: o.Probe, id: probeCount.Add(1)}
+		wait := cmp.Or(o.Probe.Timeout, patience)
+		g.Go(func() error {
+			o.run(wait)
+			return nil
+		})
+	}
+	g.Wait()
+}
+
 // run sends the probe.
-func (o *Observation) run() {
+func (o *Observation) run(patience time.Duration) {
 	var fd int
 	err := o.Probe.From.Do(func() (err error) {
 		fd, err = o.socket()
@@ -126,7 +143,7 @@ func (o *Observation) run() {
 	}
 	f := os.NewFile(uintptr(fd), "probe") // in non-blocking mode: Go's poller waits for it
 	defer f.Close()
-	f.SetDeadline(time.Now().Add(o.Probe.Timeout))
+	f.SetDeadline(time.Now().Add(patience))
 	switch o.Probe.Proto {
 	case packet.TCP:
 		o.tcp(f)

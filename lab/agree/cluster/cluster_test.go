@@ -1,0 +1,161 @@
+// Package cluster compares package trace with real packets in the lab: every
+// topology, healthy and with each fault.
+package cluster
+
+import (
+	"fmt"
+	"hash/fnv"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/lab/fault"
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/network"
+	"golang.org/x/sync/errgroup"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// full asks for all pairs on all topologies; else a sample is compared.
+var full = os.Getenv("PLUMB_AGREE") == "full"
+
+// tally counts what was compared.
+type tally struct{ compared, unknown, differ int }
+
+func (t *tally) print() {
+	fmt.Printf("agree: cluster: %d comparisons, %d disagreements, %d that the model leaves open\n", t.compared, t.differ, t.unknown)
+}
+
+func mustUp(t *testing.T, topo lab.Topology) *lab.Lab {
+	t.Helper()
+	sandbox.Need(t)
+	l, err := lab.Up(topo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Watch(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// questions lists the pairs; one in every few of them, chosen by their names.
+func questions(l *lab.Lab, one int) []question {
+	var out []question
+	for _, s := range l.Sources() {
+		for _, tg := range l.Targets() {
+			q := question{src: s, target: tg}
+			if s.Node == "" && !reachable(tg) {
+				continue
+			}
+			h := fnv.New32a()
+			h.Write([]byte(q.String()))
+			if one <= 1 || h.Sum32()%uint32(one) == 0 {
+				out = append(out, q)
+			}
+		}
+	}
+	return out
+}
+
+// reachable says whether a host outside has a route there: to nodes only.
+func reachable(tg lab.Target) bool {
+	return lab.NodeCIDR.Contains(tg.To.Addr()) || lab.NodeCIDR6.Contains(tg.To.Addr())
+}
+
+// compare probes, takes a snapshot, traces, and reports each difference.
+func compare(t *testing.T, l *lab.Lab, qs []question, sum *tally) {
+	t.Helper()
+	ps := make([]lab.Probe, len(qs))
+	for i, q := range qs {
+		ps[i] = lab.Probe{From: l.Namespace(q.src.Name), To: q.target.To, Proto: q.target.Proto, Size: q.target.Size}
+	}
+	obs := l.ProbeAll(ps)
+	c, err := l.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := network.New(c)
+	whys := make([]string, len(qs))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range qs {
+		g.Go(func() error {
+			qs[i].obs = obs[i]
+			whys[i] = qs[i].judge(qs[i].traces(n))
+			return nil
+		})
+	}
+	g.Wait()
+	shown := 0
+	for i, why := range whys {
+		sum.compared++
+		switch {
+		case why == "":
+			continue
+		case strings.HasPrefix(why, "unknown: "):
+			sum.unknown++
+		default:
+			sum.differ++
+		}
+		if shown++; shown <= 12 {
+			t.Errorf("%s: %s", qs[i], why)
+		}
+	}
+}
+
+// TestHealthy compares all pairs of every topology without fault.
+func TestHealthy(t *testing.T) {
+	var sum tally
+	defer sum.print()
+	for _, topo := range lab.Topologies {
+		t.Run(topo.Name, func(t *testing.T) {
+			l := mustUp(t, topo)
+			defer l.Close()
+			compare(t, l, questions(l, 1), &sum)
+		})
+	}
+}
+
+// TestFaulty compares a sample of pairs, and the fault's own path, with each fault in place.
+func TestFaulty(t *testing.T) {
+	var sum tally
+	defer sum.print()
+	for _, f := range fault.All() {
+		for _, topo := range lab.Topologies {
+			if !f.Applies(topo) || !full && topo.Name != f.Topology().Name {
+				continue
+			}
+			t.Run(f.Name+"/"+topo.Name, func(t *testing.T) {
+				l := mustUp(t, topo)
+				defer l.Close()
+				if err := f.Inject(l); err != nil {
+					t.Fatal(err)
+				}
+				one := 6
+				if full {
+					one = 1
+				}
+				compare(t, l, append(questions(l, one), own(t, l, f)...), &sum)
+			})
+		}
+	}
+}
+
+// own returns the fault's own path.
+func own(t *testing.T, l *lab.Lab, f fault.Fault) []question {
+	p, err := l.PathProbe(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range l.Sources() {
+		if s.Name == f.Path.From {
+			return []question{{src: s, target: lab.Target{Name: f.Path.To, To: p.To, Proto: p.Proto, Size: p.Size}}}
+		}
+	}
+	t.Fatalf("no source is named %q", f.Path.From)
+	return nil
+}

@@ -1,0 +1,264 @@
+package cluster
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/trace"
+)
+
+// A question is one comparison: a probe, and what trace is asked of it.
+type question struct {
+	src    lab.Source
+	target lab.Target
+	obs    lab.Observation
+}
+
+func (q question) String() string {
+	return fmt.Sprintf("%s to %s (%s %s size %d)", q.src.Name, q.target.Name, q.target.Proto, q.target.To, q.target.Size)
+}
+
+// from returns the namespace that a trace begins in; nil for hosts outside.
+func from(n *network.Network, s lab.Source) *network.NS {
+	if s.Pod != "" {
+		return n.Pod(s.Pod)
+	}
+	if s.Node != "" {
+		return n.Host(s.Node)
+	}
+	return nil
+}
+
+// traces returns the traces that a probe stands for: a bulk transfer is small
+// packets, full segments out, and full segments back.
+func (q question) traces(n *network.Network) []trace.Result {
+	base := trace.Query{From: from(n, q.src), Src: q.obs.Source.Addr(), Dst: q.target.To, Proto: q.target.Proto, DF: true}
+	if base.From != nil {
+		base.Src = netip.Addr{} // the model has to choose as the kernel did
+	}
+	root := uint32(0)
+	base.UID = &root
+	if q.target.Proto != packet.TCP {
+		base.Size, base.ReplySize = q.target.Size, q.target.Size
+	}
+	out := []trace.Result{trace.Run(n, base)}
+	if q.target.Proto == packet.TCP && q.target.Size != 0 {
+		there, back := base, base
+		there.Size, back.ReplySize = trace.FullSegment, trace.FullSegment
+		out = append(out, trace.Run(n, there), trace.Run(n, back))
+	}
+	return out
+}
+
+// judge compares. It returns "" where model and kernel agree, "unknown: …" where the
+// model does not decide, else what differs.
+func (q question) judge(rs []trace.Result) string {
+	small := q.any(rs[0], false)
+	if len(rs) == 1 {
+		return small
+	}
+	switch q.obs.Outcome {
+	case lab.Delivered:
+		for _, r := range rs {
+			if why := q.any(r, true); why != "" {
+				return why
+			}
+		}
+		return ""
+	case lab.Stalled:
+		// The connection opened, and a full segment one way or the other died.
+		var whys []string
+		for _, r := range rs[1:] {
+			why := q.any(r, true)
+			if why == "" {
+				return ""
+			}
+			whys = append(whys, why)
+		}
+		return strings.Join(whys, "; ")
+	}
+	return small
+}
+
+// any returns "" where one of the ways that the model allows is what happened.
+func (q question) any(r trace.Result, bulk bool) string {
+	var whys []string
+	for _, p := range r.Paths {
+		why := q.path(p, bulk)
+		if why == "" {
+			return ""
+		}
+		whys = append(whys, why)
+	}
+	for _, p := range r.Paths {
+		if p.End == trace.Unknown {
+			return "unknown: " + p.Why.String()
+		}
+	}
+	if len(whys) == 0 {
+		return "the trace has no path"
+	}
+	return strings.Join(whys, " | ")
+}
+
+func (q question) path(p trace.Path, bulk bool) string {
+	o := q.obs
+	predicted := fmt.Sprintf("model: %s at %s (%s)", p.End, p.At, p.Why)
+	observed := fmt.Sprintf("kernel: %s, request last seen %s, reply %s", o.Outcome, o.Last(), o.LastReply())
+	differ := func(what string) string { return what + ": " + predicted + "; " + observed }
+	switch p.End {
+	case trace.Delivered:
+		return q.delivered(p, bulk, differ)
+	case trace.LeftCluster:
+		return q.left(p, differ)
+	case trace.TooBig:
+		if bulk && arrives(p.ICMP) {
+			if o.Outcome == lab.Delivered {
+				return "" // the sender learns of it, and sends smaller segments
+			}
+			return differ("fate")
+		}
+		if o.Outcome == lab.Delivered {
+			return differ("fate")
+		}
+		return q.place(p.At, large(o.Request, bulk), differ)
+	}
+	if !fits(p, o) {
+		return differ("fate")
+	}
+	return q.place(p.At, large(o.Request, bulk), differ)
+}
+
+// fits reports whether the sender saw what the fate of its packet makes it see.
+func fits(p trace.Path, o lab.Observation) bool {
+	told := o.Outcome == lab.Refused || o.Outcome == lab.Unreachable || o.Outcome == lab.Denied || o.Outcome == lab.TooBig
+	switch p.End {
+	case trace.Rejected, trace.NoListener:
+		if len(p.ICMP) > 0 {
+			return told == arrives(p.ICMP) && o.Outcome != lab.Delivered
+		}
+		return told || o.Outcome == lab.Lost
+	case trace.NoRoute, trace.NoNeighbour, trace.LinkDown:
+		return told || o.Outcome == lab.Lost || o.Outcome == lab.Stalled
+	case trace.Dropped, trace.Looped:
+		return o.Outcome == lab.Lost || o.Outcome == lab.Stalled || o.Outcome == lab.Denied
+	}
+	return false
+}
+
+func arrives(ps []trace.Path) bool {
+	for _, p := range ps {
+		if p.End == trace.Delivered || p.End == trace.LeftCluster {
+			return true
+		}
+	}
+	return false
+}
+
+func (q question) delivered(p trace.Path, bulk bool, differ func(string) string) string {
+	o := q.obs
+	if o.Outcome == lab.Delivered {
+		if o.Seen.IsValid() && o.Seen.Addr() != p.Final.Src.Addr() {
+			return differ(fmt.Sprintf("the far side saw %s, not %s", o.Seen.Addr(), p.Final.Src.Addr()))
+		}
+		if len(p.Reply) == 0 || arrives(p.Reply) {
+			return ""
+		}
+		for _, r := range p.Reply {
+			if bulk && r.End == trace.TooBig && arrives(r.ICMP) {
+				return ""
+			}
+		}
+		return differ("the model loses the reply: " + ends(p.Reply))
+	}
+	if len(o.Request) > 0 && name(p.At) != o.Last().NS {
+		return differ("the request did not arrive there")
+	}
+	for _, r := range p.Reply {
+		if r.End == trace.Delivered {
+			continue
+		}
+		if r.End == trace.LeftCluster && q.src.Node == "" {
+			return ""
+		}
+		if q.place(r.At, large(o.Reply, bulk), differ) == "" {
+			return ""
+		}
+	}
+	return differ("fate; replies " + ends(p.Reply))
+}
+
+func ends(ps []trace.Path) string {
+	var out []string
+	for _, p := range ps {
+		out = append(out, fmt.Sprintf("%s at %s (%s)", p.End, p.At, p.Why))
+	}
+	return strings.Join(out, ", ")
+}
+
+// left judges a packet that goes to machines which are not in the snapshot.
+func (q question) left(p trace.Path, differ func(string) string) string {
+	o := q.obs
+	if o.Outcome == lab.Delivered {
+		if o.Seen.IsValid() && o.Seen.Addr() != p.Final.Src.Addr() {
+			return differ(fmt.Sprintf("the far side saw %s, not %s", o.Seen.Addr(), p.Final.Src.Addr()))
+		}
+		return ""
+	}
+	for _, s := range o.Request {
+		if beyond(s.NS) {
+			return ""
+		}
+	}
+	return differ("it did not leave")
+}
+
+func beyond(ns string) bool {
+	return ns == "fabric" || ns == "router" || ns == "outside" || ns == "office"
+}
+
+// large keeps the full-sized ones where bulk is asked about.
+func large(ss []lab.Sighting, bulk bool) []lab.Sighting {
+	if !bulk {
+		return ss
+	}
+	var out []lab.Sighting
+	for _, s := range ss {
+		if s.Packet.Size > 1000 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// name turns a trace's place into the lab's name of the namespace.
+func name(at trace.Place) string {
+	if at.NetNS == "host" {
+		return at.Node
+	}
+	return at.NetNS
+}
+
+// place compares where a packet ended with where it was last seen. A packet that a
+// device was seen to send may end there, or where it was sent to.
+func (q question) place(at trace.Place, ss []lab.Sighting, differ func(string) string) string {
+	if len(ss) == 0 {
+		return "" // it ended before the first device
+	}
+	s := ss[len(ss)-1]
+	switch {
+	case name(at) == s.NS:
+		return ""
+	case beyond(s.NS):
+		if at.NetNS == "host" || at.Node == "" {
+			return ""
+		}
+	case s.Out && s.Dev != "lo":
+		return ""
+	}
+	return differ("place")
+}
