@@ -43,7 +43,7 @@ func (p *ruleParser) ports(r *rule, o []opt) portsMatch {
 			m.src = p.portRange(o.a, ":", o.not)
 		case "--dport", "--destination-port":
 			m.dst = p.portRange(o.a, ":", o.not)
-			if m.dst.one() && !r.anyProto && r.not&notProto == 0 {
+			if p.why == "" && m.dst.one() && !r.anyProto && r.not&notProto == 0 {
 				d := m.dst
 				r.dport, r.hasDPort = d.lo, true
 			}

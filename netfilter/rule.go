@@ -261,7 +261,7 @@ func (p *ruleParser) extension(r *rule, name string, i int, not bool) int {
 
 // skipArgs passes over the arguments of an option that is not understood.
 func (p *ruleParser) skipArgs(name string, i int) int {
-	if n := len(p.mods); n > 0 && p.mods[n-1].target && p.odd == "" {
+	if n := len(p.mods); n > 0 && p.mods[n-1].target {
 		p.odd = "the target " + p.mods[n-1].name + " is not understood: it has the option " + name
 	} else if n == 0 || p.mods[n-1].known != nil {
 		p.misread("the option " + name + " is not understood")
@@ -306,7 +306,7 @@ func (p *ruleParser) build(r *rule) {
 		p.buildMod(r, m, opts[:n])
 		opts = opts[n:]
 	}
-	if p.odd != "" {
+	if _, already := r.target.(*unknownTarget); p.odd != "" && r.target != nil && !already {
 		r.target = &unknownTarget{why: p.odd}
 	}
 	if p.why != "" {
