@@ -60,6 +60,8 @@ func Judge(p trace.Path) Verdict {
 			return Broken
 		}
 		return CannotTell
+	case trace.TooBig:
+		return discovers(p.ICMP)
 	case trace.Delivered:
 	default:
 		return Broken
@@ -68,6 +70,25 @@ func Judge(p trace.Path) Verdict {
 		return Works
 	}
 	return judge(trace.Result{Paths: p.Reply})
+}
+
+// discovers judges a packet that was too big by what becomes of the ICMP error:
+// a sender that hears of it sends smaller packets (RFC 1191, RFC 8201).
+func discovers(icmp []trace.Path) Verdict {
+	v := Works
+	for _, p := range icmp {
+		switch p.End {
+		case trace.Delivered:
+		case trace.Unknown, trace.LeftCluster:
+			v = CannotTell
+		default:
+			return Broken
+		}
+	}
+	if len(icmp) == 0 {
+		return Broken
+	}
+	return v
 }
 
 // judge weighs the traces into the report's verdict and says it in one sentence.

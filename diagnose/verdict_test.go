@@ -38,6 +38,10 @@ func TestJudge(t *testing.T) {
 		{"one unknown among good ones", []trace.Path{ok, unknown}, CannotTell},
 		{"one dead for certain, one unknown", []trace.Path{dropped, unknown}, Partly},
 		{"behind a router, answer dropped", []trace.Path{way(trace.LeftCluster, dropped)}, Broken},
+		{"too big, and the sender is told", []trace.Path{{End: trace.TooBig, ICMP: []trace.Path{ok}}}, Works},
+		{"too big, and the message leaves the cluster", []trace.Path{{End: trace.TooBig, ICMP: []trace.Path{left}}}, CannotTell},
+		{"too big, and the message is dropped", []trace.Path{{End: trace.TooBig, ICMP: []trace.Path{dropped}}}, Broken},
+		{"too big, and nobody says so", []trace.Path{{End: trace.TooBig}}, Broken},
 		{"nobody listens", []trace.Path{way(trace.NoListener)}, Broken},
 	} {
 		if got := judge(trace.Result{Paths: row.paths}); got != row.want {

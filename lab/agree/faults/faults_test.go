@@ -1,0 +1,182 @@
+//go:build linux
+
+package faults
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/check/all"
+	"github.com/plumbnet/plumb/diagnose"
+	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/lab/fault"
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// full says that every fault is tried in every topology that it applies to.
+var full = os.Getenv("PLUMB_AGREE") == "full"
+
+// wantFirst is the share of faults that must be named first.
+const wantFirst = 0.95
+
+func up(t *testing.T, topo lab.Topology) *lab.Lab {
+	t.Helper()
+	sandbox.Need(t)
+	l, err := lab.Up(topo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// take takes a snapshot of l.
+func take(t *testing.T, l *lab.Lab) *snapshot.Cluster {
+	t.Helper()
+	c, err := l.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// ask puts a path of the lab into the words of a user.
+func ask(l *lab.Lab, p lab.Path, external []string) diagnose.Ask {
+	outside, office := lab.OutsideIP.String(), l.OfficeAt.String()
+	if p.IPv6 {
+		outside, office = "["+lab.OutsideIP6.String()+"]", "["+lab.OfficeIP6.String()+"]"
+	}
+	name := strings.NewReplacer("outside", outside, "office", office)
+	a := diagnose.Ask{Src: name.Replace(p.From), Dst: name.Replace(p.To), Proto: cmp.Or(p.Proto, packet.TCP).String()}
+	for _, s := range external {
+		a.External = append(a.External, netip.MustParsePrefix(s))
+	}
+	return a
+}
+
+// findings says what plumb says of a path or, without one, of the whole cluster.
+func findings(t *testing.T, l *lab.Lab, c *snapshot.Cluster, f fault.Fault) []check.Finding {
+	t.Helper()
+	a := ask(l, f.Path, f.External)
+	if f.Path.From == "" {
+		return check.Run(c, network.New(c), nil, a.External, all.Checks...).Findings
+	}
+	r, err := diagnose.Run(c, a, all.Checks...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fs := r.Checks.Findings; !f.Preventive && r.Verdict == diagnose.Works && (len(fs) == 0 || fs[0].Severity == check.Error) {
+		t.Errorf("plumb says that %s works", f.Path)
+	}
+	return r.Checks.Findings
+}
+
+// TestFaults injects every fault and requires that plumb names its cause first.
+func TestFaults(t *testing.T) {
+	sandbox.Need(t)
+	var tried, first, named int
+	for _, f := range fault.All() {
+		for _, topo := range lab.Topologies {
+			if !f.Applies(topo) || !full && topo != f.Topology() {
+				continue
+			}
+			t.Run(f.Name+"/"+topo.Name, func(t *testing.T) {
+				l := up(t, topo)
+				if err := f.Inject(l); err != nil {
+					t.Fatal(err)
+				}
+				got := findings(t, l, take(t, l), f)
+				tried++
+				place := rank(got, f.Check)
+				if place == 1 {
+					first++
+				}
+				if place > 0 {
+					named++
+				}
+				fmt.Printf("faults: %-28s %-16s %-20s %s\n", f.Name, topo.Name, f.Check, verdict(got, place))
+				if place == 0 {
+					t.Errorf("%s is not named at all", f.Check)
+				}
+			})
+		}
+	}
+	fmt.Printf("faults: %d injected, %d named first (%.0f %%), %d named\n", tried, first, 100*float64(first)/float64(tried), named)
+	if float64(first) < wantFirst*float64(tried) {
+		t.Errorf("%d of %d faults are named first, want %.0f %%", first, tried, 100*wantFirst)
+	}
+}
+
+// rank returns the place of a check among the findings, from 1; 0 where it says nothing.
+// One that is folded under another counts as behind it.
+func rank(fs []check.Finding, name string) int {
+	for i, f := range fs {
+		if f.Check == name {
+			return i + 1
+		}
+		if rank(f.Consequences, name) > 0 {
+			return i + 2
+		}
+	}
+	return 0
+}
+
+func verdict(fs []check.Finding, place int) string {
+	if place == 1 {
+		return "first"
+	}
+	if len(fs) == 0 {
+		return "NOT NAMED: no finding"
+	}
+	return fmt.Sprintf("PLACE %d, behind %s", place, fs[0].Check)
+}
+
+// TestHealthy requires that plumb finds nothing wrong where nothing is wrong.
+func TestHealthy(t *testing.T) {
+	var tried, alarms int
+	for _, legacy := range []bool{false, true} {
+		for _, topo := range lab.Topologies {
+			t.Run(fmt.Sprintf("%s/legacy=%v", topo.Name, legacy), func(t *testing.T) {
+				sandbox.Need(t)
+				bring := lab.Up
+				if legacy {
+					bring = lab.UpLegacy
+				}
+				l, err := bring(topo)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				c := take(t, l)
+				for _, f := range append(fault.All(), fault.Fault{Name: "check"}) {
+					if f.Name != "check" && !f.Applies(topo) {
+						continue
+					}
+					f.Preventive, f.External = true, nil // the range that a user names does overlap
+					tried++
+					for _, got := range findings(t, l, c, f) {
+						if got.Severity > check.Info {
+							alarms++
+							t.Errorf("%s: a false alarm: %s: %s: %s", f.Path, got.Where, got.Check, got.What)
+						}
+					}
+				}
+			})
+		}
+	}
+	fmt.Printf("faults: healthy: %d questions, %d false alarms\n", tried, alarms)
+}
