@@ -108,10 +108,11 @@ func (p *Pass) mustStay(a netip.Addr) bool {
 	return p.ServiceOf(a) != nil || p.HostOf(a) != nil || p.RoutesDirectly()
 }
 
-// HeardOf reports whether the sender of a packet gets the ICMP message about its end.
+// HeardOf reports whether the sender of a packet gets the ICMP message about
+// its end or, where he is outside, whether the message leaves the cluster.
 func HeardOf(path *trace.Path) bool {
 	for _, icmp := range path.ICMP {
-		if icmp.End == trace.Delivered {
+		if icmp.End == trace.Delivered || icmp.End == trace.LeftCluster {
 			return true
 		}
 	}
