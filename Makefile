@@ -35,7 +35,7 @@ agree: deps
 	PLUMB_AGREE=full go test -count=1 -timeout 12h -v $(AGREE) | $(SHOW)
 
 faults: deps
-	@go test -count=1 -v -run TestFaults ./lab/agree/cluster | $(SHOW)
+	@go test -count=1 -v -run TestFaults ./lab/agree/faults | $(SHOW)
 
 bench: deps
 	@go test -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./diagnose ./collect/node
