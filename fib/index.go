@@ -20,6 +20,10 @@ type Index struct {
 	addrs    map[netip.Addr]string // the device of each address
 	neighs   map[neighKey]*Neigh
 	fdb      map[fdbKey][]*FDBEntry
+	// ownGateways are the IPv4 gateways that are addresses of this host. The kernel
+	// keeps their scope with the route (host, not link), and sends to the destination
+	// itself, as if it were on the link.
+	ownGateways map[netip.Addr]bool
 }
 
 // Equal reports true: an index adds nothing to the tables that it is of.
@@ -107,7 +111,25 @@ func newIndex(t *Tables) *Index {
 	}
 	x.addRules()
 	x.addRoutes()
+	x.addOwnGateways()
 	return x
+}
+
+func (x *Index) addOwnGateways() {
+	x.ownGateways = map[netip.Addr]bool{}
+	look := func(h NextHop) {
+		if _, ok := x.addrs[h.Via]; ok && h.Via.Is4() && !slices.Contains(h.Flags, "onlink") {
+			x.ownGateways[h.Via] = true
+		}
+	}
+	for i := range x.t.Routes {
+		for _, h := range x.t.Routes[i].Hops {
+			look(h)
+		}
+	}
+	for i := range x.t.NextHops {
+		look(x.t.NextHops[i].Hop)
+	}
 }
 
 // The rules that the kernel makes itself, for tables that hold none of the family.

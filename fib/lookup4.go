@@ -260,7 +260,7 @@ func (x *Index) defaults4(f *flow, got found) []Choice {
 		if e.r.Metric != got.e.r.Metric || e.r.TOS != got.e.r.TOS || e.r.Type != Unicast || e.r.Scope != got.e.r.Scope || e.r.Table != got.e.r.Table {
 			continue
 		}
-		if len(e.hops) == 0 || !e.hops[0].Via.IsValid() {
+		if len(e.hops) == 0 || !e.hops[0].Via.IsValid() || x.ownGateways[e.hops[0].Via] {
 			continue
 		}
 		same = append(same, e)
@@ -277,6 +277,9 @@ func (x *Index) defaults4(f *flow, got found) []Choice {
 
 func (x *Index) choice4(f *flow, r *Route, h NextHop, weight float64) Choice {
 	c := Choice{Route: r, Hop: h, Weight: weight}
+	if x.ownGateways[h.Via] {
+		c.Hop.Via = netip.Addr{}
+	}
 	if !f.local() || f.chosen(loopback4) == (netip.Addr{}) {
 		return c
 	}

@@ -158,6 +158,7 @@ func TestLookup(t *testing.T) {
 		{"no route", nil, nil, Query{Dst: addr("8.8.8.8")}, "network unreachable"},
 		{"no route, bound to a device", nil, nil, Query{Dst: addr("8.8.8.8"), OIF: "b"}, "unicast | 1.00 dev b src 10.1.0.1"},
 		{"gateway", nil, []string{"default via 10.0.0.2 dev a"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.0.0.2 dev a src 10.0.0.1"},
+		{"own address as a gateway is none", nil, []string{"default via 10.0.0.1 dev a"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 dev a src 10.0.0.1"},
 		{"longest prefix", nil, []string{"8.0.0.0/8 via 10.0.0.2 dev a", "8.8.0.0/16 via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
 		{"metric", nil, []string{"8.0.0.0/8 via 10.0.0.2 dev a metric 20", "8.0.0.0/8 via 10.1.0.2 dev b metric 10"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
 		{"tos", nil, []string{"8.0.0.0/8 via 10.0.0.2 dev a", "8.0.0.0/8 tos 16 via 10.1.0.2 dev b metric 10"}, Query{Dst: addr("8.8.8.8"), TOS: 0x30}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},

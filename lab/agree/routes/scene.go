@@ -140,6 +140,10 @@ func (s *scene) hop4() string {
 		return fmt.Sprintf("dev d%d", i)
 	case 3:
 		return fmt.Sprintf("via 10.%d.0.%d", i, 10+s.rnd.IntN(4))
+	case 4:
+		if s.chance(4) {
+			return fmt.Sprintf("via 10.%d.0.1 dev d%d", i, i) // an address of the host's own
+		}
 	}
 	return fmt.Sprintf("via 10.%d.0.%d dev d%d", i, 10+s.rnd.IntN(4), i)
 }
@@ -197,7 +201,12 @@ func (s *scene) route4() {
 		ids = append(ids, 14)
 	}
 	typ, way := s.way(s.hop4, ids...)
-	line := "route " + pick(s.rnd, "add", "add", "append", "prepend") + " " + typ + s.prefix4()
+	dst := s.prefix4()
+	if typ == "local " {
+		// The kernel judges a gateway when the route is added: it is not to become local afterwards.
+		dst = masked(fmt.Sprintf("192.168.%d.%d", s.rnd.IntN(2), s.rnd.IntN(4)), pick(s.rnd, 16, 23, 24, 30, 32))
+	}
+	line := "route " + pick(s.rnd, "add", "add", "append", "prepend") + " " + typ + dst
 	if s.chance(8) {
 		line += " tos " + pick(s.rnd, "0x04", "0x08", "0x10", "0x1c")
 	}
