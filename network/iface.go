@@ -3,6 +3,8 @@ package network
 import (
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/plumbnet/plumb/snapshot"
 )
@@ -20,10 +22,31 @@ type Iface struct {
 	Lower   *Iface   // the device that carries a vlan, macvlan or ipvlan
 	Uppers  []*Iface // the vlan, macvlan and ipvlan devices on top of it, in any namespace
 	Uplink  bool     // it leads out of the snapshot
+	// Quote is the device as "ip link" prints it, for evidence.
+	Quote snapshot.Evidence
+
+	nets []netip.Prefix // the subnets on the link of an uplink
 }
 
 // String returns "node/netns/link".
 func (d *Iface) String() string { return d.NS.String() + "/" + d.Link.Name }
+
+// quote prints a device as the first line of "ip link" does, and its kind.
+func (d *Iface) quote() snapshot.Evidence {
+	l := d.Link
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(l.Index) + ": " + l.Name + ": <" + strings.Join(l.Flags, ",") + "> mtu " + strconv.Itoa(l.MTU))
+	if l.Master != "" {
+		b.WriteString(" master " + l.Master)
+	}
+	if l.OperState != "" {
+		b.WriteString(" state " + l.OperState)
+	}
+	if l.Info.Kind != "" {
+		b.WriteString(" " + l.Info.Kind)
+	}
+	return snapshot.Evidence{File: d.NS.Dir + "/addr.json", Text: b.String(), Command: d.NS.Prefix() + "ip -d link show dev " + l.Name}
+}
 
 // Name returns the device's name.
 func (d *Iface) Name() string { return d.Link.Name }

@@ -23,6 +23,8 @@ type NS struct {
 	local   map[netip.Addr]*Iface
 	sockets map[sockKey][]*snapshot.Socket
 	Conf    Conf
+	full    string // "node-a/host"
+	prefix  string
 	noRules [2]string // why the rules of IPv4 and IPv6 are not known, or ""
 }
 
@@ -55,6 +57,10 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 		sockets: map[sockKey][]*snapshot.Socket{},
 	}
 	ns.Conf = readConf(s)
+	ns.full = node.Name + "/" + s.Name
+	if !ns.IsHost() {
+		ns.prefix = "ip netns exec " + s.Name + " "
+	}
 	for i := range s.Links {
 		ns.addLink(&s.Links[i])
 	}
@@ -79,6 +85,7 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 func (n *NS) addLink(l *snapshot.Link) {
 	d := &Iface{NS: n, Link: l}
 	d.Conf = readIfaceConf(n.NetNS, l.Name)
+	d.Quote = d.quote()
 	n.Ifaces = append(n.Ifaces, d)
 	n.byName[l.Name] = d
 	n.byIndex[l.Index] = d
@@ -100,7 +107,10 @@ func (n *NS) addFDB(e *fib.FDBEntry) {
 }
 
 // String returns, for example, "node-a/host".
-func (n *NS) String() string { return n.Node.Name + "/" + n.Name }
+func (n *NS) String() string { return n.full }
+
+// Prefix returns what a person puts before a command to run it in the namespace; "" in the node's own.
+func (n *NS) Prefix() string { return n.prefix }
 
 // IsHost reports whether it is the node's own namespace.
 func (n *NS) IsHost() bool { return n.Name == hostNS }

@@ -17,6 +17,7 @@ func (n *Network) findUplinks() {
 	}
 	for _, u := range n.uplinks {
 		seen := map[*Iface]bool{}
+		u.nets = u.subnets()
 		u.receivers(seen, func(d *Iface) { n.addBehind(d.Link.MAC, u) })
 	}
 }
@@ -83,6 +84,7 @@ func (d *Iface) receivers(seen map[*Iface]bool, f func(*Iface)) {
 	seen[d] = true
 	f(d)
 	for _, u := range d.Uppers {
+		u.nets = u.subnets()
 		u.receivers(seen, f)
 	}
 	if d.Master == nil {
@@ -105,8 +107,8 @@ func (n *Network) Behind(m packet.MAC) []*Iface { return n.behind[m] }
 
 // Meet reports whether two uplinks are on one segment as far as their subnets tell: some subnet of one overlaps one of the other.
 func Meet(a, b *Iface) bool {
-	for _, p := range a.subnets() {
-		for _, q := range b.subnets() {
+	for _, p := range a.nets {
+		for _, q := range b.nets {
 			if p.Overlaps(q) {
 				return true
 			}

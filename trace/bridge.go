@@ -271,18 +271,13 @@ func mayLeave(b, from, to *network.Iface, vid int) string {
 	return ""
 }
 
-func linkEvidence(d *network.Iface) snapshot.Evidence {
-	return snapshot.Evidence{
-		File: d.NS.Dir + "/addr.json", Text: linkText(d),
-		Command: inNS(d.NS) + "ip -d link show dev " + d.Name(),
-	}
-}
+func linkEvidence(d *network.Iface) snapshot.Evidence { return d.Quote }
 
 func fdbEvidence(ns *network.NS, b *network.Iface, m packet.MAC, e *fib.FDBEntry) snapshot.Evidence {
 	ev := snapshot.Evidence{File: ns.Dir + "/fdb.json", Command: inNS(ns) + "bridge fdb show | grep " + m.String()}
 	if e == nil {
 		return ev
 	}
-	ev.Text = e.String()
+	ev.Text, ev.Line = e.String(), e.Line
 	return ev
 }

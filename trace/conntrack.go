@@ -11,6 +11,17 @@ type tracked struct {
 	ns      *network.NS
 	conn    netfilter.Conn
 	replied bool // an answer was seen (IPS_SEEN_REPLY)
+	older   *tracked
+}
+
+// find returns the newest entry of a namespace and zone that ok takes, or nil.
+func (s *state) find(zone uint16, ok func(*netfilter.Conn) bool) *tracked {
+	for e := s.ct; e != nil; e = e.older {
+		if e.ns == s.ns && e.conn.Zone == zone && ok(&e.conn) {
+			return e
+		}
+	}
+	return nil
 }
 
 // conntrack looks a packet up in the namespace, and makes a new connection where there is none (nf_conntrack_in).
@@ -19,24 +30,14 @@ func (s *state) conntrack(p *packet.Packet, zone uint16) netfilter.Conn {
 		return s.related(p, zone)
 	}
 	t := netfilter.TupleOf(*p)
-	for i := len(s.ct) - 1; i >= 0; i-- {
-		e := &s.ct[i]
-		if e.ns != s.ns || e.conn.Zone != zone {
-			continue
+	e := s.find(zone, func(c *netfilter.Conn) bool { return c.Orig == t || c.Back == t })
+	if e != nil {
+		c := e.conn
+		c.State, c.Reply = netfilter.New, c.Back == t
+		if c.Reply || e.replied {
+			c.State = netfilter.Established
 		}
-		if e.conn.Back == t {
-			c := e.conn
-			c.State, c.Reply = netfilter.Established, true
-			return c
-		}
-		if e.conn.Orig == t {
-			c := e.conn
-			c.State, c.Reply = netfilter.New, false
-			if e.replied {
-				c.State = netfilter.Established
-			}
-			return c
-		}
+		return c
 	}
 	return netfilter.Conn{State: firstState(p), Orig: t, Back: t.Invert(), Zone: zone}
 }
@@ -60,11 +61,8 @@ func (s *state) related(p *packet.Packet, zone uint16) netfilter.Conn {
 		return netfilter.Conn{State: netfilter.Invalid, Zone: zone}
 	}
 	t := netfilter.TupleOf(*p.Inner).Invert()
-	for i := len(s.ct) - 1; i >= 0; i-- {
-		e := &s.ct[i]
-		if e.ns != s.ns || e.conn.Zone != zone || e.conn.Back != t && e.conn.Orig != t {
-			continue
-		}
+	e := s.find(zone, func(c *netfilter.Conn) bool { return c.Orig == t || c.Back == t })
+	if e != nil {
 		c := e.conn
 		c.State, c.Reply = netfilter.Related, c.Back == t
 		return c
@@ -78,20 +76,9 @@ func (s *state) confirm() {
 	if c == nil || !c.Orig.Src.IsValid() || c.State == netfilter.Invalid || c.State == netfilter.Untracked || c.State == netfilter.Related {
 		return
 	}
-	for i := len(s.ct) - 1; i >= 0; i-- {
-		e := &s.ct[i]
-		if e.ns != s.ns || e.conn.Orig != c.Orig || e.conn.Zone != c.Zone {
-			continue
-		}
-		if e.conn == *c && (e.replied || !c.Reply) {
-			return
-		}
-		fresh := make([]tracked, len(s.ct), len(s.ct)+4)
-		copy(fresh, s.ct)
-		fresh[i].replied = e.replied || c.Reply
-		fresh[i].conn.Mark = c.Mark
-		s.ct = fresh
+	e := s.find(c.Zone, func(have *netfilter.Conn) bool { return have.Orig == c.Orig })
+	if e != nil && e.conn.Mark == c.Mark && (e.replied || !c.Reply) {
 		return
 	}
-	s.ct = append(s.ct[:len(s.ct):len(s.ct)], tracked{ns: s.ns, conn: *c})
+	s.ct = &tracked{ns: s.ns, conn: *c, replied: c.Reply || e != nil && e.replied, older: s.ct}
 }

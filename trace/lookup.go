@@ -1,8 +1,6 @@
 package trace
 
 import (
-	"strings"
-
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
@@ -66,37 +64,28 @@ func routeGap(ns *network.NS, q fib.Query) snapshot.Evidence {
 func routeEvidence(ns *network.NS, q fib.Query, r *fib.Route) snapshot.Evidence {
 	ev := routeGap(ns, q)
 	if r != nil {
-		ev.Text = r.String()
+		ev.Text, ev.Line = r.String(), r.Line
 	}
 	return ev
 }
 
 // getCommand returns the "ip route get" that asks the kernel the same.
 func getCommand(ns *network.NS, q fib.Query) string {
-	var b strings.Builder
-	b.Grow(80)
-	b.WriteString(inNS(ns))
-	b.WriteString("ip route get ")
-	b.WriteString(q.Dst.String())
+	cmd := inNS(ns) + "ip route get " + q.Dst.String()
 	if q.IIF != "" && q.Src.IsValid() {
-		b.WriteString(" from " + q.Src.String() + " iif " + q.IIF)
+		cmd += " from " + q.Src.String() + " iif " + q.IIF
 	}
 	if q.OIF != "" {
-		b.WriteString(" oif " + q.OIF)
+		cmd += " oif " + q.OIF
 	}
 	if q.Mark != 0 {
-		b.WriteString(" mark " + hex(q.Mark))
+		cmd += " mark " + hex(q.Mark)
 	}
-	return b.String()
+	return cmd
 }
 
 // inNS returns what a person puts before a command to run it in a namespace.
-func inNS(ns *network.NS) string {
-	if ns.IsHost() {
-		return ""
-	}
-	return "ip netns exec " + ns.Name + " "
-}
+func inNS(ns *network.NS) string { return ns.Prefix() }
 
 func hex(v uint32) string {
 	const digits = "0123456789abcdef"

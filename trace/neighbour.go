@@ -180,6 +180,6 @@ func neighEvidence(ns *network.NS, d *network.Iface, nh netip.Addr, e *fib.Neigh
 	if e == nil {
 		return ev
 	}
-	ev.Text = e.String()
+	ev.Text, ev.Line = e.String(), e.Line
 	return ev
 }

@@ -192,7 +192,7 @@ func (n *state) attach(s *state) {
 	c := *s.conn
 	c.State, c.Reply = netfilter.Related, !c.Reply
 	n.conn = &c
-	n.ct = append(n.ct[:len(n.ct):len(n.ct)], tracked{ns: s.ns, conn: *s.conn})
+	n.ct = &tracked{ns: s.ns, conn: *s.conn, older: n.ct}
 }
 
 // rejections are the messages of REJECT, by the names that iptables-save prints.

@@ -129,20 +129,3 @@ func vlanEvidence(p *network.Iface) snapshot.Evidence {
 	ev.Text = p.Name() + b.String()
 	return ev
 }
-
-// linkText prints a device as the first line of "ip link" does, with what matters of its settings.
-func linkText(d *network.Iface) string {
-	l := d.Link
-	var b strings.Builder
-	b.WriteString(strconv.Itoa(l.Index) + ": " + l.Name + ": <" + strings.Join(l.Flags, ",") + "> mtu " + strconv.Itoa(l.MTU))
-	if l.Master != "" {
-		b.WriteString(" master " + l.Master)
-	}
-	if l.OperState != "" {
-		b.WriteString(" state " + l.OperState)
-	}
-	if l.Info.Kind != "" {
-		b.WriteString(" " + l.Info.Kind)
-	}
-	return b.String()
-}

@@ -55,7 +55,7 @@ type state struct {
 	ns      *network.NS
 	p       packet.Packet
 	conn    *netfilter.Conn // what conntrack of ns attached to the packet
-	ct      []tracked       // what conntrack has seen, in all namespaces
+	ct      *tracked        // what conntrack has seen, in all namespaces
 	in, out *network.Iface  // in is nil where the packet was made here
 	route   *fib.Route
 	via     fib.NextHop
@@ -104,8 +104,8 @@ func (s *state) clone() *state {
 			last.Steps = slices.Clip(last.Steps)
 		}
 	}
-	s.assumed, s.ct, s.seen = slices.Clip(s.assumed), slices.Clip(s.ct), slices.Clip(s.seen)
-	c.assumed, c.ct, c.seen = s.assumed, s.ct, s.seen
+	s.assumed, s.seen = slices.Clip(s.assumed), slices.Clip(s.seen)
+	c.assumed, c.seen = s.assumed, s.seen
 	if s.conn != nil {
 		conn := *s.conn
 		c.conn = &conn
