@@ -275,8 +275,12 @@ func (w *walk) split(r *Rule, s *state, m Tri) bool {
 	s.weight -= hit.weight
 	if m == Maybe {
 		at := Ref{w.t, w.c, r}
-		hit.suppose(at, w.e.why, true, w.e.visits)
-		s.suppose(at, w.e.why, false, w.e.visits)
+		if w.e.share < usual { // else it is what a first packet meets
+			hit.suppose(at, w.e.why, true, w.e.visits)
+		}
+		if w.e.share > 1-usual {
+			s.suppose(at, w.e.why, false, w.e.visits)
+		}
 	}
 	w.hit = append(w.hit, hit)
 	return share < 1

@@ -193,10 +193,6 @@ func (m *rpfilter) match(e *eval, s *state) Tri {
 	}
 	if r == Maybe {
 		e.maybe("the route back to the source is not known (-m rpfilter)")
-		e.share = likely
-		if m.invert {
-			e.share = unlikely
-		}
 	}
 	return r.xor(m.invert)
 }

@@ -154,7 +154,9 @@ type Input struct {
 //
 // Where the answer of a match is not known, both ways are followed, and the
 // outcomes say in Assumed what they suppose. Ways that end alike are one
-// outcome, which supposes nothing: what was not known did not matter.
+// outcome, which supposes nothing: what was not known did not matter. Of a rate,
+// and of a list of -m recent, the way that a first packet goes supposes nothing;
+// the other is an outcome of little weight that does.
 type Outcome struct {
 	Verdict Verdict
 	Packet  packet.Packet // after the hook

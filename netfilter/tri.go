@@ -35,6 +35,7 @@ const (
 	even     = 0.5
 	unlikely = 1.0 / 1024
 	likely   = 1 - unlikely
+	usual    = 0.99
 )
 
 // unknownMatch is a match whose answer is never known.

@@ -1,0 +1,107 @@
+package netfilter
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// nftJSON is what "nft -j list ruleset" printed, in short.
+const nftJSON = `{"nftables": [{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}},
+ {"table": {"family": "ip", "name": "nat", "handle": 1}},
+ {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "handle": 1, "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}},
+ {"chain": {"family": "ip", "table": "nat", "name": "KUBE-X", "handle": 3}},
+ {"rule": {"family": "ip", "table": "nat", "chain": "PREROUTING", "handle": 2, "expr": [{"xt": {"type": "match", "name": "comment"}}, {"counter": {"packets": 0, "bytes": 0}}]}},
+ {"rule": {"family": "ip", "table": "nat", "chain": "KUBE-X", "handle": 2, "expr": [{"xt": {"type": "target", "name": "DNAT"}}]}},
+ {"chain": {"family": "ip", "table": "nat", "name": "prerouting", "handle": 9, "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}},
+ {"rule": {"family": "ip", "table": "nat", "chain": "prerouting", "handle": 2, "expr": [{"drop": null}]}},
+ {"table": {"family": "inet", "name": "x", "handle": 7}},
+ {"chain": {"family": "inet", "table": "x", "name": "y", "handle": 1, "type": "filter", "hook": "input", "prio": 5, "policy": "accept"}},
+ {"chain": {"family": "inet", "table": "x", "name": "z", "handle": 3, "type": "filter", "hook": "forward", "prio": -5, "policy": "drop"}},
+ {"chain": {"family": "inet", "table": "x", "name": "empty", "handle": 4, "type": "filter", "hook": "output", "prio": 0, "policy": "accept"}},
+ {"chain": {"family": "inet", "table": "x", "name": "u", "handle": 5}},
+ {"rule": {"family": "inet", "table": "x", "chain": "y", "handle": 2, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}, {"log": {"prefix": "}]\"{"}}]}},
+ {"rule": {"family": "inet", "table": "x", "chain": "u", "handle": 2, "expr": [{"drop": null}]}},
+ {"chain": {"family": "netdev", "table": "n", "name": "i", "handle": 1, "dev": "d0", "type": "filter", "hook": "ingress", "prio": 0, "policy": "drop"}},
+ {"chain": {"family": "bridge", "table": "b", "name": "f", "handle": 1, "type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}},
+ {"chain": {"family": "arp", "table": "q", "name": "i", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}]}`
+
+func TestParseNFT(t *testing.T) {
+	list, problems := ParseNFT(strings.NewReader(nftJSON), "nft.json")
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	what := func(s string) string { return "nftables table " + s + ": not understood yet" }
+	want := []Opaque{
+		{Hook: PreRouting, What: what("ip nat, chain prerouting")},
+		{Hook: LocalIn, What: what("inet x, chain y")},
+		{Hook: LocalIn, Is6: true, What: what("inet x, chain y")},
+		{Hook: Forward, What: what("inet x, chain z")},
+		{Hook: Forward, Is6: true, What: what("inet x, chain z")},
+		{Hook: PreRouting, Dev: "d0", What: what("netdev n, chain i")},
+		{Hook: PreRouting, Is6: true, Dev: "d0", What: what("netdev n, chain i")},
+		{Hook: Forward, Bridge: true, What: what("bridge b, chain f")},
+		{Hook: Forward, Is6: true, Bridge: true, What: what("bridge b, chain f")},
+	}
+	if diff := cmp.Diff(want, list); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestParseNFTProblems(t *testing.T) {
+	for _, row := range []struct{ name, in, problem string }{
+		{"nothing", "", ""},
+		{"no ruleset", `{"nftables": [{"metainfo": {"version": "1.0.6"}}]}`, ""},
+		{"not JSON", "table inet x {\n}\n", `f: nft: not the JSON of "nft -j list ruleset"`},
+		{"cut", nftJSON[:700], "f: nft: unexpected EOF"},
+		{"not an element", `{"nftables": [5]}`, "f: nft: unexpected '5' between elements"},
+		{"broken within", `{"nftables": [{"chain": {"family": 5}}]}`,
+			"f: nft: \"{\\\"chain\\\": {\\\"family\\\": 5}}\": json: cannot unmarshal number into Go struct field nftChain.chain.family of type string"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			list, problems := ParseNFT(strings.NewReader(row.in), "f")
+			got := ""
+			if len(problems) > 0 {
+				got = problems[0].Error()
+			}
+			if got != row.problem {
+				t.Errorf("got  %s\nwant %s", got, row.problem)
+			}
+			if (len(problems) > 0) != (len(list) > 0) {
+				t.Errorf("what was not read is opaque at every hook, and only then: %d", len(list))
+			}
+		})
+	}
+}
+
+func TestOpaque(t *testing.T) {
+	r := &Ruleset{Opaque: []Opaque{
+		{Hook: Forward, What: "a"}, {Hook: LocalIn, Bridge: true, What: "b"}, {Hook: PreRouting, Dev: "eth0", What: "c"}, {Hook: PostRouting, Dev: "eth1", What: "d"},
+	}}
+	p, p6 := tcp("10.1.0.1:1", "10.2.0.2:80"), tcp("[fd00::1]:1", "[fd00::2]:80")
+	for _, row := range []struct {
+		name string
+		in   Input
+		want string
+	}{
+		{"met", Input{Hook: Forward, Packet: p}, "1.000 Unknown a"},
+		{"the other family", Input{Hook: Forward, Packet: p6}, "1.000 Accept"},
+		{"another hook", Input{Hook: LocalOut, Packet: p}, "1.000 Accept"},
+		{"routed, not bridged", Input{Hook: LocalIn, Packet: p}, "1.000 Accept"},
+		{"bridged", Input{Hook: LocalIn, Packet: p, PhysIn: "v"}, "1.000 Unknown b"},
+		{"the device", Input{Hook: PreRouting, Packet: p, In: "eth0"}, "1.000 Unknown c"},
+		{"another device", Input{Hook: PreRouting, Packet: p, In: "eth1"}, "1.000 Accept"},
+		{"the device that it leaves by", Input{Hook: PostRouting, Packet: p, In: "eth0", Out: "eth1"}, "1.000 Unknown d"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := supposed(r.Eval(row.in)); got != row.want {
+				t.Errorf("%s, want %s", got, row.want)
+			}
+		})
+	}
+	r.Tables = load(t, false, "*filter\n:FORWARD DROP [0:0]").Tables
+	if got := supposed(r.Eval(Input{Hook: Forward, Packet: p})); got != "1.000 Drop" {
+		t.Errorf("what iptables drops stays dropped: %s", got)
+	}
+}
