@@ -28,6 +28,9 @@ func bridgeReceive(w *walk, s *state) stage {
 	}
 	s.frame.vlan = vid
 	s.phys[0] = port
+	if b.NS.Conf.BridgeNF < 0 && len(b.NS.Netfilter.Tables) > 0 {
+		s.assume(text.F("whether iptables rules see what crosses bridge %s was not collected; they are supposed not to", b), s.sysctl("net.bridge.bridge-nf-call-iptables"))
+	}
 	if !s.bridgeNF(b) {
 		return bridgeForward
 	}
@@ -114,6 +117,13 @@ func bridgeUp(_ *walk, s *state) stage {
 		s.in = v
 	}
 	s.frame.vlan = 0
+	for _, u := range s.in.Uppers {
+		if u.Kind() == "macvlan" && u.Link.MAC == s.frame.dst && u.Up() {
+			s.step(StageReceive, s.in.Name(), text.F("the frame is for %s, on top of %s", u, s.in), linkEvidence(u))
+			s.phys[0] = nil
+			return s.goUp(u)
+		}
+	}
 	return ipReceive
 }
 

@@ -332,4 +332,70 @@ ip link set v3 down`,
 			{from: "a/host", to: "a/p1", addr: "10.244.1.2:8080", proto: "tcp", fate: trace.Delivered},
 		},
 	},
+	{
+		name: "vxlan-bridged", story: "A VXLAN device as a port of the bridge on both nodes: unknown addresses are flooded to the far end.",
+		setup: []string{
+			`fabric: ip link add br0 type bridge; ip link set br0 up`,
+			`a/host: :`, `b/host: :`, `a/p1: :`, `b/p1: :`,
+			bridged("a", "1", "2"), bridged("b", "2", "1"),
+		},
+		send: []probe{
+			{from: "a/p1", to: "b/p1", addr: "10.5.0.2:8080", proto: "tcp", fate: trace.Delivered},
+			{from: "b/p1", to: "a/p1", addr: "10.5.0.1:8081", proto: "udp", fate: trace.Delivered},
+			{from: "a/p1", to: "b/p1", addr: "10.5.0.2", proto: "ping", size: 1450, df: true, fate: trace.Delivered},
+			{from: "a/p1", to: "b/p1", addr: "10.5.0.2", proto: "ping", size: 1480, df: true, fate: trace.TooBig},
+			{from: "a/p1", to: "b/p1", addr: "10.5.0.3:80", proto: "tcp", fate: trace.NoNeighbour},
+		},
+	},
+	{
+		name: "masquerade", story: "A Pod behind a node that masquerades, and one behind a node that does not though the far side knows no way back.",
+		setup: with(twoNodes, `a/host: ip route del 10.244.2.0/24; ip route add 172.16.0.0/16 via 192.168.9.2
+iptables -t nat -A POSTROUTING -s 10.244.1.2 ! -d 10.244.0.0/16 -j MASQUERADE --random-fully`,
+			`b/host: ip addr add 172.16.0.1/32 dev lo; ip route del 10.244.1.0/24; ip route add blackhole 10.244.1.0/24`),
+		send: []probe{
+			{from: "a/p1", to: "b/host", addr: "172.16.0.1:8080", proto: "tcp", fate: trace.Delivered},
+			{from: "a/p2", to: "b/host", addr: "172.16.0.1:8081", proto: "udp", fate: trace.Delivered, reply: trace.NoRoute},
+			{from: "a/p1", to: "b/host", addr: "172.16.0.1:9999", proto: "udp", fate: trace.NoListener},
+			{from: "a/p1", to: "b/host", addr: "172.16.0.1", proto: "ping", fate: trace.Delivered},
+		},
+	},
+	{
+		name: "arp-ignore", story: "A host that answers ARP for the addresses of other devices, and one that does not.",
+		setup: []string{
+			`a/host: :`, `a/p1: :`, `a/p2: :`,
+			`a/host: ` + pod("a-p1", "v1", "10.0.1.2/24") + `ip addr add 10.0.1.1/24 dev v1
+` + pod("a-p2", "v2", "10.0.2.2/24") + `ip addr add 10.0.2.1/24 dev v2
+ip -n a-p1 addr add 10.7.0.1/32 dev lo; ip -n a-p2 addr add 10.7.0.2/32 dev lo
+ip route add 10.7.0.1/32 dev v1; ip route add 10.7.0.2/32 dev v2
+ip netns exec a-p2 sysctl -qw net.ipv4.conf.eth0.arp_ignore=1`,
+		},
+		send: []probe{
+			{from: "a/host", to: "a/p1", addr: "10.7.0.1:8080", proto: "tcp", fate: trace.Delivered},
+			{from: "a/host", to: "a/p2", addr: "10.7.0.2:8080", proto: "tcp", fate: trace.NoNeighbour},
+		},
+	},
+	{
+		name: "policy", story: "Policy routing by mark: a rule in OUTPUT marks, and the packet takes another way.",
+		setup: []string{
+			`a/host: :`, `a/p1: :`, `a/p2: :`,
+			`a/host: ` + pod("a-p1", "v1", "10.0.1.2/24") + `ip addr add 10.0.1.1/24 dev v1
+` + pod("a-p2", "v2", "10.0.1.2/24") + `ip addr add 10.0.2.1/24 dev v2
+ip -n a-p2 route add 10.0.0.0/8 dev eth0; ip -n a-p1 route add 10.0.0.0/8 dev eth0
+ip route add 10.0.1.2/32 dev v2 table 100; ip rule add fwmark 0x1 lookup 100
+iptables -t mangle -A OUTPUT -p tcp --dport 8081 -j MARK --set-mark 1`,
+		},
+		send: []probe{
+			{from: "a/host", to: "a/p1", addr: "10.0.1.2:8080", proto: "tcp", fate: trace.Delivered},
+			{from: "a/host", to: "a/p2", addr: "10.0.1.2:8081", proto: "tcp", fate: trace.Delivered},
+		},
+	},
+}
+
+// bridged is a node with a Pod and a VXLAN device on one bridge.
+func bridged(node, own, other string) string {
+	return node + `/host: ip link add eth0 type veth peer name h` + node + ` netns fabric; ip -n fabric link set h` + node + ` master br0 up
+ip link set eth0 up; ip addr add 192.168.9.` + own + `/24 dev eth0
+ip link add br1 type bridge; ip link set br1 up
+` + pod(node+"-p1", "v1", "10.5.0."+own+"/24") + `ip link set v1 master br1
+ip link add vx0 type vxlan id 7 dstport 4789 local 192.168.9.` + own + ` remote 192.168.9.` + other + ` dev eth0; ip link set vx0 master br1 up`
 }

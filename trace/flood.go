@@ -172,6 +172,11 @@ func (f *flood) bridgeUp(b *network.Iface, vid, depth int) {
 		return
 	}
 	f.got = append(f.got, b)
+	for _, u := range b.Uppers {
+		if u.Kind() == "macvlan" && u.Up() {
+			f.got = append(f.got, u)
+		}
+	}
 }
 
 // ports sends a frame out of all ports of a bridge that may have it.

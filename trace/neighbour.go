@@ -72,6 +72,8 @@ func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 		return s.resolved(who[0], nh, e)
 	case len(who) > 1:
 		return w.duplicates(s, who, nh)
+	case !f.unclear && unknownProxy(f.got, nh):
+		return w.unknown(s, text.F("whether a router on the link of %s answers for %s is not known: proxy_arp was not collected", d, nh))
 	case f.unclear:
 		return w.unknown(s, text.F("whether anyone on the link of %s answers for %s is not known: %s", d, nh, f.why))
 	case f.outside && (e == nil || e.State != "FAILED"):
@@ -131,6 +133,16 @@ func answers(r *network.Iface, a netip.Addr, asker *network.Iface) bool {
 		return answersOwn(r, a, asker)
 	}
 	return r.Conf.ProxyARP.On() && r.Conf.Forwarding.On() && routesElsewhere(r, a)
+}
+
+// unknownProxy reports whether one of the devices may answer for others, as far as is known.
+func unknownProxy(got []*network.Iface, nh netip.Addr) bool {
+	for _, r := range got {
+		if nh.Is4() && r.Conf.ProxyARP < 0 && r.NS.Conf.IPForward != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // answersOwn applies arp_ignore (Documentation/networking/ip-sysctl.rst).

@@ -124,6 +124,9 @@ func routed(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 		s.step(StageRoute, "", text.F("%s is an address of %s", s.p.Dst.Addr(), s.ns), routeEvidence(s.ns, q, c.Route))
 		return localIn
 	}
+	if (r.Type == fib.Broadcast || r.Type == fib.Multicast) && r.Err == "" {
+		return w.unknown(s, text.F("%s is not an address of one machine in %s", s.p.Dst.Addr(), s.ns))
+	}
 	if st, gone := w.mayForward(s, r); gone {
 		return st
 	}

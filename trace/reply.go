@@ -29,7 +29,7 @@ func (w *walk) delivered(s *state, why text.Text) stage {
 		return nil
 	}
 	r := w.answer(s)
-	sub := &walk{net: w.net, q: w.q, kind: reply, want: w.awaits(s), mss: s.p.MSS, origin: s.ns}
+	sub := &walk{net: w.net, total: w.total, q: w.q, kind: reply, want: w.awaits(s), mss: s.p.MSS, origin: s.ns}
 	path.Reply = sub.run(r, send)
 	return nil
 }
@@ -153,7 +153,7 @@ func (w *walk) tellSender(s *state, path *Path, e icmpError) {
 	if w.kind == reply {
 		want.ns, want.local, want.remote = w.origin, s.first.Src, s.first.Dst
 	}
-	sub := &walk{net: w.net, q: w.q, kind: message, want: want}
+	sub := &walk{net: w.net, total: w.total, q: w.q, kind: message, want: want}
 	path.ICMP = sub.run(w.notice(s, e), send)
 }
 

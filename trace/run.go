@@ -15,7 +15,7 @@ func Run(n *network.Network, q Query) Result {
 		r.Paths = []Path{{Weight: 1, Why: text.F("no destination was asked for")}}
 		return r
 	}
-	w := &walk{net: n, q: &q, mss: mssWanted(n, q)}
+	w := &walk{net: n, total: new(int), q: &q, mss: mssWanted(n, q)}
 	s, from := w.begin()
 	if s == nil {
 		r.Paths = w.paths

@@ -42,6 +42,9 @@ func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 	if msg, bad := routeError(r); bad {
 		return w.noRoute(s, StageSend, q, r, msg)
 	}
+	if r.Type == fib.Broadcast || r.Type == fib.Multicast {
+		return w.unknown(s, text.F("%s is not an address of one machine in %s", s.p.Dst.Addr(), s.ns))
+	}
 	s.setRoute(r, c)
 	if s.out == nil {
 		w.end(s, Unknown, c.Hop.Dev, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))

@@ -26,7 +26,7 @@ func (w *walk) martian(s *state, r fib.Result, _ fib.Choice) (text.Text, []snaps
 	switch {
 	case src.IsMulticast() || src == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || zeroNet.Contains(src):
 		return text.F("%s takes no packet from %s: a martian source", d, src), nil
-	case (dst.IsLoopback() || src.IsLoopback()) && d.Conf.RouteLocalnet <= 0:
+	case (dst.IsLoopback() || src.IsLoopback()) && d.Conf.RouteLocalnet == 0:
 		return text.F("%s takes no packet from %s to %s: route_localnet is off", d, src, dst),
 			[]snapshot.Evidence{s.sysctl("net.ipv4.conf." + d.Name() + ".route_localnet")}
 	}
@@ -35,14 +35,20 @@ func (w *walk) martian(s *state, r fib.Result, _ fib.Choice) (text.Text, []snaps
 
 // sourceCheck is fib_validate_source: own addresses as sources, and rp_filter. gone says that it ended the packet.
 func (w *walk) sourceCheck(s *state, r fib.Result, c fib.Choice) (stage, bool) {
-	if s.p.Is6() || routeFailed(r) {
+	if s.p.Is6() || routeFailed(r) && !loopbackEnd(s) {
 		return nil, false
 	}
 	d := s.in
 	src := s.p.Src.Addr()
+	if d.Conf.RouteLocalnet < 0 && loopbackEnd(s) {
+		return w.unknown(s, text.F("route_localnet of %s was not collected, and the packet is from %s to %s", d, src, s.p.Dst.Addr())), true
+	}
 	back, ok := w.reverse(s, r, c)
 	if !ok {
 		return w.unknown(s, text.F("whether %s takes packets from %s is not known: %s", d, src, back.Unknown)), true
+	}
+	if !routeFailed(back) && back.Type == fib.Local && d.Conf.AcceptLocal < 0 {
+		return w.unknown(s, text.F("accept_local of %s was not collected, and %s is an address of %s itself", d, src, s.ns)), true
 	}
 	if !routeFailed(back) && back.Type != fib.Unicast && !(back.Type == fib.Local && d.Conf.AcceptLocal.On()) {
 		why := text.F("%s takes no packet from %s, which is an address of %s itself: accept_local is off", d, src, s.ns)
@@ -59,6 +65,9 @@ func (w *walk) sourceCheck(s *state, r fib.Result, c fib.Choice) (stage, bool) {
 	}
 	return w.rpFilter(s, back)
 }
+
+// loopbackEnd reports whether the packet comes from or goes to 127.0.0.0/8.
+func loopbackEnd(s *state) bool { return s.p.Src.Addr().IsLoopback() || s.p.Dst.Addr().IsLoopback() }
 
 func routeFailed(r fib.Result) bool { _, bad := routeError(r); return bad }
 

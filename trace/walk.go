@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	maxPaths = 4096 // of one walk; what is beyond is one Unknown path that says so
-	maxSteps = 2000 // decisions on one path: a bound for what no other check catches
-	maxEncap = 4    // tunnels within tunnels
+	maxTotal = 3 * maxPaths // paths of a Result, with those of answers and messages
+	maxPaths = 4096         // of one walk; what is beyond is one Unknown path that says so
+	maxSteps = 2000         // decisions on one path: a bound for what no other check catches
+	maxEncap = 4            // tunnels within tunnels
 )
 
 // A stage is a part of the kernel: it moves a packet on and returns the stage
@@ -32,6 +33,7 @@ type walk struct {
 	paths  []Path
 	stack  []job
 	env    env
+	total  *int        // paths so far, of all walks of a Run
 	mss    int         // what the other end announced; 0 where it is not known
 	origin *network.NS // of a reply: the namespace that makes it
 }
@@ -125,7 +127,7 @@ func (w *walk) run(s *state, first stage) []Path {
 }
 
 func (w *walk) follow(j job) {
-	if len(w.paths) >= maxPaths {
+	if len(w.paths) >= maxPaths || *w.total >= maxTotal {
 		w.unknown(j.s, text.F("there are more than %d ways; the rest was not followed", maxPaths))
 		w.dropRest()
 		return
@@ -141,7 +143,7 @@ func (w *walk) follow(j job) {
 
 // dropRest adds the weight of all ways that are left to the last path.
 func (w *walk) dropRest() {
-	last := &w.paths[len(w.paths)-1]
+	last := &w.paths[len(w.paths)-1] // the Unknown one
 	for _, j := range w.stack {
 		last.Weight += j.s.weight
 	}
@@ -183,6 +185,7 @@ func (s *state) assume(what text.Text, ev ...snapshot.Evidence) {
 
 // end writes down that a packet has come to its end; where a device is concerned, link names it.
 func (w *walk) end(s *state, f Fate, link string, why text.Text) *Path {
+	*w.total++
 	at := Place{Link: link}
 	if s.ns != nil {
 		at.Node, at.NetNS = s.ns.Node.Name, s.ns.Name
