@@ -348,6 +348,20 @@ ip link set v3 down`,
 		},
 	},
 	{
+		name: "vxlan-bridged-mtu", story: "As vxlan-bridged, and a's uplink was lowered: the sender is told, through the bridge.",
+		setup: []string{
+			`fabric: ip link add br0 type bridge; ip link set br0 up`,
+			`a/host: :`, `b/host: :`, `a/p1: :`, `b/p1: :`,
+			bridged("a", "1", "2"), bridged("b", "2", "1"), `a/host: ip link set eth0 mtu 1400`,
+		},
+		send: []probe{
+			{from: "a/p1", to: "b/p1", addr: "10.5.0.2", proto: "ping", size: 1350, df: true, fate: trace.Delivered},
+			{from: "a/p1", to: "b/p1", addr: "10.5.0.2", proto: "ping", size: 1351, df: true, fate: trace.TooBig},
+			{from: "b/p1", to: "a/p1", addr: "10.5.0.1", proto: "ping", size: 1354, df: true, fate: trace.Delivered, reply: trace.Delivered},
+			{from: "b/p1", to: "a/p1", addr: "10.5.0.1", proto: "ping", size: 1355, df: true, fate: trace.TooBig},
+		},
+	},
+	{
 		name: "masquerade", story: "A Pod behind a node that masquerades, and one behind a node that does not though the far side knows no way back.",
 		setup: with(twoNodes, `a/host: ip route del 10.244.2.0/24; ip route add 172.16.0.0/16 via 192.168.9.2
 iptables -t nat -A POSTROUTING -s 10.244.1.2 ! -d 10.244.0.0/16 -j MASQUERADE --random-fully`,

@@ -149,12 +149,17 @@ func (w *walk) tellSender(s *state, path *Path, e icmpError) {
 	if w.kind == message || s.p.IsICMPError() || len(s.inner) > 0 {
 		return
 	}
+	sub := &walk{net: w.net, total: w.total, q: w.q, kind: message, want: w.sender(s)}
+	path.ICMP = sub.run(w.notice(s, e), send)
+}
+
+// sender returns who made the packet, to whom an error message has to come.
+func (w *walk) sender(s *state) *awaited {
 	want := w.awaits(s)
 	if w.kind == reply {
-		want.ns, want.local, want.remote = w.origin, s.first.Src, s.first.Dst
+		want.ns = w.origin
 	}
-	sub := &walk{net: w.net, total: w.total, q: w.q, kind: message, want: want}
-	path.ICMP = sub.run(w.notice(s, e), send)
+	return want
 }
 
 // notice returns the message: a reset, or an ICMP error that quotes the packet.

@@ -243,7 +243,7 @@ func (w *walk) encapped(s *state, q fib.Query, tunnel *network.Iface, r fib.Resu
 		w.end(s, Looped, tunnel.Name(), why)
 		return nil
 	}
-	if tunnel.Kind() != "vxlan" && w.tunnelTooBig(s, tunnel) {
+	if tunnel.Kind() != "vxlan" && w.tunnelTooBig(s, tunnel) || tunnel.PortOf() != nil && w.bridgedTooBig(s, tunnel) {
 		return nil
 	}
 	s.step(StageRoute, s.out.Name(), text.F("the outer packet leaves from %s by %s", s.p.Src.Addr(), s.out.Name()), routeEvidence(s.ns, q, c.Route))
@@ -316,6 +316,30 @@ func (w *walk) tunnelTooBig(s *state, tunnel *network.Iface) bool {
 	s.unwrap()
 	path := w.end(s, TooBig, tunnel.Name(), why)
 	w.tellSender(s, path, fragNeeded(&s.p, mtu-add))
+	return true
+}
+
+// bridgedTooBig tells the sender of a bridged frame where the outer packet would be too
+// large: the message comes back through the bridge in the name of the destination (skb_tunnel_check_pmtu).
+func (w *walk) bridgedTooBig(s *state, tunnel *network.Iface) bool {
+	inner := *s.p.Inner
+	add := s.p.Size - inner.Size
+	mtu := s.routeMTU() - add
+	if inner.Size <= mtu || !inner.DF {
+		return false
+	}
+	why := text.F("%s adds %d bytes to %d, and the MTU of %s is %d", tunnel, add, inner.Size, s.out, s.routeMTU())
+	s.step(StageEncap, tunnel.Name(), why, linkEvidence(tunnel), linkEvidence(s.out))
+	from := s.unwrap().frame.src
+	path := w.end(s, TooBig, tunnel.Name(), why)
+	if w.kind == message || inner.IsICMPError() || len(s.inner) > 0 {
+		return true
+	}
+	n := w.notice(s, fragNeeded(&inner, mtu))
+	n.p.Src = netip.AddrPortFrom(inner.Dst.Addr(), 0)
+	n.in, n.hops[0].In, n.frame = tunnel, tunnel.Name(), frame{dst: from}
+	sub := &walk{net: w.net, total: w.total, q: w.q, kind: message, want: w.sender(s)}
+	path.ICMP = sub.run(n, receive)
 	return true
 }
 
