@@ -277,7 +277,7 @@ func (x *Index) defaults4(f *flow, got found) []Choice {
 
 func (x *Index) choice4(f *flow, r *Route, h NextHop, weight float64) Choice {
 	c := Choice{Route: r, Hop: h, Weight: weight}
-	if x.ownGateways[h.Via] {
+	if x.ownGateways[h.Via] && !x.onLinkIn(r.Table, h) {
 		c.Hop.Via = netip.Addr{}
 	}
 	if !f.local() || f.chosen(loopback4) == (netip.Addr{}) {
@@ -292,6 +292,17 @@ func (x *Index) choice4(f *flow, r *Route, h NextHop, weight float64) Choice {
 		c.Src, _ = x.selectAddr(h.Dev, gateway4(h.Via), scopeNumber(r.Scope))
 	}
 	return c
+}
+
+// onLinkIn reports whether a table other than main has a route of its own to a
+// gateway: the kernel then judges the gateway by that (fib_check_nh_v4_gw).
+func (x *Index) onLinkIn(id uint32, h NextHop) bool {
+	tb := x.tables[0][id]
+	if id == TableMain || id == TableLocal || tb == nil {
+		return false
+	}
+	got, ok := x.table4(tb, &flow{q: &Query{Dst: h.Via}, dst: h.Via, oif: h.Dev})
+	return ok && got.err == "" && got.why == "" && got.e.r.Type == Unicast && !got.e.hops[got.hop].Via.IsValid()
 }
 
 // gateway4 is the gateway as inet_select_addr is given it: of an IPv6 gateway,

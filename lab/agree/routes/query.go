@@ -97,8 +97,8 @@ func judge(q fib.Query, k answer, r fib.Result, merged bool) string {
 		return ""
 	}
 	// The kernel keeps what it made for a next hop, with the type of the packet that it
-	// was made for, and may give it to a multicast packet afterwards.
-	stale := k.Type == fib.Unicast && r.Type == fib.Multicast && q.Dst.Is4()
+	// was made for, and may give it to another packet afterwards.
+	stale := q.Dst.Is4() && (k.Type == fib.Unicast && r.Type == fib.Multicast || k.Type == fib.Multicast && r.Type == fib.Unicast)
 	if k.Type != r.Type && !stale {
 		return fmt.Sprintf("type %s, fib has %s", k.Type, r.Type)
 	}

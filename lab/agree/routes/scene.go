@@ -210,7 +210,11 @@ func (s *scene) route4() {
 	if s.chance(8) {
 		line += " tos " + pick(s.rnd, "0x04", "0x08", "0x10", "0x1c")
 	}
-	line += s.metric() + " table " + s.table()
+	table := s.table()
+	if strings.Contains(way, ".0.1 ") {
+		table = "main" // another is asked for the gateway itself, as it is when the route is added
+	}
+	line += s.metric() + " table " + table
 	if s.chance(6) && typ == "" {
 		line += fmt.Sprintf(" src 10.%d.0.1", s.rnd.IntN(4))
 	}
