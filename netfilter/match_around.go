@@ -1,7 +1,6 @@
 package netfilter
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -183,95 +182,6 @@ func newPhysdev(_ *ruleParser, _ *rule, o []opt) match {
 	return m
 }
 
-// rpfilter is "-m rpfilter".
-type rpfilter struct{ loose, validMark, acceptLocal, invert bool }
-
-func (m *rpfilter) match(e *eval, s *state) Tri {
-	r := Maybe
-	if e.in.Env != nil {
-		r = e.in.Env.ReversePath(s.p, e.in.In, m.loose, m.validMark, m.acceptLocal)
-	}
-	if r == Maybe {
-		e.maybe("the route back to the source is not known (-m rpfilter)")
-	}
-	return r.xor(m.invert)
-}
-
-func newRPFilter(_ *ruleParser, _ *rule, o []opt) match {
-	m := &rpfilter{}
-	for _, o := range o {
-		m.loose = m.loose || o.name == "--loose"
-		m.validMark = m.validMark || o.name == "--validmark"
-		m.acceptLocal = m.acceptLocal || o.name == "--accept-local"
-		m.invert = m.invert || o.name == "--invert" || o.not
-	}
-	return m
-}
-
-// socketMatch is "-m socket".
-type socketMatch struct{ transparent, noWildcard, restore bool }
-
-func (m *socketMatch) match(e *eval, s *state) Tri {
-	r := Maybe
-	if e.in.Env != nil {
-		r = e.in.Env.Socket(s.p, m.transparent, m.noWildcard)
-	}
-	if r == Maybe {
-		e.maybe("whether a local socket would take the packet is not known")
-	}
-	return r
-}
-
-func newSocket(_ *ruleParser, _ *rule, o []opt) match {
-	m := &socketMatch{}
-	for _, o := range o {
-		m.transparent = m.transparent || o.name == "--transparent"
-		m.noWildcard = m.noWildcard || o.name == "--nowildcard"
-	}
-	return m
-}
-
-// owner is "-m owner": who owns the socket that sends. Packets of others have none.
-type owner struct {
-	lo, hi                    uint64
-	uid, gid, exists          bool
-	notUID, notGID, notExists bool
-}
-
-func (m *owner) match(e *eval, _ *state) Tri {
-	if e.in.Hook != LocalOut && (e.in.Hook != PostRouting || e.in.In != "") {
-		return tri((!m.uid || m.notUID) && (!m.gid || m.notGID) && (!m.exists || m.notExists))
-	}
-	if e.in.UID == nil {
-		return e.maybe("the user whose process sends is not known")
-	}
-	r := tri(!m.exists || !m.notExists)
-	if m.uid {
-		uid := uint64(*e.in.UID)
-		r = r.and(tri(m.lo <= uid && uid <= m.hi).xor(m.notUID))
-	}
-	if m.gid && r != No {
-		return e.maybe("the group whose process sends is not known")
-	}
-	return r
-}
-
-func newOwner(p *ruleParser, _ *rule, o []opt) match {
-	m := &owner{}
-	for _, o := range o {
-		switch o.name {
-		case "--uid-owner":
-			m.lo, m.hi = p.span(o.a, "-", 32)
-			m.uid, m.notUID = true, o.not
-		case "--gid-owner":
-			m.gid, m.notGID = true, o.not
-		case "--socket-exists":
-			m.exists, m.notExists = true, o.not
-		}
-	}
-	return m
-}
-
 // pktType is "-m pkttype": how the link layer addressed the frame.
 type pktType struct {
 	kind string
@@ -313,63 +223,4 @@ func newPolicy(p *ruleParser, _ *rule, o []opt) match {
 		}
 	}
 	return never{}
-}
-
-// newRecent makes "-m recent". The lists are not collected; --set always matches.
-func newRecent(_ *ruleParser, _ *rule, o []opt) match {
-	name, set, not := "DEFAULT", false, false
-	for _, o := range o {
-		switch o.name {
-		case "--name":
-			name = o.a
-		case "--set":
-			set, not = true, o.not
-		case "--rcheck", "--update", "--remove":
-			not = o.not
-		}
-	}
-	switch {
-	case set && not:
-		return never{}
-	case set:
-		return nil
-	}
-	m := &unknownMatch{"the list of -m recent " + name + " was not collected", unlikely}
-	if not {
-		m.share = likely
-	}
-	return m
-}
-
-// newLimit makes "-m limit": the first packets are within it.
-func newLimit(*ruleParser, *rule, []opt) match {
-	return &unknownMatch{"whether the rate is above -m limit is not known", likely}
-}
-
-func newHashlimit(_ *ruleParser, _ *rule, o []opt) match {
-	m := &unknownMatch{"whether the rate is above -m hashlimit is not known", likely}
-	for _, o := range o {
-		if above := o.name == "--hashlimit-above"; above != o.not && (above || o.name == "--hashlimit-upto" || o.name == "--hashlimit") {
-			m.share = unlikely
-		}
-	}
-	return m
-}
-
-func newConnlimit(p *ruleParser, _ *rule, o []opt) match {
-	m := &unknownMatch{"the number of connections is not known (-m connlimit)", likely}
-	for _, o := range o {
-		if o.name != "--connlimit-upto" && o.name != "--connlimit-above" {
-			continue
-		}
-		above := o.name == "--connlimit-above"
-		n := p.number(o.a, 32)
-		if above != o.not {
-			m.share = unlikely
-		}
-		if n == math.MaxUint32 {
-			return nil
-		}
-	}
-	return m
 }

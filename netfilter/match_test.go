@@ -213,6 +213,7 @@ var matchRows = []struct{ conditions, yes, no, maybe string }{
 	{conditions: "-m rpfilter --invert", no: "tcp", yes: "wrong", maybe: "unknown"},
 	{conditions: "-m rpfilter --loose", yes: "tcp wrong"},
 	{conditions: "-m socket", yes: "tcp", no: "wrong", maybe: "unknown"},
+	{conditions: "-m socket --restore-skmark", maybe: "tcp"},
 	{conditions: "-m owner --uid-owner 0", yes: "output-root", no: "tcp forward", maybe: "output"},
 	{conditions: "-m owner ! --uid-owner 0", no: "output-root", yes: "forward", maybe: "output"},
 	{conditions: "-m owner --uid-owner 1-99", no: "output-root"},

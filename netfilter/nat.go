@@ -123,13 +123,12 @@ func (e *eval) translateError(s *state, m manip) bool {
 
 // A natRange is where NAT may send a connection to, or let it come from.
 type natRange struct {
-	lo, hi     netip.Addr // invalid: the address stays
-	plo, phi   uint16
-	hasPorts   bool
-	base       uint16 // the port that plo stands for, where shift
-	shift      bool
-	random     bool // --random, --random-fully
-	persistent bool
+	lo, hi   netip.Addr // invalid: the address stays
+	plo, phi uint16
+	hasPorts bool
+	base     uint16 // the port that plo stands for, where shift
+	shift    bool
+	random   bool // --random, --random-fully
 }
 
 // maxChoice bounds how many addresses or ports of a range are followed.

@@ -49,8 +49,6 @@ func (p *ruleParser) natRange(o []opt) natRange {
 			p.natPorts(&r, o.a)
 		case "--random", "--random-fully":
 			r.random = true
-		case "--persistent":
-			r.persistent = true
 		}
 	}
 	return r

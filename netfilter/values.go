@@ -78,7 +78,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 			return netip.Prefix{}, err
 		}
 		return netip.PrefixFrom(a.WithZone(""), a.BitLen()), nil
-	} else if strings.IndexAny(s[i:], ".:") >= 0 {
+	} else if strings.ContainsAny(s[i:], ".:") {
 		return parseMasked(s[:i], s[i+1:])
 	}
 	n, err := netip.ParsePrefix(s)
