@@ -14,6 +14,8 @@ func TestWhatTheKernelTaught(t *testing.T) {
 	tcp4 := packet.Packet{Src: netip.MustParseAddrPort("10.0.0.1:1000"), Dst: netip.MustParseAddrPort("10.0.0.2:80"), Proto: packet.TCP, Flags: packet.SYN}
 	tcp6 := tcp4
 	tcp6.Src, tcp6.Dst = netip.MustParseAddrPort("[fd00::1]:1000"), netip.MustParseAddrPort("[fd00::2]:80")
+	dataSYN := tcp4
+	dataSYN.Size = 200
 	echo := tcp4
 	echo.Src, echo.Dst = netip.MustParseAddrPort("10.0.0.1:0"), netip.MustParseAddrPort("10.0.0.2:0")
 	echo.Proto, echo.ICMPType, echo.ICMPID = packet.ICMP, 8, 77
@@ -49,6 +51,13 @@ func TestWhatTheKernelTaught(t *testing.T) {
 			rules: "-A PREROUTING -m set --match-set l dst --return-nomatch -j MARK --set-xmark 0x1/0xffffffff", p: tcp4},
 		{name: "return-nomatch finds the exception in a list", table: "mangle", sets: "create s hash:net family inet hashsize 1024 maxelem 65536\nadd s 10.0.0.0/8 nomatch\ncreate l list:set size 8\nadd l s\n",
 			rules: "-A PREROUTING -m set --match-set l dst --return-nomatch -j MARK --set-xmark 0x1/0xffffffff", p: tcp4, mark: 1},
+		{name: "after CT, a packet has an empty connection: its state", table: "raw", rules: "-A PREROUTING -j CT --zone 2\n-A PREROUTING -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff", p: tcp4, mark: 1, zone: 2},
+		{name: "after CT, a packet has an empty connection: its mark", table: "raw", rules: "-A PREROUTING -j CT --zone 2\n-A PREROUTING -m connmark --mark 0 -j MARK --set-xmark 0x1/0xffffffff", p: tcp4, mark: 1, zone: 2},
+		{name: "before conntrack there is no connection", table: "raw", rules: "-A PREROUTING -m connmark --mark 0 -j MARK --set-xmark 0x1/0xffffffff\n-A PREROUTING -m conntrack --ctstate NEW -j MARK --set-xmark 0x1/0xffffffff", p: tcp4},
+		{name: "a repeated first packet is of a confirmed connection", table: "mangle", rules: "-A PREROUTING -m conntrack --ctstatus CONFIRMED -j MARK --set-xmark 0x1/0xffffffff", p: tcp4, mark: 1,
+			conn: &Conn{DstDone: true, SrcDone: true, Orig: TupleOf(tcp4), Back: TupleOf(tcp4).Invert()}},
+		{name: "a first packet is not", table: "mangle", rules: "-A PREROUTING -m conntrack --ctstatus CONFIRMED -j MARK --set-xmark 0x1/0xffffffff", p: tcp4},
+		{name: "no MSS is added to a SYN with data", table: "mangle", rules: "-A PREROUTING -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1000", p: dataSYN},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			text := "*" + row.table + "\n:PREROUTING ACCEPT [0:0]\n" + row.rules + "\nCOMMIT\n"
@@ -67,7 +76,7 @@ func TestWhatTheKernelTaught(t *testing.T) {
 			if row.dst == "" {
 				row.dst = row.p.Dst.String()
 			}
-			if o.Packet.Mark != row.mark || o.Packet.Dst.String() != row.dst || o.Packet.ICMPID != row.id || o.Conn.Zone != row.zone || o.Conn.RandomPort != row.randomID {
+			if o.Packet.Mark != row.mark || o.Packet.Dst.String() != row.dst || o.Packet.ICMPID != row.id || o.Conn.Zone != row.zone || o.Conn.RandomPort != row.randomID || o.Packet.MSS != 0 {
 				t.Errorf("got mark %#x, to %s, id %d, zone %d, random %v", o.Packet.Mark, o.Packet.Dst, o.Packet.ICMPID, o.Conn.Zone, o.Conn.RandomPort)
 			}
 		})

@@ -26,6 +26,9 @@ type ctState struct {
 
 func (m *ctState) match(_ *eval, s *state) Tri {
 	bits := uint8(1) << Invalid
+	if s.onTemplate() {
+		bits = 1 << New
+	}
 	if s.hasConn {
 		bits = 1 << s.c.State
 		if s.tracked() && s.c.SNAT {
@@ -49,7 +52,11 @@ func (m *conntrack) match(e *eval, s *state) Tri {
 	if m.state != nil {
 		r = m.state.match(e, s)
 	}
-	if !s.tracked() {
+	if s.onTemplate() {
+		of := *s
+		of.c = Conn{}
+		s = &of
+	} else if !s.tracked() {
 		return r.and(tri(m.state != nil))
 	}
 	for _, test := range m.tests {
@@ -165,7 +172,12 @@ func (p *ruleParser) ctStatus(o opt) func(e *eval, s *state) Tri {
 func statusBit(name string, s *state) Tri {
 	fresh := s.c.State == New
 	switch name {
-	case "SEEN_REPLY", "CONFIRMED":
+	case "CONFIRMED": // which follows the question to the nat table about the source
+		return tri(!fresh || s.c.SrcDone)
+	case "SEEN_REPLY":
+		if s.c.State == Related {
+			return Maybe
+		}
 		return tri(!fresh)
 	case "ASSURED", "EXPECTED":
 		if fresh {
@@ -199,6 +211,9 @@ type connmark struct {
 }
 
 func (m *connmark) match(_ *eval, s *state) Tri {
+	if s.onTemplate() {
+		return tri(m.meets(0)).xor(m.not)
+	}
 	if !s.tracked() {
 		return No
 	}

@@ -47,6 +47,10 @@ func (s *state) tracked() bool {
 	return s.hasConn && s.c.State != Invalid && s.c.State != Untracked
 }
 
+// onTemplate reports whether a match before conntrack sees the empty connection
+// that a CT target has left for conntrack to read.
+func (s *state) onTemplate() bool { return s.template && !s.hasConn }
+
 func (s *state) add(at Ref) { s.rules = &refs{at, s.rules} }
 
 // fork returns a copy of s that takes a share of its weight.

@@ -184,6 +184,9 @@ func newTProxy(p *ruleParser, _ *rule, o []opt) target {
 	return t
 }
 
+// maxTCPOptions is the room for options in a TCP header (RFC 9293).
+const maxTCPOptions = 40
+
 // tcpMSS is TCPMSS, which lowers the MSS that a SYN offers.
 type tcpMSS struct {
 	to int // 0: what the path takes
@@ -199,6 +202,10 @@ func (t *tcpMSS) apply(e *eval, s *state, at Ref) bool {
 	to := t.to
 	if to == 0 && e.in.Env != nil {
 		to = e.in.Env.PathMTU(s.p, e.in.Out) - headers
+	}
+	// A SYN without the option, but with more than a TCP header can hold, carries data: nothing can be added.
+	if s.p.MSS == 0 && s.p.Size > headers+maxTCPOptions {
+		return false
 	}
 	if to <= 0 || s.p.Flags&packet.SYN == 0 || s.p.MSS != 0 && s.p.MSS <= to {
 		return false
