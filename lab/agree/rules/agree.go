@@ -365,11 +365,17 @@ func (s *session) model(f *flow, p Probe) (out []Branch) {
 			out = append(out, w.walkIn(p.Dev, p.P)...)
 			return
 		}
-		uid := &p.UID
-		if p.kernel {
-			uid = nil
+		if !p.kernel {
+			out = append(out, w.walkOut(p.P, &p.UID, nil)...)
+			return
 		}
-		out = append(out, w.walkOut(p.P, uid)...)
+		var attached *netfilter.Conn
+		if c != nil && noProtocol(p.P) {
+			of := *c
+			of.State, of.Reply = netfilter.Related, !of.Reply
+			attached = &of
+		}
+		out = append(out, w.walkOut(p.P, nil, attached)...)
 	}
 	if f.conns == nil {
 		one(nil)
@@ -378,6 +384,13 @@ func (s *session) model(f *flow, p Probe) (out []Branch) {
 		one(tracked(f.conns[i]))
 	}
 	return out
+}
+
+// noProtocol reports whether p says that nobody here speaks the protocol. The
+// packet that it is about is still with its connection then; of others that are told
+// about, UDP's, it has been taken away (nf_reset_ct).
+func noProtocol(p packet.Packet) bool {
+	return p.Proto == packet.ICMP && p.ICMPType == 3 && p.ICMPCode == 2 || p.Proto == packet.ICMPv6 && p.ICMPType == 4 && p.ICMPCode == 1
 }
 
 // tracked returns c where conntrack keeps it: not of untracked and invalid packets.

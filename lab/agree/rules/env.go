@@ -86,6 +86,9 @@ func (e *env) AddrType(a netip.Addr, dev string) netfilter.AddrType {
 	if own, ok := e.top.owner(a); ok && (dev == "" || dev == own) {
 		return "LOCAL"
 	}
+	if a.Is6() && dev != "" && !slices.ContainsFunc(e.top.dev(dev).Nets, func(n netip.Prefix) bool { return n.Contains(a) }) {
+		return "UNREACHABLE" // ip6_route_output by dev finds nothing
+	}
 	for _, d := range e.top.Devs {
 		if d.Bcast == a && (dev == "" || dev == d.Name) {
 			return "BROADCAST"
@@ -136,7 +139,12 @@ func (e *env) PrimaryAddr(dev string, v6 bool) (netip.Addr, bool) {
 
 func (e *env) Socket(packet.Packet, bool, bool) netfilter.Tri { return netfilter.No }
 
-func (e *env) PathMTU(packet.Packet, string) int { return 1500 }
+func (e *env) PathMTU(p packet.Packet, _ string) int {
+	if e.top.route(p.Dst.Addr()) == "lo" && e.top.route(p.Src.Addr()) == "lo" {
+		return 65536
+	}
+	return 1500
+}
 
 // tuple returns what conntrack keeps of p.
 func tuple(p packet.Packet) netfilter.Tuple {

@@ -17,7 +17,7 @@ func repeat(f *flow) (Probe, bool) { return f.Probe, f.id/8%3 == 0 }
 func answer(f *flow) (Probe, bool) {
 	q := f.got.p
 	r := Probe{Dev: f.got.dev, MAC: packet.MAC{2, 0, 0, 0, 0xff, 2}}
-	r.P = packet.Packet{Src: q.Dst, Dst: q.Src, Proto: q.Proto, TTL: 64, Size: 90 + int(f.id)%300, ICMPID: q.ICMPID, DF: q.Is6()}
+	r.P = packet.Packet{Src: q.Dst, Dst: q.Src, Proto: q.Proto, TTL: 64, Size: 120 + int(f.id)%300, ICMPID: q.ICMPID, DF: q.Is6()}
 	if f.id/8%4 == 0 && !q.IsICMPError() {
 		return unreachable(r, q), true
 	}

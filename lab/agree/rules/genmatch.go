@@ -48,7 +48,7 @@ var kinds = []kind{
 	}},
 	{"rpfilter", 5, "PREROUTING", matchRPFilter},
 	{"owner", 6, "OUTPUT POSTROUTING", func(g *gen, d *draft) string {
-		return "-m owner " + pick(g, "--uid-owner 1000", "! --uid-owner 1000", "--uid-owner 0-999", "--uid-owner 0")
+		return "-m owner " + pick(g, "--uid-owner 1000", "! --uid-owner 1000", "--uid-owner 0-999", "--uid-owner 0", "--gid-owner 0", "! --gid-owner 0", "--socket-exists", "! --socket-exists", "--uid-owner 1000 --gid-owner 0")
 	}},
 	{"statistic", 5, "", func(g *gen, d *draft) string {
 		return "-m statistic " + pick(g, "--mode random --probability 0.5", "--mode random ! --probability 0.25", "--mode random --probability 0.33333", "--mode nth --every 3 --packet 0", "--mode nth ! --every 2 --packet 1")
@@ -75,6 +75,17 @@ var kinds = []kind{
 	{"strange", 1, "", func(g *gen, d *draft) string {
 		return pick(g, "-m pkttype --pkt-type unicast", "-m cpu --cpu 0", "-m string --algo bm --string plmb", "-m u32 --u32 0=0")
 	}},
+	{"comment2", 2, "", func(g *gen, d *draft) string {
+		return "-m comment --comment one -m comment --comment two"
+	}},
+	{"set2", 3, "", matchSet},
+	{"tcpmss", 2, "", func(g *gen, d *draft) string {
+		if d.proto != "tcp" || !d.syn {
+			return ""
+		}
+		return "-m tcpmss " + g.not() + "--mss " + pick(g, "1400:65535", "1200", "0:1300")
+	}},
+	{"helper", 1, "", func(g *gen, d *draft) string { return "-m helper --helper ftp" }},
 	{"socket", 1, "PREROUTING INPUT", func(g *gen, d *draft) string {
 		if d.table == "nat" {
 			return ""

@@ -73,6 +73,7 @@ var setTypes = []struct {
 		return fmt.Sprintf("%s,%s,%s", g.addr(), g.setPort(), g.prefix())
 	}},
 	{"hash:net,iface", "", []string{"src,src", "dst,src"}, false, func(g *gen) string { return g.prefix() + "," + pick(g, "in0", "in1", "out0") }},
+	{"hash:ip", " netmask 30", []string{"src", "dst"}, true, func(g *gen) string { return g.addr().String() }},
 	{"bitmap:port", " range 1-65535", []string{"dst", "src"}, false, func(g *gen) string { return pick(g, "80", "53", "8080-8083", "20000-20005") }},
 	{"bitmap:ip", " range 10.1.0.0-10.1.255.255", []string{"src", "dst"}, true, func(g *gen) string { return pick(g, "10.1.0.2", "10.1.7.0/28", "10.1.0.1-10.1.0.3") }},
 }
@@ -152,7 +153,7 @@ func (g *gen) probe(i int) Probe {
 
 func (g *gen) transport(p *packet.Packet, src, dst netip.Addr, own uint16) {
 	p.TTL, p.TOS, p.DF = pick(g, uint8(64), 64, 64, 9, 200), pick(g, uint8(0), 0, 0, 8, 0xb8, 0x10), g.v6 || g.p(50)
-	p.Size = 80 + g.r.IntN(150)
+	p.Size = 110 + g.r.IntN(150)
 	sport, dport := own, pick(g, uint16(80), 80, 80, 53, 443, 8080, 30080, 12345)
 	switch g.r.IntN(20) {
 	case 0, 1, 2, 3, 4, 5, 6, 7, 8:

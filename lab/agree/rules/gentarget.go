@@ -64,9 +64,13 @@ func (g *gen) mangleTarget(d *draft) string {
 		}
 		return "-j TCPMSS --set-mss " + pick(g, "1360", "1000", "1460")
 	}
-	if g.p(12) {
+	switch g.r.IntN(9) {
+	case 0:
 		d.need = 2
 		return "-j DROP"
+	case 1:
+		return pick(g, "-j TOS --set-tos 0x08/0xff", "-j TOS --or-tos 0x10", "-j DSCP --set-dscp 0x2e", "-j DSCP --set-dscp-class CS1",
+			g.both("-j TTL --ttl-set 33", "-j HL --hl-set 33"), g.both("-j TTL --ttl-inc 2", "-j HL --hl-inc 2"))
 	}
 	return g.markTarget()
 }

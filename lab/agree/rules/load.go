@@ -75,3 +75,35 @@ func ReadSaved(k Kit, rules, sets string) (*netfilter.Ruleset, error) {
 	}
 	return &netfilter.Ruleset{Tables: tables, Sets: all}, nil
 }
+
+// Halves deals the tables of a text for iptables-restore out to two: each gets
+// every table, but one of the two empty. even says which gets the first.
+func Halves(rules string, even bool) (a, b string) {
+	for _, table := range strings.SplitAfter(rules, "COMMIT\n") {
+		if table == "" {
+			continue
+		}
+		if even {
+			a, b = a+table, b+hollow(table)
+		} else {
+			a, b = a+hollow(table), b+table
+		}
+		even = !even
+	}
+	return a, b
+}
+
+// hollow returns a table with its built-in chains alone, that accept all.
+func hollow(table string) string {
+	var b strings.Builder
+	for line := range strings.Lines(table) {
+		name, _, _ := strings.Cut(line, " ")
+		switch {
+		case line[0] == ':' && !strings.Contains(line, " - "):
+			fmt.Fprintf(&b, "%s ACCEPT [0:0]\n", name)
+		case line[0] == '*' || line == "COMMIT\n":
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}

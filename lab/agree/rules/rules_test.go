@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/netfilter"
 )
 
 const (
@@ -18,8 +19,9 @@ const (
 	probes   = 12
 )
 
-// kits says which programs load the ruleset of a seed: seed modulo 4.
-var kits = []Kit{{false, false}, {true, false}, {false, true}, {true, true}}
+// kits says which programs load the ruleset of a seed: seed modulo 6. The last
+// two load every second table with the one back end, and the others with the other.
+var kits = [][]Kit{{{}}, {{V6: true}}, {{Legacy: true}}, {{V6: true, Legacy: true}}, {{}, {Legacy: true}}, {{V6: true}, {V6: true, Legacy: true}}}
 
 // TestKernelAgrees loads random rulesets into the kernel and sends packets through them.
 // PLUMB_SEED=N runs one ruleset again, PLUMB_AGREE=full a hundred
@@ -74,7 +76,7 @@ func TestKernelAgrees(t *testing.T) {
 				}
 				for _, d := range tally.Disagreements {
 					if shown++; shown <= 10 {
-						t.Errorf("PLUMB_SEED=%d (%s)\n%s\n%s", seed, kits[k], d, text)
+						t.Errorf("PLUMB_SEED=%d %v\n%s\n%s", seed, kits[k], d, text)
 					}
 				}
 				mu.Unlock()
@@ -96,20 +98,42 @@ func TestKernelAgrees(t *testing.T) {
 }
 
 // agreeOn runs one ruleset, and returns it as the kernel shows it.
-func agreeOn(w *World, k Kit, seed uint64, old *[]string) (Tally, string, error) {
-	r := Generate(seed, k.V6, probes)
-	text, sets, err := w.Load(k, r.Rules, r.Sets)
-	if err != nil {
-		return Tally{}, "", fmt.Errorf("%w\n%s\n%s", err, r.Sets, r.Rules)
+func agreeOn(w *World, ks []Kit, seed uint64, old *[]string) (Tally, string, error) {
+	r := Generate(seed, ks[0].V6, probes)
+	parts := []string{r.Rules}
+	if len(ks) == 2 {
+		a, b := Halves(r.Rules, seed%12 < 6)
+		parts = []string{a, b}
+	}
+	var model netfilter.Ruleset
+	var text string
+	for i, k := range ks {
+		saved, sets, err := w.Load(k, parts[i], r.Sets)
+		if err != nil {
+			return Tally{}, "", fmt.Errorf("%w\n%s\n%s", err, r.Sets, parts[i])
+		}
+		one, err := ReadSaved(k, saved, sets)
+		if err != nil {
+			return Tally{}, "", err
+		}
+		model.Sets = one.Sets
+		model.Tables = append(model.Tables, one.Tables...)
+		text += sets + saved
 	}
 	if err := w.Forget(*old); err != nil {
 		return Tally{}, "", err
 	}
 	*old = r.Names
-	rules, err := ReadSaved(k, text, sets)
-	if err != nil {
-		return Tally{}, "", err
+	t, err := w.Agree(&model, r.Probes, r.OneByOne)
+	return t, strings.TrimSpace(text), err
+}
+
+func TestHalves(t *testing.T) {
+	a, b := Halves("*raw\n:OUTPUT DROP [0:0]\n:U - [0:0]\n-A U -j DROP\nCOMMIT\n*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j RETURN\nCOMMIT\n", true)
+	if want := "*raw\n:OUTPUT DROP [0:0]\n:U - [0:0]\n-A U -j DROP\nCOMMIT\n*nat\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"; a != want {
+		t.Errorf("first: %q", a)
 	}
-	t, err := w.Agree(rules, r.Probes, r.OneByOne)
-	return t, strings.TrimSpace(sets + text), err
+	if want := "*raw\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j RETURN\nCOMMIT\n"; b != want {
+		t.Errorf("second: %q", b)
+	}
 }

@@ -74,9 +74,10 @@ func (w *walker) walkIn(dev string, p packet.Packet) []Branch {
 	return w.out
 }
 
-// walkOut takes a packet that the router itself sends.
-func (w *walker) walkOut(p packet.Packet, uid *uint32) []Branch {
-	a := at{Branch: Branch{P: p, Weight: 1}, dev: w.top.route(p.Dst.Addr()), uid: uid}
+// walkOut takes a packet that the router itself sends. conn is nil, but for
+// an ICMP error that belongs to the connection of what it tells about (nf_ct_attach).
+func (w *walker) walkOut(p packet.Packet, uid *uint32, conn *netfilter.Conn) []Branch {
+	a := at{Branch: Branch{P: p, Weight: 1}, dev: w.top.route(p.Dst.Addr()), uid: uid, conn: conn}
 	w.hook(netfilter.LocalOut, a, func(a at) {
 		a.dev = w.top.route(a.P.Dst.Addr())
 		w.post(a)
@@ -108,6 +109,9 @@ func (w *walker) post(a at) {
 		}
 		a.in, a.dev, a.uid = "lo", "", nil
 		w.mac = packet.MAC{}
+		if a.conn.State == netfilter.Invalid {
+			a.conn = nil // conntrack leaves nothing on the packet, and looks again
+		}
 		w.pre(a)
 	})
 }
