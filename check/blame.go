@@ -221,5 +221,8 @@ func DecidedBy(b Broken, backend netfilter.Backend, ns *network.NS) bool {
 // Unwired reports whether the packet dies in a Pod on the node for want of any route: the CNI plugin never ran for it.
 func (b Broken) Unwired(node string) bool {
 	from := b.Query.From
-	return from != nil && !from.IsHost() && from.Node.Name == node && b.In(from) && b.Path.End == trace.NoRoute && len(from.FIB.Routes) == 0
+	return from != nil && !from.IsHost() && from.Node.Name == node && b.In(from) && b.Path.End == trace.NoRoute &&
+		!slices.ContainsFunc(from.FIB.Routes, func(r fib.Route) bool {
+			return r.Type == fib.Unicast && r.Dst.Addr().Is4() && !r.Dst.Addr().IsLoopback()
+		})
 }

@@ -68,11 +68,6 @@ func (p *Pass) unmetFile(need string) {
 			p.Unjudged(g.Path, g.Why)
 		}
 	}
-	for _, o := range p.Snapshot.Objects.Nodes {
-		if p.Host(o.Name) == nil {
-			p.Unjudged("nodes/"+o.Name, "the state of this node was not collected")
-		}
-	}
 }
 
 // A ranked finding remembers the place of its check in the list.

@@ -8,8 +8,6 @@ import (
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // says returns a check that reports fs.
@@ -76,15 +74,14 @@ func TestRunOrder(t *testing.T) {
 func TestRunNeeds(t *testing.T) {
 	c := &snapshot.Cluster{
 		Nodes: []*snapshot.Node{{Name: "a"}},
-		Gaps:  []snapshot.Gap{{Path: "nodes/a/host/iptables", Why: "denied"}, {Path: "nodes/a/pod/iptables", Why: "denied too"}},
+		Gaps:  []snapshot.Gap{{Path: "nodes/a/host/iptables", Why: "denied"}, {Path: "nodes/a/pod/iptables", Why: "denied too"}, {Path: "nodes/b", Why: "gone"}},
 		Objects: snapshot.Objects{
-			Have:  map[string]bool{"Node": true},
-			Nodes: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "b"}}},
+			Have: map[string]bool{"Node": true},
 		},
 	}
 	one := Finding{Where: "x"}
 	needs := func(k *Check, needs ...string) *Check { k.Needs = needs; return k }
-	absent := Unjudged{Where: "nodes/b", Why: "the state of this node was not collected"}
+	absent := Unjudged{Where: "nodes/b", Why: "gone"}
 	tests := []struct {
 		name  string
 		needs string

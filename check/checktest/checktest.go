@@ -7,7 +7,7 @@
 //	from shop/web-0        a Pod, node/NAME, or an address outside the cluster
 //	to 10.96.0.20:80
 //	proto udp              tcp where not given
-//	size 1500              with DF; a second packet beside the first
+//	size 1500              with DF, the answer too: a second packet beside the first; -1 for full segments
 //	external 10.20.0.0/16
 package checktest
 
@@ -176,8 +176,8 @@ func ask(n *network.Network, query []byte) ([]trace.Result, []netip.Prefix, erro
 		return nil, external, nil
 	}
 	results := []trace.Result{trace.Run(n, q)}
-	if size > 0 {
-		q.Size, q.DF = size, true
+	if size != 0 {
+		q.Size, q.ReplySize, q.DF = size, size, true
 		results = append(results, trace.Run(n, q))
 	}
 	return results, external, nil

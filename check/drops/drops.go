@@ -31,6 +31,7 @@ Commands:
 命令：
     iptables -L FORWARD -nv --line-numbers
     iptables-save -c | grep -e FORWARD -e DROP -e REJECT`,
+	Needs: []string{"iptables"},
 	Run: func(p *check.Pass) {
 		run(p, forward)
 		behindRouter(p)
@@ -57,7 +58,8 @@ Commands:
 命令：
     iptables-save -c | grep -e DROP -e REJECT
     nft list ruleset | grep -e drop -e reject`,
-	Run: func(p *check.Pass) { run(p, firewall) },
+	Needs: []string{"iptables"},
+	Run:   func(p *check.Pass) { run(p, firewall) },
 }
 
 // NodePort reports drops of what is sent to a node port.
@@ -79,7 +81,8 @@ Commands:
 命令：
     iptables-save -c | grep -e DROP -e REJECT
     kubectl get services -A | grep NodePort`,
-	Run: func(p *check.Pass) { run(p, nodePort) },
+	Needs: []string{"iptables"},
+	Run:   func(p *check.Pass) { run(p, nodePort) },
 }
 
 // A kind is a kind of drop, and the check that reports it.

@@ -33,7 +33,8 @@ Commands:
     ping -M do -s 1472 地址
     tracepath -n 地址
     iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`,
-	Run: blackHole,
+	Needs: []string{"host/addr.json", "host/iptables"},
+	Run:   blackHole,
 }
 
 func blackHole(p *check.Pass) {

@@ -60,6 +60,9 @@ func severity(p *check.Pass) check.Severity {
 // what says in a sentence how the packet ends.
 func what(b check.Broken) text.Text {
 	packet, why := b.Path.Final.String(), b.Path.Why
+	if !b.Path.Final.Src.IsValid() { // it has no source address yet
+		packet = b.Path.Final.Proto.String() + " to " + b.Path.Final.Dst.String()
+	}
 	if b.Path.End == trace.LeftCluster {
 		why = text.F("it leaves the cluster, although its destination %s is inside", b.Path.Final.Dst.Addr())
 	}

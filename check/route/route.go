@@ -300,7 +300,7 @@ func unrouted(p *check.Pass) []way {
 	var out []way
 	for _, b := range check.DiesOf(p, trace.NoRoute) {
 		ns, dst := p.NS(b.Path.At), b.Path.Final.Dst.Addr()
-		if ns == nil || !ns.IsHost() || p.NodeByPodCIDR(dst) != "" {
+		if ns == nil || !ns.IsHost() || p.NodeByPodCIDR(dst) != "" || p.Network.Missing(ns, "routes.json") != "" {
 			continue
 		}
 		q := fib.Query{Dst: dst}

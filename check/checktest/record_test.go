@@ -1,0 +1,62 @@
+package checktest
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+)
+
+// A recipe makes three cases of a recorded fault: the fault, the healthy twin, and the gap.
+type recipe struct {
+	dir, fault, twin string // folder of the check; names of recordings
+	story            string
+	query            string
+	twinQuery        string // of the healthy twin, where it is another
+	Cut
+	gap []string // the files that are missing in the gap
+}
+
+// TestRecord makes the checks' testdata anew from recordings, a folder each, of
+// "plumb-lab record --fault FAULT" and, for healthy-T, "--topology T":
+//
+//	RECORD=/tmp/rec go test -run Record ./check/checktest && UPDATE=1 go test ./check/...
+func TestRecord(t *testing.T) {
+	from := os.Getenv("RECORD")
+	if from == "" {
+		t.Skip("makes testdata only where RECORD names a folder of recordings")
+	}
+	for _, r := range recipes {
+		t.Run(r.fault, func(t *testing.T) {
+			r.write(t, filepath.Join(from, r.fault), r.fault, r.story, r.Cut)
+			twin := r
+			twin.query = cmp.Or(r.twinQuery, r.query)
+			twin.write(t, filepath.Join(from, r.twin), r.fault+"-healthy", "The healthy twin of "+r.fault+": the same cluster without the fault.", r.Cut)
+			gap := r.Cut
+			gap.Drop = r.gap
+			r.write(t, filepath.Join(from, r.fault), r.fault+"-gap", r.story+"\nBut not collected: "+strings.Join(r.gap, ", ")+".", gap)
+		})
+	}
+}
+
+func (r recipe) write(t *testing.T, from, name, story string, c Cut) {
+	files, err := c.Of(os.DirFS(from))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &txtar.Archive{Comment: []byte(story + "\n\n"), Files: files}
+	if r.query != "" {
+		a.Files = append(a.Files, txtar.File{Name: "query", Data: []byte(r.query)})
+	}
+	a.Files = append(a.Files, txtar.File{Name: "want"})
+	out := filepath.Join("..", r.dir, "testdata", name+".txtar")
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(out, txtar.Format(a), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
