@@ -90,41 +90,81 @@ func (p *nftParser) read(r *bufio.Reader) error {
 
 // nextElement reads one {…} into buf; io.EOF stands for the end of the list.
 func nextElement(r *bufio.Reader, buf []byte) ([]byte, error) {
-	depth, quoted := 0, false
+	if err := toElement(r); err != nil {
+		return buf, err
+	}
+	for at := (nesting{}); ; {
+		if _, err := r.Peek(1); err == io.EOF {
+			return buf, io.ErrUnexpectedEOF
+		} else if err != nil {
+			return buf, err
+		}
+		chunk, _ := r.Peek(r.Buffered())
+		n, end := at.scan(chunk)
+		if len(buf)+n > maxElement {
+			return buf, fmt.Errorf("an element is longer than %d MB", maxElement>>20)
+		}
+		buf = append(buf, chunk[:n]...)
+		r.Discard(n)
+		if end {
+			return buf, nil
+		}
+	}
+}
+
+// toElement goes to the next "{"; io.EOF stands for the end of the list.
+func toElement(r *bufio.Reader) error {
 	for {
 		c, err := r.ReadByte()
 		switch {
 		case err == io.EOF:
-			return buf, io.ErrUnexpectedEOF
+			return io.ErrUnexpectedEOF
 		case err != nil:
-			return buf, err
-		case depth == 0 && c == ']':
-			return buf, io.EOF
-		case depth == 0 && c != '{':
-			if c != ',' && c != ' ' && c != '\n' && c != '\r' && c != '\t' {
-				return buf, fmt.Errorf("unexpected %q between elements", c)
-			}
-			continue
-		case len(buf) >= maxElement:
-			return buf, fmt.Errorf("an element is longer than %d MB", maxElement>>20)
-		}
-		buf = append(buf, c)
-		switch {
-		case quoted && c == '\\':
-			if c, err = r.ReadByte(); err == nil {
-				buf = append(buf, c)
-			}
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth == 0 {
-				return buf, nil
-			}
+			return err
+		case c == ']':
+			return io.EOF
+		case c == '{':
+			return r.UnreadByte()
+		case c != ',' && c != ' ' && c != '\n' && c != '\r' && c != '\t':
+			return fmt.Errorf("unexpected %q between elements", c)
 		}
 	}
+}
+
+// nesting is where in an element a scan is.
+type nesting struct {
+	depth           int
+	quoted, escaped bool
+}
+
+// structural are the bytes that JSON's structure is made of.
+var structural = [256]bool{'"': true, '\\': true, '{': true, '[': true, '}': true, ']': true}
+
+// scan goes on through b. It returns how many bytes belong to the element, and whether it ends there.
+func (at *nesting) scan(b []byte) (n int, end bool) {
+	for i, c := range b {
+		if at.escaped {
+			at.escaped = false
+			continue
+		}
+		if !structural[c] {
+			continue
+		}
+		switch {
+		case c == '"':
+			at.quoted = !at.quoted
+		case at.quoted:
+			at.escaped = c == '\\'
+		case c == '{' || c == '[':
+			at.depth++
+		case c != '\\':
+			at.depth--
+		}
+		if at.depth == 0 && !at.quoted {
+			return i + 1, true
+		}
+	}
+	return len(b), false
 }
 
 // iptablesRules is how the rules of iptables begin, as nft prints them.
