@@ -213,6 +213,12 @@ func (r *reader) node(dir string) {
 	for _, d := range r.dirs(dir) {
 		n.NetNS = append(n.NetNS, r.netns(d))
 	}
+	entries, _ := fs.ReadDir(r.fsys, dir)
+	for _, e := range entries { // of a namespace that could not be entered: NETNS.error
+		if ns, ok := strings.CutSuffix(e.Name(), ".error"); ok {
+			r.failed(path.Join(dir, ns))
+		}
+	}
 	slices.SortFunc(n.NetNS, compareNetNS)
 	if len(n.NetNS) == 0 || n.NetNS[0].Name != hostName {
 		r.gap(path.Join(dir, hostName), notCollected)
