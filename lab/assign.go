@@ -27,9 +27,6 @@ func assign(obs []Observation, seen []Sighting) {
 	for _, s := range seen {
 		give(s, byID)
 	}
-	for i := range obs {
-		obs[i].conclude()
-	}
 }
 
 func give(s Sighting, byID map[uint32]*Observation) {
@@ -77,29 +74,5 @@ func (o *Observation) add(s Sighting, reply bool) {
 		o.Reply = append(o.Reply, s)
 	default:
 		o.Request = append(o.Request, s)
-	}
-}
-
-// conclude corrects the outcome by an ICMP error that reached the sender's
-// namespace but not its socket: the kernel drops one that arrives while connect holds the socket.
-func (o *Observation) conclude() {
-	if o.Outcome != Lost {
-		return
-	}
-	for _, s := range o.Errors {
-		if s.NS != o.Probe.From.Name || s.Out {
-			continue
-		}
-		switch {
-		case s.Packet.Proto == packet.ICMP && s.Packet.ICMPType == 3 && s.Packet.ICMPCode == 4,
-			s.Packet.Proto == packet.ICMPv6 && s.Packet.ICMPType == 2:
-			o.Outcome = TooBig
-		case s.Packet.Proto == packet.ICMP && s.Packet.ICMPType == 3 && (s.Packet.ICMPCode == 3 || s.Packet.ICMPCode >= 9),
-			s.Packet.Proto == packet.ICMPv6 && s.Packet.ICMPType == 1 && (s.Packet.ICMPCode == 4 || s.Packet.ICMPCode == 1):
-			o.Outcome = Refused
-		default:
-			o.Outcome = Unreachable
-		}
-		return
 	}
 }

@@ -32,6 +32,9 @@ type Sighting struct {
 
 // String returns, for example, "node-a/cni0 out tcp 10.244.0.2:40000 > 10.96.0.20:80".
 func (s Sighting) String() string {
+	if s.NS == "" {
+		return "nowhere"
+	}
 	dir := "in"
 	if s.Out {
 		dir = "out"

@@ -108,7 +108,7 @@ func (q question) any(r trace.Result, bulk bool) string {
 func (q question) path(p trace.Path, bulk bool) string {
 	o := q.obs
 	predicted := fmt.Sprintf("model: %s at %s (%s)", p.End, p.At, p.Why)
-	observed := fmt.Sprintf("kernel: %s, request last seen %s, reply %s", o.Outcome, o.Last(), o.LastReply())
+	observed := fmt.Sprintf("kernel: %s %v, request last seen %s, reply %s", o.Outcome, o.Err, o.Last(), o.LastReply())
 	differ := func(what string) string { return what + ": " + predicted + "; " + observed }
 	switch p.End {
 	case trace.Delivered:
@@ -116,7 +116,7 @@ func (q question) path(p trace.Path, bulk bool) string {
 	case trace.LeftCluster:
 		return q.left(p, differ)
 	case trace.TooBig:
-		if bulk && arrives(p.ICMP) {
+		if bulk && q.arrives(p.ICMP) {
 			if o.Outcome == lab.Delivered {
 				return "" // the sender learns of it, and sends smaller segments
 			}
@@ -127,19 +127,20 @@ func (q question) path(p trace.Path, bulk bool) string {
 		}
 		return q.place(p.At, large(o.Request, bulk), differ)
 	}
-	if !fits(p, o) {
+	if !q.fits(p) {
 		return differ("fate")
 	}
 	return q.place(p.At, large(o.Request, bulk), differ)
 }
 
 // fits reports whether the sender saw what the fate of its packet makes it see.
-func fits(p trace.Path, o lab.Observation) bool {
+func (q question) fits(p trace.Path) bool {
+	o := q.obs
 	told := o.Outcome == lab.Refused || o.Outcome == lab.Unreachable || o.Outcome == lab.Denied || o.Outcome == lab.TooBig
 	switch p.End {
 	case trace.Rejected, trace.NoListener:
 		if len(p.ICMP) > 0 {
-			return told == arrives(p.ICMP) && o.Outcome != lab.Delivered
+			return (told == q.arrives(p.ICMP) || open(p.ICMP)) && o.Outcome != lab.Delivered
 		}
 		return told || o.Outcome == lab.Lost
 	case trace.NoRoute, trace.NoNeighbour, trace.LinkDown:
@@ -150,9 +151,20 @@ func fits(p trace.Path, o lab.Observation) bool {
 	return false
 }
 
-func arrives(ps []trace.Path) bool {
+// arrives reports whether an answer comes back to the sender; one from outside is only known to leave.
+func (q question) arrives(ps []trace.Path) bool {
 	for _, p := range ps {
-		if p.End == trace.Delivered || p.End == trace.LeftCluster {
+		if p.End == trace.Delivered || p.End == trace.LeftCluster && q.src.Node == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// open reports whether an answer goes by machines that the snapshot does not know: it may come back by them.
+func open(ps []trace.Path) bool {
+	for _, p := range ps {
+		if p.End == trace.LeftCluster {
 			return true
 		}
 	}
@@ -165,11 +177,11 @@ func (q question) delivered(p trace.Path, bulk bool, differ func(string) string)
 		if o.Seen.IsValid() && o.Seen.Addr() != p.Final.Src.Addr() {
 			return differ(fmt.Sprintf("the far side saw %s, not %s", o.Seen.Addr(), p.Final.Src.Addr()))
 		}
-		if len(p.Reply) == 0 || arrives(p.Reply) {
+		if len(p.Reply) == 0 || q.arrives(p.Reply) || open(p.Reply) {
 			return ""
 		}
 		for _, r := range p.Reply {
-			if bulk && r.End == trace.TooBig && arrives(r.ICMP) {
+			if bulk && r.End == trace.TooBig && q.arrives(r.ICMP) {
 				return ""
 			}
 		}
@@ -214,7 +226,9 @@ func (q question) left(p trace.Path, differ func(string) string) string {
 			return ""
 		}
 	}
-	return differ("it did not leave")
+	// Whether a machine has the next hop's address is not in the snapshot: where
+	// none has, the packet ends at the hop from which it would have left.
+	return q.place(p.At, o.Request, differ)
 }
 
 func beyond(ns string) bool {
