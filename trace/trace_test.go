@@ -2,7 +2,6 @@ package trace_test
 
 import (
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -378,13 +377,8 @@ func TestFates(t *testing.T) {
 // TestHalfMissing takes every file away in turn, and cuts every file short: no panic, and no packet that arrives
 // though the rules or settings on its way are not known.
 func TestHalfMissing(t *testing.T) {
-	names, err := os.ReadDir("testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		base := strings.TrimSuffix(name.Name(), ".txtar")
-		a, err := txtar.ParseFile("testdata/" + name.Name())
+	for _, base := range []string{"service", "bridge", "ipv6"} {
+		a, err := txtar.ParseFile("testdata/" + base + ".txtar")
 		if err != nil {
 			t.Fatal(err)
 		}
