@@ -94,11 +94,15 @@ func (u *unpacker) gap(entry, format string, args ...any) {
 func (u *unpacker) tooMuch() bool { return u.in.N <= 0 }
 
 func (u *unpacker) tar() error {
-	tr := tar.NewReader(&u.in)
+	end := &endMark{r: &u.in}
+	tr := tar.NewReader(end)
 	for n := 0; ; n++ {
 		h, err := tr.Next()
 		switch {
-		case err == io.EOF:
+		case err == io.EOF && end.zeros < endOfTar && !u.tooMuch():
+			u.gap(u.name, "the archive ends without its end mark, after %d entries: it may have been cut short", n)
+			return nil
+		case err == io.EOF && !u.tooMuch():
 			return nil
 		case u.tooMuch():
 			u.gap(u.name, "more than %d MiB unpacked: the rest was not read", u.unpacked>>20)
@@ -114,6 +118,27 @@ func (u *unpacker) tar() error {
 		}
 		u.entry(h, tr)
 	}
+}
+
+// endOfTar is how many zero bytes end a tar. Package tar also takes the mere end of the
+// text, which a download that broke off between two entries has.
+const endOfTar = 1024
+
+// endMark counts the zero bytes at the end of what was read.
+type endMark struct {
+	r     io.Reader
+	zeros int
+}
+
+// Read reads, and counts.
+func (e *endMark) Read(b []byte) (int, error) {
+	n, err := e.r.Read(b)
+	rest := bytes.TrimRight(b[:n], "\x00")
+	if len(rest) > 0 {
+		e.zeros = 0
+	}
+	e.zeros += n - len(rest)
+	return n, err
 }
 
 // entry takes one entry of a tar.
