@@ -127,9 +127,12 @@ type Env interface {
 	// ReversePath answers "-m rpfilter": whether an answer to p would leave by dev
 	// (by any device, where loose). validMark and acceptLocal are the match's options.
 	ReversePath(p packet.Packet, dev string, loose, validMark, acceptLocal bool) Tri
-	// MasqueradeSource returns the address that MASQUERADE gives to a packet that leaves by dev for dst.
+	// MasqueradeSource returns the address that MASQUERADE gives to a packet that leaves by dev.
+	// It returns false where that is not known; an invalid address and true say that
+	// dev has none, in which case the kernel drops the packet.
 	MasqueradeSource(dev string, p packet.Packet) (netip.Addr, bool)
-	// PrimaryAddr returns the address that REDIRECT sends a packet to that came in by dev.
+	// PrimaryAddr returns the address that REDIRECT sends a packet to that came in by dev,
+	// with the same meanings of false and of an invalid address.
 	PrimaryAddr(dev string, v6 bool) (netip.Addr, bool)
 	// Socket answers "-m socket": whether a local socket would take p.
 	Socket(p packet.Packet, transparent, noWildcard bool) Tri
