@@ -91,11 +91,7 @@ func bridgeForward(w *walk, s *state) stage {
 	if why := mayLeave(b, port, out, s.frame.vlan); why != "" {
 		return w.bridgeRefuses(s, b, port, out, why, e)
 	}
-	if e != nil {
-		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), fdbEvidence(s.ns, b, s.frame.dst, e))
-	} else {
-		s.step(StageBridge, b.Name(), text.F("bridge %s does not know %s and floods; behind port %s it is taken", b.Name(), s.frame.dst, out.Name()), fdbEvidence(s.ns, b, s.frame.dst, nil))
-	}
+	s.bridgeStep(b, out, e)
 	s.phys[1] = out
 	if !s.bridgeNF(b) {
 		return bridgeOut
@@ -153,13 +149,22 @@ func bridgeTransmit(w *walk, s *state) stage {
 	if why := mayLeave(b, nil, out, s.frame.vlan); why != "" {
 		return w.bridgeRefuses(s, b, nil, out, why, e)
 	}
-	if e != nil {
-		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), fdbEvidence(s.ns, b, s.frame.dst, e))
-	} else {
-		s.step(StageBridge, b.Name(), text.F("bridge %s does not know %s and floods; behind port %s it is taken", b.Name(), s.frame.dst, out.Name()), fdbEvidence(s.ns, b, s.frame.dst, nil))
-	}
+	s.bridgeStep(b, out, e)
 	s.phys[1] = out
 	return bridgeOut
+}
+
+// bridgeStep writes down by which port a bridge sends a frame on.
+func (s *state) bridgeStep(b, out *network.Iface, e *fib.FDBEntry) {
+	ev := fdbEvidence(s.ns, b, s.frame.dst, e)
+	switch {
+	case e != nil:
+		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), ev)
+	case s.frame.dst.IsZero():
+		s.step(StageBridge, b.Name(), text.F("bridge %s sends the frame out by port %s", b.Name(), out.Name()), ev)
+	default:
+		s.step(StageBridge, b.Name(), text.F("bridge %s does not know %s and floods; behind port %s it is taken", b.Name(), s.frame.dst, out.Name()), ev)
+	}
 }
 
 // bridgePort returns the port for a frame and the entry that says so; without an

@@ -76,12 +76,21 @@ func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 		return w.unknown(s, text.F("whether a router on the link of %s answers for %s is not known: proxy_arp was not collected", d, nh))
 	case f.unclear:
 		return w.unknown(s, text.F("whether anyone on the link of %s answers for %s is not known: %s", d, nh, f.why))
-	case f.outside && (e == nil || e.State != "FAILED"):
+	case f.outside && (e == nil || e.State != "FAILED") && !w.shouldAnswer(d, nh):
 		s.assume(text.F("something outside the snapshot is supposed to answer for %s on the link of %s", nh, d), neighEvidence(s.ns, d, nh, e))
 		s.step(StageNeighbour, d.Name(), text.F("next hop %s is not in the snapshot", nh), neighEvidence(s.ns, d, nh, e))
 		return transmit
 	}
 	return w.noNeighbour(s, nh, e)
+}
+
+// shouldAnswer reports whether an uplink of another machine of the snapshot holds nh, on d's subnet: nobody else will answer for it.
+func (w *walk) shouldAnswer(d *network.Iface, nh netip.Addr) bool {
+	if !d.OnLink(nh) {
+		return false
+	}
+	u := w.machineWith(nh, d.NS)
+	return u != nil && u.Up()
 }
 
 func (w *walk) noNeighbour(s *state, nh netip.Addr, e *fib.Neigh) stage {
