@@ -64,6 +64,9 @@ func (g *gen) mangleTarget(d *draft) string {
 		}
 		return "-j TCPMSS --set-mss " + pick(g, "1360", "1000", "1460")
 	}
+	if d.proto == "udp" && d.only("PREROUTING") && g.p(60) {
+		return "-j TPROXY --on-port 7777 " + pick(g, "", "--on-ip "+g.both("10.1.0.1", "fd00:1::1")+" ") + "--tproxy-mark 0x100/0x100"
+	}
 	switch g.r.IntN(9) {
 	case 0:
 		d.need = 2

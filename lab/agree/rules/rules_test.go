@@ -25,7 +25,8 @@ var kits = [][]Kit{{{}}, {{V6: true}}, {{Legacy: true}}, {{V6: true, Legacy: tru
 
 // TestKernelAgrees loads random rulesets into the kernel and sends packets through them.
 // PLUMB_SEED=N runs one ruleset again, PLUMB_AGREE=full a hundred
-// times as many (give -timeout), PLUMB_AGREE=N that many.
+// times as many (give -timeout), PLUMB_AGREE=N that many, from
+// PLUMB_SEED where both are given.
 func TestKernelAgrees(t *testing.T) {
 	sandbox.Need(t)
 	from, n := 0, rulesets
@@ -44,7 +45,9 @@ func TestKernelAgrees(t *testing.T) {
 		if from, err = strconv.Atoi(s); err != nil {
 			t.Fatal(err)
 		}
-		n = 1
+		if os.Getenv("PLUMB_AGREE") == "" {
+			n = 1
+		}
 	}
 	if err := sandbox.Setup(); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,8 @@ type Branch struct {
 	Assumed bool   // something had to be supposed
 	With    string // of Rejected; why, of Unknown
 	Rules   []netfilter.Ref
+
+	proxied bool // by TPROXY
 }
 
 // String returns the branch on one line.
@@ -88,7 +90,11 @@ func (w *walker) walkOut(p packet.Packet, uid *uint32, conn *netfilter.Conn) []B
 func (w *walker) pre(a at) {
 	w.hook(netfilter.PreRouting, a, func(a at) {
 		out := w.top.route(a.P.Dst.Addr())
-		if out == "lo" {
+		if a.proxied && a.P.Mark&proxyMark == 0 && out != "lo" {
+			w.end(a, Dropped) // ip_forward drops what belongs to a socket
+			return
+		}
+		if out == "lo" || a.proxied {
 			w.hook(netfilter.LocalIn, a, func(a at) { w.end(a, Local) })
 			return
 		}
@@ -143,6 +149,14 @@ func (w *walker) hook(h netfilter.Hook, a at, next func(at)) {
 		b.Rules = append(append([]netfilter.Ref(nil), a.Rules...), o.Rules...)
 		switch o.Verdict {
 		case netfilter.Accept:
+			next(b)
+		case netfilter.TProxy:
+			b.proxied = true
+			if o.Proxy.Port() != proxyPort {
+				b.With = "TPROXY to " + o.Proxy.String()
+				w.end(b, Rejected)
+				continue
+			}
 			next(b)
 		case netfilter.Drop:
 			w.end(b, Dropped)

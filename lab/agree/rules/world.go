@@ -30,14 +30,22 @@ type Topology struct{ Devs []Dev }
 
 // A World is a router namespace, and the far ends of its devices.
 type World struct {
-	Top    Topology
-	Router *sandbox.NS
-	far    *sandbox.NS
-	log    int
-	caps   []int          // a packet socket for each device but lo, in Top's order
-	raw    map[[2]int]int // by family and user: sockets that send from the router
-	buf    []byte
+	Top     Topology
+	Router  *sandbox.NS
+	far     *sandbox.NS
+	log     int
+	caps    []int // a packet socket for each device but lo, in Top's order
+	proxies []int
+	raw     map[[2]int]int // by family and user: sockets that send from the router
+	buf     []byte
 }
+
+// proxyPort is where the sockets listen that TPROXY may name, and proxyMark
+// the bit of a mark that the router's policy rules take for "deliver here".
+const (
+	proxyPort = 7777
+	proxyMark = 0x100
+)
 
 // RouterMAC returns the address of the i-th device, which frames are sent to.
 func RouterMAC(i int) packet.MAC { return packet.MAC{2, 0, 0, 0, byte(i), 1} }
@@ -144,6 +152,7 @@ func (w *World) routes() string {
 			fmt.Fprintf(&b, "route add %s via %s dev %s onlink\n", n, gw, d.Name)
 		}
 	}
+	b.WriteString("route add local 0.0.0.0/0 dev lo table 100\nroute add local ::/0 dev lo table 100\n")
 	return b.String()
 }
 
@@ -188,7 +197,41 @@ func (w *World) openRouter() (err error) {
 			w.raw[[2]int{family, uid}] = fd
 		}
 	}
-	return unix.Setfsuid(0)
+	if err := unix.Setfsuid(0); err != nil {
+		return err
+	}
+	return w.openProxies()
+}
+
+// openProxies opens the transparent sockets that TPROXY hands datagrams to.
+func (w *World) openProxies() error {
+	for _, s := range []struct {
+		level, option int
+		addr          unix.Sockaddr
+	}{
+		{unix.SOL_IP, unix.IP_TRANSPARENT, &unix.SockaddrInet4{Port: proxyPort}},
+		{unix.SOL_IPV6, unix.IPV6_TRANSPARENT, &unix.SockaddrInet6{Port: proxyPort}},
+	} {
+		family := unix.AF_INET
+		if s.level == unix.SOL_IPV6 {
+			family = unix.AF_INET6
+		}
+		fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("rules: proxy socket: %w", err)
+		}
+		if family == unix.AF_INET6 {
+			_ = unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY, 1)
+		}
+		if err := unix.SetsockoptInt(fd, s.level, s.option, 1); err != nil {
+			return fmt.Errorf("rules: proxy socket: %w", err)
+		}
+		if err := unix.Bind(fd, s.addr); err != nil {
+			return fmt.Errorf("rules: proxy socket: %w", err)
+		}
+		w.proxies = append(w.proxies, fd)
+	}
+	return nil
 }
 
 func (w *World) openFar() error {
@@ -221,6 +264,12 @@ func (w *World) openFar() error {
 		}
 		w.caps = append(w.caps, fd)
 	}
+	for _, family := range []string{"-4", "-6"} {
+		mark := fmt.Sprintf("%#x/%#x", proxyMark, proxyMark)
+		if err := w.Router.Run("", "ip", family, "rule", "add", "fwmark", mark, "lookup", "100"); err != nil {
+			return err
+		}
+	}
 	return w.Router.Run(w.routes(), "ip", "-batch", "-")
 }
 
@@ -233,6 +282,9 @@ func (w *World) Close() {
 		}
 	}
 	for _, fd := range w.raw {
+		_ = unix.Close(fd)
+	}
+	for _, fd := range w.proxies {
 		_ = unix.Close(fd)
 	}
 	_ = w.Router.Delete()
