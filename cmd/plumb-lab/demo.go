@@ -131,7 +131,11 @@ func (d d) collect() ([]string, error) {
 	var out []string
 	for _, n := range d.l.Nodes {
 		file := filepath.Join(d.dir, n.Name+".tar.gz")
-		if err := ns.run(n.Name, d.plumb, "snapshot", "-o", file); err != nil && !errors.Is(err, exitStatus(1)) {
+		abs, err := filepath.Abs(file) // nsenter begins in the root
+		if err != nil {
+			return nil, err
+		}
+		if err := ns.run(n.Name, d.plumb, "snapshot", "-o", abs); err != nil && !errors.Is(err, exitStatus(1)) {
 			return nil, fmt.Errorf("plumb snapshot on %s: %w", n.Name, err)
 		}
 		out = append(out, file)

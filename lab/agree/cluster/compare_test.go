@@ -94,9 +94,12 @@ func (q question) any(r trace.Result, bulk bool) string {
 		}
 		whys = append(whys, why)
 	}
-	for _, p := range r.Paths {
+	for i, p := range r.Paths {
 		if p.End == trace.Unknown {
 			return "unknown: " + p.Why.String()
+		}
+		if strings.HasPrefix(whys[i], "unknown: ") {
+			return whys[i]
 		}
 	}
 	if len(whys) == 0 {
@@ -116,6 +119,9 @@ func (q question) path(p trace.Path, bulk bool) string {
 	case trace.LeftCluster:
 		return q.left(p, differ)
 	case trace.TooBig:
+		if bulk && largest(o.Request, o.Reply) < p.Final.Size {
+			return "unknown: " + differ("the kernel sent no segment so large: it knows a path MTU, or the far side's MSS, that the model does not")
+		}
 		if bulk && q.arrives(p.ICMP) {
 			if o.Outcome == lab.Delivered {
 				return "" // the sender learns of it, and sends smaller segments
@@ -184,6 +190,9 @@ func (q question) delivered(p trace.Path, bulk bool, differ func(string) string)
 			if bulk && r.End == trace.TooBig && q.arrives(r.ICMP) {
 				return ""
 			}
+			if bulk && r.End == trace.TooBig && largest(o.Request, o.Reply) < r.Final.Size {
+				return "unknown: " + differ("the kernel sent no answer so large: it knows a path MTU that the model does not")
+			}
 		}
 		return differ("the model loses the reply: " + ends(p.Reply))
 	}
@@ -247,6 +256,17 @@ func large(ss []lab.Sighting, bulk bool) []lab.Sighting {
 		}
 	}
 	return out
+}
+
+// largest returns the size of the largest packet seen that was not inside another.
+func largest(lists ...[]lab.Sighting) int {
+	size := 0
+	for _, ss := range lists {
+		for _, s := range ss {
+			size = max(size, s.Packet.Size)
+		}
+	}
+	return size
 }
 
 // name turns a trace's place into the lab's name of the namespace.
