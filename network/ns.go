@@ -23,6 +23,7 @@ type NS struct {
 	local   map[netip.Addr]*Iface
 	sockets map[sockKey][]*snapshot.Socket
 	Conf    Conf
+	routes  map[*fib.Route]string
 	full    string // "node-a/host"
 	prefix  string
 	noRules [2]string // why the rules of IPv4 and IPv6 are not known, or ""
@@ -63,6 +64,10 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 	}
 	for i := range s.Links {
 		ns.addLink(&s.Links[i])
+	}
+	ns.routes = make(map[*fib.Route]string, len(s.FIB.Routes))
+	for i := range s.FIB.Routes {
+		ns.routes[&s.FIB.Routes[i]] = s.FIB.Routes[i].String()
 	}
 	for i := range s.FIB.Neighs {
 		e := &s.FIB.Neighs[i]
@@ -120,6 +125,14 @@ func (n *NS) Iface(name string) *Iface { return n.byName[name] }
 
 // Owner returns a device of the namespace that holds the address, or nil.
 func (n *NS) Owner(a netip.Addr) *Iface { return n.local[a] }
+
+// RouteText returns a route of the namespace as "ip route" prints it.
+func (n *NS) RouteText(r *fib.Route) string {
+	if s, ok := n.routes[r]; ok {
+		return s
+	}
+	return r.String()
+}
 
 // RulesMissing returns why the iptables rules of a family are not known, or "".
 func (n *NS) RulesMissing(v6 bool) string {

@@ -64,8 +64,8 @@ func name(d *network.Iface) string {
 func (w *walk) outcome(s *state, h hookPoint, o *netfilter.Outcome, next after) stage {
 	before := s.p
 	s.p = o.Packet
-	if conn := o.Conn; conn.Orig.Src.IsValid() || conn.State != netfilter.New {
-		s.conn = &conn
+	if o.Conn.Orig.Src.IsValid() || o.Conn.State != netfilter.New {
+		s.conn = &o.Conn
 	}
 	for i := range o.Assumed {
 		s.supposeRule(&o.Assumed[i])

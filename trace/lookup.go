@@ -64,7 +64,7 @@ func routeGap(ns *network.NS, q fib.Query) snapshot.Evidence {
 func routeEvidence(ns *network.NS, q fib.Query, r *fib.Route) snapshot.Evidence {
 	ev := routeGap(ns, q)
 	if r != nil {
-		ev.Text, ev.Line = r.String(), r.Line
+		ev.Text, ev.Line = ns.RouteText(r), r.Line
 	}
 	return ev
 }

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	maxTotal = 3 * maxPaths // paths of a Result, with those of answers and messages
-	maxPaths = 4096         // of one walk; what is beyond is one Unknown path that says so
-	maxSteps = 2000         // decisions on one path: a bound for what no other check catches
-	maxEncap = 4            // tunnels within tunnels
+	maxTotal  = 3 * maxPaths // paths of a Result, with those of answers and messages
+	maxPaths  = 4096         // of one walk; what is beyond is one Unknown path that says so
+	maxSteps  = 2000         // decisions on one path: a bound for what no other check catches
+	arenaSize = 32           // steps that are allocated at once
+	maxEncap  = 4            // tunnels within tunnels
 )
 
 // A stage is a part of the kernel: it moves a packet on and returns the stage
@@ -73,8 +74,10 @@ type state struct {
 	hops    []Hop
 	assumed []Assumption
 	seen    []visit
-	beyond  bool // it went by a router that the snapshot does not know
-	count   int  // steps
+	beyond  bool   // it went by a router that the snapshot does not know
+	count   int    // steps
+	arena   []Step // from which the hops take their steps, one hop after the other
+	lent    bool   // the last hop's steps are at the end of arena
 	encaps  int
 	inner   []inside      // of the packets that s.p carries
 	first   packet.Packet // as the sender made it
@@ -108,6 +111,7 @@ func (s *state) clone() *state {
 	}
 	s.assumed, s.seen = slices.Clip(s.assumed), slices.Clip(s.seen)
 	c.assumed, c.seen = s.assumed, s.seen
+	c.arena, c.lent, s.lent = nil, false, false
 	if s.conn != nil {
 		conn := *s.conn
 		c.conn = &conn
@@ -163,6 +167,10 @@ func (s *state) enter(ns *network.NS, in *network.Iface) {
 	if in != nil {
 		name = in.Name()
 	}
+	if s.hops == nil {
+		s.hops = make([]Hop, 0, 5)
+	}
+	s.lent = false
 	s.hops = append(s.hops, Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name})
 }
 
@@ -170,7 +178,13 @@ func (s *state) enter(ns *network.NS, in *network.Iface) {
 func (s *state) step(st Stage, link string, what text.Text, ev ...snapshot.Evidence) {
 	h := &s.hops[len(s.hops)-1]
 	if h.Steps == nil {
-		h.Steps = make([]Step, 0, 8)
+		if len(s.arena) == cap(s.arena) {
+			s.arena = make([]Step, 0, arenaSize)
+		}
+		h.Steps, s.lent = s.arena[len(s.arena):], true
+	}
+	if s.lent = s.lent && len(h.Steps) < cap(h.Steps); s.lent {
+		s.arena = s.arena[:len(s.arena)+1]
 	}
 	h.Steps = append(h.Steps, Step{Stage: st, Link: link, What: what, Evidence: ev, Out: s.p})
 }
