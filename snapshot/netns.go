@@ -84,8 +84,7 @@ func (r *reader) fib(ns *NetNS, file func(string) string) {
 	r.parse(file("neigh.json"), also(&t.Neighs, fib.ParseNeighs))
 	r.parse(file("fdb.json"), also(&t.FDB, fib.ParseFDB))
 	t.Addrs = addrs(ns.Links)
-	t.IgnoreLinkdown = ns.ignoreLinkdown("ipv4")
-	t.IgnoreLinkdown6 = ns.ignoreLinkdown("ipv6")
+	ns.fibSettings()
 	t.Index()
 }
 
@@ -120,27 +119,6 @@ func (a LinkAddr) fib(dev string) fib.Addr {
 		if f.on {
 			out.Flags = append(out.Flags, f.name)
 		}
-	}
-	return out
-}
-
-// ignoreLinkdown returns the devices whose routes are not used without a carrier. For IPv4 the
-// setting of "all" counts for every device; for IPv6 writing it sets every device's own.
-func (ns *NetNS) ignoreLinkdown(family string) map[string]bool {
-	on := func(dev string) bool {
-		v, _ := ns.DevSysctl(family, dev, "ignore_routes_with_linkdown")
-		return v != "" && v != "0"
-	}
-	all := family == "ipv4" && on("all")
-	var out map[string]bool
-	for _, l := range ns.Links {
-		if !all && !on(l.Name) {
-			continue
-		}
-		if out == nil {
-			out = map[string]bool{}
-		}
-		out[l.Name] = true
 	}
 	return out
 }

@@ -88,6 +88,7 @@ type Link struct {
 	QDisc     string     `json:"qdisc,omitempty"`
 	Master    string     `json:"master,omitempty"` // the bridge or bond it is a port of
 	OperState string     `json:"operstate,omitempty"`
+	Group     string     `json:"group,omitempty"`     // "default" for 0, or a number; "" where not known
 	Type      string     `json:"link_type,omitempty"` // "ether", "loopback", "ipip", "gre" …
 	MAC       packet.MAC `json:"address,omitzero"`
 	Info      LinkInfo   `json:"linkinfo,omitzero"`

@@ -74,7 +74,7 @@ bridge/bridge-nf-call-iptables bridge/bridge-nf-call-ip6tables bridge/bridge-nf-
 netfilter/nf_conntrack_max netfilter/nf_conntrack_buckets netfilter/nf_conntrack_tcp_be_liberal netfilter/nf_conntrack_tcp_loose"
 dev_sysctls4="forwarding rp_filter accept_local route_localnet src_valid_mark arp_ignore arp_announce arp_filter
 proxy_arp proxy_arp_pvlan accept_redirects send_redirects ignore_routes_with_linkdown disable_policy"
-dev_sysctls6="forwarding disable_ipv6 accept_ra proxy_ndp ignore_routes_with_linkdown keep_addr_on_down mtu"
+dev_sysctls6="forwarding disable_ipv6 accept_ra proxy_ndp ignore_routes_with_linkdown keep_addr_on_down use_tempaddr mtu"
 
 # settings FILE...: the settings as "sysctl -a" prints them, with "/" for "." in the name of a device.
 # Not with read: dash reads a byte at a time, and the kernel tells but the first.

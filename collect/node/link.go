@@ -173,6 +173,8 @@ func decodeLink(b []byte) (rawLink, bool) {
 			l.PeerNSID = &id
 		case unix.IFLA_MASTER:
 			l.master = int(u32(v))
+		case unix.IFLA_GROUP:
+			l.Group = groupName(u32(v))
 		case unix.IFLA_OPERSTATE:
 			l.OperState = nth(operStates, int(u8(v)))
 		case unix.IFLA_ADDRESS:
@@ -182,6 +184,14 @@ func decodeLink(b []byte) (rawLink, bool) {
 		}
 	}
 	return l, l.Name != ""
+}
+
+// groupName is the group of a device as ip prints it without a name of its own for it.
+func groupName(n uint32) string {
+	if n == 0 {
+		return "default"
+	}
+	return strconv.FormatUint(uint64(n), 10)
 }
 
 // mac returns an Ethernet address; those of other kinds of device are not kept.

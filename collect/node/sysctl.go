@@ -30,7 +30,7 @@ var (
 		netfilter/nf_conntrack_max netfilter/nf_conntrack_buckets netfilter/nf_conntrack_tcp_be_liberal netfilter/nf_conntrack_tcp_loose`)
 	devSysctls4 = strings.Fields(`forwarding rp_filter accept_local route_localnet src_valid_mark arp_ignore arp_announce arp_filter
 		proxy_arp proxy_arp_pvlan accept_redirects send_redirects ignore_routes_with_linkdown disable_policy`)
-	devSysctls6 = strings.Fields(`forwarding disable_ipv6 accept_ra proxy_ndp ignore_routes_with_linkdown keep_addr_on_down mtu`)
+	devSysctls6 = strings.Fields(`forwarding disable_ipv6 accept_ra proxy_ndp ignore_routes_with_linkdown keep_addr_on_down use_tempaddr mtu`)
 )
 
 // sysctlText returns the settings as "sysctl -a" prints them, with "/" for "." in the name of a device.
