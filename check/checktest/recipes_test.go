@@ -22,8 +22,8 @@ var (
 const (
 	podRules   = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) `
 	podSysctls = `^net\.(ipv4\.ip_forward|ipv4\.conf\.(all|default|eth0|cni0|flannel/1|flannel\.1|veth[0-9a-f]+|cbr0)\.(rp_filter|forwarding|accept_local|route_localnet|proxy_arp|src_valid_mark)|bridge\.bridge-nf-call-iptables|netfilter\.nf_conntrack_max) `
-	frontRules = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front)|kube-dns`
-	localRules = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front-local)|kube-dns`
+	frontRules = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front)|kube-dns|KUBE-EXT-`
+	localRules = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front-local)|kube-dns|KUBE-EXT-`
 )
 
 // recipes are the cases of all checks.
@@ -423,8 +423,8 @@ var recipes = []recipe{
 	{
 		dir: "trafficpolicy", fault: "traffic-policy-local", twin: "healthy-flannel",
 		story: "The Service's externalTrafficPolicy is Local, and node-b has no ready endpoint: its node port drops.",
-		query: "from 203.0.113.10\nto 192.168.10.13:30090\n", twinQuery: "",
-		Cut: Cut{NetNS: []string{"node-c/host"}, Files: walkFiles, Objects: `nodes//.*|services/shop/front-local|endpointslices/shop/front-local-.*`, Rules: localRules, Sysctl: podSysctls},
+		query: "from 203.0.113.10\nto 192.168.10.12:30090\n", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-b/host", "node-b/pod-shop-web-1"}, Files: walkFiles, Objects: `nodes//node-b|pods/shop/web-1|services/shop/front-local|endpointslices/shop/front-local-.*`, Rules: localRules, Sysctl: podSysctls},
 		gap: []string{"objects/endpointslices.json"},
 	},
 }

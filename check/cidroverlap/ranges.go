@@ -51,12 +51,6 @@ func ranges(p *check.Pass) []usedRange {
 			add(pods, c, "node/"+o.Name, p.Object("Node", "", o.Name, "spec.podCIDR: "+c.String()))
 		}
 	}
-	for i := range p.Snapshot.Objects.Services {
-		s := &p.Snapshot.Objects.Services[i]
-		for _, a := range check.ClusterIPs(s) {
-			add(services, netip.PrefixFrom(a, a.BitLen()), "service/"+s.Namespace+"/"+s.Name, p.Object("Service", s.Namespace, s.Name, "clusterIP: "+a.String()))
-		}
-	}
 	for _, ns := range p.Hosts() {
 		up := p.UplinkOf(ns)
 		if up == nil {
@@ -68,7 +62,28 @@ func ranges(p *check.Pass) []usedRange {
 			}
 		}
 	}
+	if r, ok := strayService(p, out); ok {
+		out = append(out, r)
+	}
 	return out
+}
+
+// strayService returns the first cluster IP that lies in a range of another use,
+// or outside; the Service range itself is not always written down.
+func strayService(p *check.Pass, rs []usedRange) (usedRange, bool) {
+	for i := range p.Snapshot.Objects.Services {
+		s := &p.Snapshot.Objects.Services[i]
+		for _, a := range check.ClusterIPs(s) {
+			holds := func(c netip.Prefix) bool { return c.Contains(a) }
+			within := func(r usedRange) bool { return holds(r.prefix) }
+			at := slices.IndexFunc(rs, within)
+			if at >= 0 && rs[at].use == services || at < 0 && !slices.ContainsFunc(p.External, holds) {
+				continue
+			}
+			return usedRange{services, netip.PrefixFrom(a, a.BitLen()), "service/" + s.Namespace + "/" + s.Name, p.Object("Service", s.Namespace, s.Name, "clusterIP: "+a.String())}, true
+		}
+	}
+	return usedRange{}, false
 }
 
 // settings are where clusters write their ranges down.

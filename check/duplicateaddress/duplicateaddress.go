@@ -107,7 +107,7 @@ func finding(p *check.Pass, d, rightful *network.Iface, a netip.Addr) check.Find
 			check.File(d.NS, "addr.json", check.LinkText(d.Link), "ip addr show "+d.Name()),
 			check.File(rightful.NS, "addr.json", check.LinkText(rightful.Link), "ip addr show "+rightful.Name()),
 		},
-		Explains: []check.Symptom{{Check: "neigh-drift", Where: d.NS.Node.Name}, {Check: "neigh-drift", Where: rightful.NS.Node.Name}},
+		Explains: []check.Symptom{{Check: "neigh-drift", Where: d.NS.Node.Name}, {Check: "neigh-drift", Where: rightful.NS.Node.Name}, {Check: "not-listening", Where: d.NS.String()}},
 	}
 	if name := d.NS.PodName; name != "" && !d.NS.IsHost() {
 		f.Fix.Commands = append(f.Fix.Commands, "kubectl delete pod -n "+strings.Replace(name, "/", " ", 1))

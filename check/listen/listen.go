@@ -134,11 +134,17 @@ func targets(p *check.Pass) []target {
 	}
 	for _, b := range check.BrokenPaths(p) {
 		ns, end := p.NS(b.Path.At), b.Path.Final
-		if b.Request == nil && ns != nil && end.Inner == nil && end.Proto.HasPorts() && ns.Owner(end.Dst.Addr()) != nil {
+		if b.Request == nil && ns != nil && end.Inner == nil && end.Proto.HasPorts() && ns.Owner(end.Dst.Addr()) != nil && !nodePort(p, ns, end) {
 			out = append(out, target{ns: ns, at: end.Dst, proto: end.Proto})
 		}
 	}
 	return out
+}
+
+// nodePort reports whether a packet was sent to a node port: no process listens there, rules translate it.
+func nodePort(p *check.Pass, ns *network.NS, end packet.Packet) bool {
+	s, _ := p.ServiceByNodePort(end.Dst.Port(), corev1.Protocol(strings.ToUpper(end.Proto.String())))
+	return s != nil && ns.IsHost()
 }
 
 // judge says why nobody answers at a target.
@@ -236,7 +242,11 @@ func finding(p *check.Pass, t target, k kind) check.Finding {
 		f.What = text.F("it sends to %s port %d, on which none of its Pods listens; they listen on %s", t.proto, t.at.Port(), ports)
 		f.Fix = check.Fix{What: text.F("set targetPort to %s", ports), Commands: []string{"kubectl -n " + t.svc.Namespace + " edit service " + t.svc.Name}}
 		f.Evidence = append(f.Evidence, p.Object("Service", t.svc.Namespace, t.svc.Name, "targetPort: "+t.port.TargetPort.String()))
-		f.Explains = []check.Symptom{{Check: "not-listening", Where: t.ns.String()}}
+		for _, e := range p.Endpoints(t.svc) {
+			if ns := p.Network.Pod(e.Pod); ns != nil && e.Port == t.port.Name {
+				f.Explains = append(f.Explains, check.Symptom{Check: "not-listening", Where: ns.String()})
+			}
+		}
 	}
 	p.Blame(&f, func(b check.Broken) bool {
 		end := b.Path.Final

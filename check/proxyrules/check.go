@@ -243,8 +243,14 @@ type gone struct {
 	absent []netip.AddrPort // endpoints that no rule sends to
 }
 
+type differKey struct{ ns *network.NS }
+
 // differ compares the rules of a node with the endpoints.
 func differ(p *check.Pass, n node) []gone {
+	return check.Once(p, differKey{n.ns}, func() []gone { return n.differ(p) })
+}
+
+func (n node) differ(p *check.Pass) []gone {
 	var out []gone
 	eachPort(p, func(pt port) {
 		b := n.books[pt.dest.at.Addr().Is6()]
