@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+
+	"github.com/plumbnet/plumb/packet"
 )
 
 // many are tables with n routes to /24s and /120s, as a large cluster's node has.
@@ -58,5 +60,26 @@ func BenchmarkParseRoutes(b *testing.B) {
 		if _, err := ParseRoutes(bytes.NewReader(buf.Bytes()), false); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The forwarding entries of a bridge with many ports.
+func BenchmarkFDBLookup(b *testing.B) {
+	tb := &Tables{}
+	for i := range 5000 {
+		tb.FDB = append(tb.FDB, FDBEntry{MAC: packet.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Dev: "p", Master: "br"})
+	}
+	last := tb.FDB[len(tb.FDB)-1].MAC
+	for _, indexed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("indexed=%v", indexed), func(b *testing.B) {
+			if indexed {
+				tb.Index()
+			}
+			for b.Loop() {
+				if _, ok := tb.FDBLookup("br", last, 0); !ok {
+					b.Fatal("not found")
+				}
+			}
+		})
 	}
 }

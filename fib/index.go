@@ -19,7 +19,8 @@ type Index struct {
 	nexthops map[uint32]*NextHopObject
 	addrs    map[netip.Addr]string // the device of each address
 	neighs   map[neighKey]*Neigh
-	fdb      map[fdbKey][]*FDBEntry
+	vteps    map[fdbKey][]*FDBEntry // the entries that are a VXLAN device's own
+	bridged  map[bridgedKey]*FDBEntry
 	// ownGateways are the IPv4 gateways that are addresses of this host. The kernel
 	// keeps their scope with the route (host, not link), and sends to the destination
 	// itself, as if it were on the link.
@@ -37,6 +38,12 @@ type neighKey struct {
 type fdbKey struct {
 	dev string
 	mac packet.MAC
+}
+
+type bridgedKey struct {
+	bridge string
+	mac    packet.MAC
+	vlan   int
 }
 
 // A table is one routing table. The longest prefixes come first.
@@ -88,7 +95,8 @@ func newIndex(t *Tables) *Index {
 		nexthops: map[uint32]*NextHopObject{},
 		addrs:    map[netip.Addr]string{},
 		neighs:   map[neighKey]*Neigh{},
-		fdb:      map[fdbKey][]*FDBEntry{},
+		vteps:    map[fdbKey][]*FDBEntry{},
+		bridged:  map[bridgedKey]*FDBEntry{},
 	}
 	for i := range t.NextHops {
 		x.nexthops[t.NextHops[i].ID] = &t.NextHops[i]
@@ -104,15 +112,25 @@ func newIndex(t *Tables) *Index {
 			x.neighs[neighKey{n.Dev, n.Dst}] = n
 		}
 	}
-	for i := range t.FDB {
-		e := &t.FDB[i]
-		k := fdbKey{e.Dev, e.MAC}
-		x.fdb[k] = append(x.fdb[k], e)
-	}
+	x.addFDB()
 	x.addRules()
 	x.addRoutes()
 	x.addOwnGateways()
 	return x
+}
+
+func (x *Index) addFDB() {
+	for i := range x.t.FDB {
+		e := &x.t.FDB[i]
+		if e.isVTEP() {
+			k := fdbKey{e.Dev, e.MAC}
+			x.vteps[k] = append(x.vteps[k], e)
+		}
+		k := bridgedKey{e.Master, e.MAC, e.VLAN}
+		if _, ok := x.bridged[k]; !ok && !e.Dst.IsValid() {
+			x.bridged[k] = e
+		}
+	}
 }
 
 func (x *Index) addOwnGateways() {
