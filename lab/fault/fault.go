@@ -23,6 +23,8 @@ type Fault struct {
 	Preventive bool
 	// Share says that only some connections of the path fail, such as those to one of three endpoints.
 	Share bool
+	// Slow says that the injection takes ten seconds or more.
+	Slow bool
 	// External are the ranges outside the cluster that a user would name.
 	External []string
 	Inject   func(*lab.Lab) error
@@ -44,7 +46,7 @@ func (f Fault) Topology() lab.Topology {
 
 // All lists the faults.
 func All() []Fault {
-	return slices.Concat(filters, routes, overlays, links, services, agents, ranges)
+	return slices.Concat(filters, routes, overlays, links, services, agents, ranges, load)
 }
 
 // Named returns the fault of that name.

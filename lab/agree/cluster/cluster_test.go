@@ -128,7 +128,7 @@ func TestFaulty(t *testing.T) {
 	defer sum.print()
 	for _, f := range fault.All() {
 		for _, topo := range lab.Topologies {
-			if !f.Applies(topo) || !full && topo.Name != f.Topology().Name {
+			if !f.Applies(topo) || !full && (f.Slow || topo.Name != f.Topology().Name) {
 				continue
 			}
 			t.Run(f.Name+"/"+topo.Name, func(t *testing.T) {

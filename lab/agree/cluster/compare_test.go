@@ -119,14 +119,14 @@ func (q question) path(p trace.Path, bulk bool) string {
 	case trace.LeftCluster:
 		return q.left(p, differ)
 	case trace.TooBig:
-		if bulk && largest(o.Request, o.Reply) < p.Final.Size {
-			return "unknown: " + differ("the kernel sent no segment so large: it knows a path MTU, or the far side's MSS, that the model does not")
-		}
 		if bulk && q.arrives(p.ICMP) {
 			if o.Outcome == lab.Delivered {
 				return "" // the sender learns of it, and sends smaller segments
 			}
 			return differ("fate")
+		}
+		if bulk && largest(o.Request, o.Reply) < p.Final.Size {
+			return "unknown: " + differ("the kernel sent no segment so large: it knows a path MTU, or the far side's MSS, that the model does not")
 		}
 		if o.Outcome == lab.Delivered {
 			return differ("fate")
