@@ -427,4 +427,11 @@ var recipes = []recipe{
 		Cut: Cut{NetNS: []string{"node-b/host", "node-b/pod-shop-web-1"}, Files: walkFiles, Objects: `nodes//node-b|pods/shop/web-1|services/shop/front-local|endpointslices/shop/front-local-.*`, Rules: localRules, Sysctl: podSysctls},
 		gap: []string{"objects/endpointslices.json"},
 	},
+	{
+		dir: "proxyrules", fault: "leftover-rules", twin: "healthy-flannel",
+		story: "node-b was moved from iptables-legacy to nf_tables, and the old rules were never removed: both run, and the old FORWARD policy is DROP.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-a/host", "node-b/host"}, Files: []string{"addr.json", "netns.json", "iptables", "iptables-legacy"}, Objects: `nodes//node-[ab]|services/shop/api|endpointslices/shop/api-.*`, Rules: `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) |shop/api`, Sysctl: ""},
+		gap: []string{"nodes/node-b/host/iptables", "nodes/node-b/host/iptables-legacy"},
+	},
 }

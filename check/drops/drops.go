@@ -175,7 +175,7 @@ func fix(p *check.Pass, rule snapshot.Evidence) check.Fix {
 	if spec, ok := strings.CutPrefix(rule.Text, "-A "); ok {
 		return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{program + table + " -D " + spec}}
 	}
-	if name, policy, ok := strings.Cut(strings.TrimPrefix(rule.Text, ":"), " "); ok && strings.HasPrefix(policy, "DROP") {
+	if name, policy, ok := strings.Cut(strings.TrimPrefix(rule.Text, "-P "), " "); ok && policy == "DROP" {
 		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", name), Commands: []string{program + table + " -P " + name + " ACCEPT"}}
 	}
 	return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{rule.Command}}

@@ -145,11 +145,15 @@ type booksKey struct{ ns *network.NS }
 
 func books(p *check.Pass, ns *network.NS) map[bool]*book {
 	return check.Once(p, booksKey{ns}, func() map[bool]*book {
-		out := map[bool]*book{}
+		largest := map[bool]*netfilter.Table{} // of two back ends' tables, the one that is in use has the more chains
 		for _, t := range ns.Netfilter.Tables {
-			if t.Name == "nat" && (out[t.Is6] == nil || t.Chains["KUBE-SERVICES"] != nil) {
-				out[t.Is6] = read(t)
+			if old := largest[t.Is6]; t.Name == "nat" && (old == nil || len(t.Chains) > len(old.Chains)) {
+				largest[t.Is6] = t
 			}
+		}
+		out := map[bool]*book{}
+		for is6, t := range largest {
+			out[is6] = read(t)
 		}
 		return out
 	})
