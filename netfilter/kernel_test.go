@@ -58,6 +58,10 @@ func TestWhatTheKernelTaught(t *testing.T) {
 			conn: &Conn{DstDone: true, SrcDone: true, Orig: TupleOf(tcp4), Back: TupleOf(tcp4).Invert()}},
 		{name: "a first packet is not", table: "mangle", rules: "-A PREROUTING -m conntrack --ctstatus CONFIRMED -j MARK --set-xmark 0x1/0xffffffff", p: tcp4},
 		{name: "no MSS is added to a SYN with data", table: "mangle", rules: "-A PREROUTING -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1000", p: dataSYN},
+		{name: "a net for another device hides a wider one", table: "mangle", sets: "create s hash:net,iface family inet hashsize 1024 maxelem 65536\nadd s 10.0.0.0/24,eth1\nadd s 10.0.0.0/8,eth0\n",
+			rules: "-A PREROUTING -m set --match-set s src,src -j MARK --set-xmark 0x1/0xffffffff", p: tcp4},
+		{name: "a net for this device", table: "mangle", sets: "create s hash:net,iface family inet hashsize 1024 maxelem 65536\nadd s 10.1.0.0/24,eth1\nadd s 10.0.0.0/8,eth0\n",
+			rules: "-A PREROUTING -m set --match-set s src,src -j MARK --set-xmark 0x1/0xffffffff", p: tcp4, mark: 1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			text := "*" + row.table + "\n:PREROUTING ACCEPT [0:0]\n" + row.rules + "\nCOMMIT\n"
