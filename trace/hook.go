@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
@@ -121,9 +122,11 @@ func (s *state) notePassed(h hookPoint, o *netfilter.Outcome, before packet.Pack
 }
 
 // addr prints an address, with its port where the protocol has ports.
-func addr(p *packet.Packet, a interface{ String() string }) string {
-	_ = p
-	return a.String()
+func addr(p *packet.Packet, a netip.AddrPort) string {
+	if p.Proto.HasPorts() {
+		return a.String()
+	}
+	return a.Addr().String()
 }
 
 func hasRule(refs []netfilter.Ref) bool {
