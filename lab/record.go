@@ -75,6 +75,7 @@ var commands = []struct{ file, argv string }{
 	{"ip6tables-legacy", "ip6tables-legacy-save"},
 	{"nft.json", "nft -j list ruleset"},
 	{"ipset", "ipset save"},
+	{"ipvs", "ipvsadm-save -n"},
 }
 
 func (l *Lab) recordNetNS(n *Node, ns *sandbox.NS, pod, dir string) error {
@@ -82,12 +83,13 @@ func (l *Lab) recordNetNS(n *Node, ns *sandbox.NS, pod, dir string) error {
 		return err
 	}
 	for _, c := range commands {
-		if strings.HasSuffix(c.file, "-legacy") && !l.Legacy {
-			continue // these commands would load the legacy tables, which changes the namespace
-		}
-		out, err := ns.Output("", strings.Fields(c.argv)...)
-		if err != nil {
+		out := ""
+		if has, err := present(ns, c.file); err != nil {
 			return err
+		} else if has {
+			if out, err = ns.Output("", strings.Fields(c.argv)...); err != nil {
+				return err
+			}
 		}
 		if strings.TrimSpace(out) == "" && strings.HasSuffix(c.file, ".json") {
 			out = "[]\n"
@@ -100,6 +102,24 @@ func (l *Lab) recordNetNS(n *Node, ns *sandbox.NS, pod, dir string) error {
 		return err
 	}
 	return l.recordIDs(n, ns, pod, dir)
+}
+
+// present reports whether there is something for a command to print. The legacy
+// programs would load their tables where there are none, which changes the namespace.
+func present(ns *sandbox.NS, file string) (bool, error) {
+	names := map[string]string{"iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names", "ipvs": "ip_vs"}[file]
+	if names == "" {
+		return true, nil
+	}
+	var tables []byte
+	err := ns.Do(func() (err error) {
+		tables, err = os.ReadFile("/proc/thread-self/net/" + names)
+		return err
+	})
+	if os.IsNotExist(err) {
+		return false, nil
+	}
+	return len(tables) > 0, err
 }
 
 // recordIDs writes netns.json: who the namespace is, and whom it knows by number.

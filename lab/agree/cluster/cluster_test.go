@@ -137,7 +137,7 @@ func TestFaulty(t *testing.T) {
 				if err := f.Inject(l); err != nil {
 					t.Fatal(err)
 				}
-				one := 6
+				one := 9
 				if full {
 					one = 1
 				}
