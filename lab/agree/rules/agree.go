@@ -193,14 +193,16 @@ func (s *session) judge(f *flow, p Probe, sights []Sight) bool {
 		return false
 	}
 	goesOn := isFirst || sameConn(f.conns, conns)
-	f.conns = conns
+	if isFirst || tracked(conns[0]) != nil {
+		f.conns = conns // else the connection is what it was, and this packet not of it
+	}
 	if isFirst {
 		f.got = got
 	}
 	if i := indexOf(back, "out"); i >= 0 && got.fate == Local {
 		// The router answers: a packet of its own, on its way out.
 		own := Probe{P: back[i].P, kernel: true}
-		s.compare(&flow{Probe: f.Probe, conns: conns, seen: f.seen}, own, observe(part(back, own.P)))
+		s.compare(&flow{Probe: f.Probe, conns: f.conns, seen: f.seen}, own, observe(part(back, own.P)))
 		return false
 	}
 	return got.fate == Sent && goesOn

@@ -40,10 +40,11 @@ func answer(f *flow) (Probe, bool) {
 // unreachable makes r an ICMP error that quotes q.
 func unreachable(r Probe, q packet.Packet) Probe {
 	r.P.Src, r.P.Dst = zeroPort(q.Dst), zeroPort(q.Src)
-	r.P.ICMPID, r.P.Size, r.P.Inner = 0, 0, &q
+	r.P.ICMPID, r.P.Size, r.P.Inner = 0, 28+q.Size, &q
 	r.P.Proto, r.P.ICMPType, r.P.ICMPCode = packet.ICMP, 3, 1
 	if q.Is6() {
 		r.P.Proto, r.P.ICMPType, r.P.ICMPCode = packet.ICMPv6, 1, 3
+		r.P.Size = 48 + q.Size
 	}
 	return r
 }

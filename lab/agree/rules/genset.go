@@ -188,4 +188,5 @@ func (g *gen) icmpPacket(p *packet.Packet, src, dst netip.Addr, own uint16) {
 		p.ICMPType = 1
 	}
 	p.Inner = &packet.Packet{Src: netip.AddrPortFrom(dst, own), Dst: netip.AddrPortFrom(src, 80), Proto: packet.UDP, TTL: 60, Size: 60, DF: g.v6}
+	p.Size = len(Build(packet.Packet{Src: netip.AddrPortFrom(src, 0), Dst: netip.AddrPortFrom(dst, 0), Proto: p.Proto, ICMPType: p.ICMPType, Inner: p.Inner}, 0))
 }
