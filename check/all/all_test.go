@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/plumbnet/plumb/check"
@@ -95,24 +94,6 @@ func large(tb testing.TB, n int) *snapshot.Cluster {
 	ns.Links = []snapshot.Link{{Index: 1, Name: "eth0", Flags: []string{"UP", "LOWER_UP"}, MTU: 1500, Addrs: []snapshot.LinkAddr{{Family: "inet", Local: netip.MustParseAddr("192.0.2.1"), Len: 24}}}}
 	c.Nodes = []*snapshot.Node{{Name: "a", NetNS: []*snapshot.NetNS{ns}}}
 	return c
-}
-
-// TestLarge: all checks over one node with 10,000 Services find nothing, and soon.
-func TestLarge(t *testing.T) {
-	c := large(t, 10000)
-	n := network.New(c)
-	start := time.Now()
-	r := check.Run(c, n, nil, nil, Checks...)
-	took := time.Since(start)
-	t.Logf("10,000 Services: %v", took)
-	for _, f := range r.Findings {
-		if f.Severity > check.Info {
-			t.Errorf("%s: %s: %s", f.Where, f.Check, f.What)
-		}
-	}
-	if took > 5*time.Second { // far above what it takes, on a machine that does much else
-		t.Errorf("took %v", took)
-	}
 }
 
 func BenchmarkChecks(b *testing.B) {

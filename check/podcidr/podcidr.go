@@ -129,10 +129,10 @@ func overlap(p *check.Pass) {
 					p.Object("Node", "", nodes[j].Name, "spec.podCIDR: "+a.String()),
 					p.Object("Node", "", nodes[i].Name, "spec.podCIDR: "+b.String()),
 				},
-				Explains: []check.Symptom{{Check: "duplicate-address"}},
+				Explains: []check.Symptom{{Check: "duplicate-address"}, {Check: "route-wrong"}, {Check: "masquerade-unwanted"}},
 			}
 			for _, n := range []string{nodes[i].Name, nodes[j].Name} {
-				for _, c := range []string{"route-missing", "route-wrong", "fdb-drift", "neigh-drift"} {
+				for _, c := range []string{"route-missing", "fdb-drift", "neigh-drift"} {
 					f.Explains = append(f.Explains, check.Symptom{Check: c, Where: n})
 				}
 			}

@@ -249,7 +249,7 @@ func (w *way) follow(p *check.Pass, direct bool) (fault, string) {
 		return wrong, "" // into the node's own Pods
 	case c.Hop.Dev == "lo":
 		return wrong, ""
-	case owner == nil && c.Hop.Via.IsValid() && direct && p.Host(w.to) != nil && !defaultGateway(w.ns, c.Hop.Via):
+	case owner == nil && c.Hop.Via.IsValid() && direct && p.Host(w.to) != nil && p.NodeByPodCIDR(c.Hop.Via) != w.to && !defaultGateway(w.ns, c.Hop.Via):
 		return wrong, "" // a next hop that the other node does not have
 	case !c.Hop.Via.IsValid() && d != nil && d.Uplink:
 		return wrong, "" // on the uplink's link, where Pods are not
