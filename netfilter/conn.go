@@ -20,9 +20,10 @@ func TupleOf(p packet.Packet) Tuple {
 	return t
 }
 
-// isEcho reports whether p is an ICMP echo, or the answer to one.
+// isEcho reports whether p is an ICMP echo, or the answer to one, or another ICMP
+// query with an identifier (timestamp, information, address mask: 13 to 18).
 func isEcho(p packet.Packet) bool {
-	return p.Proto == packet.ICMP && (p.ICMPType == 8 || p.ICMPType == 0) ||
+	return p.Proto == packet.ICMP && (p.ICMPType == 8 || p.ICMPType == 0 || p.ICMPType >= 13 && p.ICMPType <= 18) ||
 		p.Proto == packet.ICMPv6 && (p.ICMPType == 128 || p.ICMPType == 129)
 }
 
