@@ -70,6 +70,8 @@ type Report struct {
 	Summary text.Text   // one sentence
 	Needs   []text.Text // what a firmer verdict would have needed
 	Gaps    []snapshot.Gap
+
+	lost judge // what Judge has to know
 }
 
 // A Trace is one packet that was followed, and why.
@@ -121,5 +123,5 @@ func follow(n *network.Network, q question, a aim) []Trace {
 }
 
 func newTrace(title text.Text, r trace.Result) Trace {
-	return Trace{Title: title, Result: r, Verdict: judge(r)}
+	return Trace{Title: title, Result: r, Verdict: judge{}.result(r)}
 }

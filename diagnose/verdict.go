@@ -1,20 +1,38 @@
 package diagnose
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
 
-// judge weighs the paths of one result.
-func judge(r trace.Result) Verdict {
+// A judge weighs paths. It knows the places where the checks found that a packet
+// leaves the cluster although its destination is inside.
+type judge map[string]bool
+
+// newJudge returns the judge who has heard the checks' findings.
+func newJudge(fs []check.Finding) judge {
+	j := judge{}
+	for _, f := range fs {
+		if f.Check == check.PathBroken {
+			j[f.Where] = true
+		}
+		maps.Copy(j, newJudge(f.Consequences))
+	}
+	return j
+}
+
+// result weighs the paths of one result.
+func (j judge) result(r trace.Result) Verdict {
 	var works, broken, unknown bool
 	for _, p := range r.Paths {
-		switch Judge(p) {
+		switch j.path(p) {
 		case Works:
 			works = true
 		case Broken:
@@ -32,31 +50,35 @@ func judge(r trace.Result) Verdict {
 		return Works
 	case broken && !works && !unknown:
 		return Broken
-	case broken && certain(r):
+	case broken && j.certain(r):
 		return Partly
 	}
 	return CannotTell
 }
 
 // certain reports whether some path fails without resting on anything that is not known.
-func certain(r trace.Result) bool {
+func (j judge) certain(r trace.Result) bool {
 	for _, p := range r.Paths {
-		if v := Judge(p); (v == Broken || v == Partly) && len(p.Assumed) == 0 {
+		if v := j.path(p); (v == Broken || v == Partly) && len(p.Assumed) == 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// Judge says what one path comes to, its answer included. A packet that left
+// Judge says what one path comes to, its answer included.
+func (r *Report) Judge(p trace.Path) Verdict { return r.lost.path(p) }
+
+// path says what one path comes to, its answer included. A packet that left
 // the cluster has a fate that the snapshot does not hold: CannotTell, unless it
-// came back in by another node and its answer fails for certain.
-func Judge(p trace.Path) Verdict {
+// should have stayed inside, or came back in by another node and its answer
+// fails for certain.
+func (j judge) path(p trace.Path) Verdict {
 	switch p.End {
 	case trace.Unknown:
 		return CannotTell
 	case trace.LeftCluster:
-		if len(p.Reply) > 0 && judge(trace.Result{Paths: p.Reply}) == Broken {
+		if j[p.At.String()] || len(p.Reply) > 0 && j.result(trace.Result{Paths: p.Reply}) == Broken {
 			return Broken
 		}
 		return CannotTell
@@ -69,7 +91,7 @@ func Judge(p trace.Path) Verdict {
 	if len(p.Reply) == 0 {
 		return Works
 	}
-	return judge(trace.Result{Paths: p.Reply})
+	return j.result(trace.Result{Paths: p.Reply})
 }
 
 // discovers judges a packet that was too big by what becomes of the ICMP error:
@@ -94,11 +116,15 @@ func discovers(icmp []trace.Path) Verdict {
 // judge weighs the traces into the report's verdict and says it in one sentence.
 func (r *Report) judge(q question) {
 	var small, big []Trace
-	for _, t := range r.Traces {
+	j := newJudge(r.Checks.Findings)
+	r.lost = j
+	for i := range r.Traces {
+		t := &r.Traces[i]
+		t.Verdict = j.result(t.Result)
 		if t.Big {
-			big = append(big, t)
+			big = append(big, *t)
 		} else {
-			small = append(small, t)
+			small = append(small, *t)
 		}
 	}
 	first, sized := worst(small), worst(big)
@@ -117,9 +143,9 @@ func (r *Report) judge(q question) {
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s", r.Source.Name, r.destName())
 	case first == Works:
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s; what becomes of full-sized packets is not known", r.Source.Name, r.destName())
-	case leaves(small, true):
+	case j.leaves(small, true):
 		r.Verdict, r.Summary = CannotTell, text.F("nothing here stops %s from reaching %s, but the way leads through a router that is not in the snapshot", r.Source.Name, r.destName())
-	case leaves(small, false):
+	case j.leaves(small, false):
 		r.Verdict, r.Summary = CannotTell, text.F("packets from %s to %s leave the cluster; what becomes of them there is not in the snapshot", r.Source.Name, r.destName())
 	default:
 		r.Verdict, r.Summary = CannotTell, text.F("cannot tell whether %s reaches %s", r.Source.Name, r.destName())
@@ -148,10 +174,10 @@ func worst(ts []Trace) Verdict {
 
 // leaves reports whether every path that is not well ends outside the cluster
 // or, with back, comes back in behind a router that the snapshot does not know.
-func leaves(ts []Trace, back bool) bool {
+func (j judge) leaves(ts []Trace, back bool) bool {
 	for _, t := range ts {
 		for _, p := range t.Result.Paths {
-			if Judge(p) == Works {
+			if j.path(p) == Works {
 				continue
 			}
 			if p.End == trace.LeftCluster && (len(p.Reply) > 0) == back {

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"testing"
 
+	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
@@ -44,35 +45,38 @@ func TestJudge(t *testing.T) {
 		{"too big, and nobody says so", []trace.Path{{End: trace.TooBig}}, Broken},
 		{"nobody listens", []trace.Path{way(trace.NoListener)}, Broken},
 	} {
-		if got := judge(trace.Result{Paths: row.paths}); got != row.want {
+		got := judge{}.result(trace.Result{Paths: row.paths})
+		if got != row.want {
 			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
 		}
 	}
 }
 
 func TestReportVerdict(t *testing.T) {
-	small := func(v Verdict, ends ...trace.Fate) Trace {
-		tr := Trace{Verdict: v}
+	small := func(ends ...trace.Fate) Trace {
+		var tr Trace
 		for _, e := range ends {
 			tr.Result.Paths = append(tr.Result.Paths, way(e))
 		}
 		return tr
 	}
-	big := func(v Verdict) Trace { return Trace{Verdict: v, Big: true} }
+	big := func(end trace.Fate) Trace {
+		return Trace{Big: true, Result: trace.Result{Paths: []trace.Path{way(end)}}}
+	}
 	for _, row := range []struct {
 		name   string
 		traces []Trace
 		want   Verdict
 		say    string
 	}{
-		{"all well", []Trace{small(Works), big(Works), big(Works)}, Works, "a reaches b port 80"},
-		{"big packets die", []Trace{small(Works), big(Works), big(Broken)}, Partly, "a reaches b port 80 with small packets, but full-sized ones are lost"},
-		{"big packets unknown", []Trace{small(Works), big(CannotTell)}, Works, "a reaches b port 80; what becomes of full-sized packets is not known"},
-		{"dead", []Trace{small(Broken)}, Broken, "a does not reach b port 80"},
-		{"one family dead", []Trace{small(Works), small(Broken)}, Partly, "a reaches b port 80 with some connections only"},
+		{"all well", []Trace{small(trace.Delivered), big(trace.Delivered), big(trace.Delivered)}, Works, "a reaches b port 80"},
+		{"big packets die", []Trace{small(trace.Delivered), big(trace.Delivered), big(trace.TooBig)}, Partly, "a reaches b port 80 with small packets, but full-sized ones are lost"},
+		{"big packets unknown", []Trace{small(trace.Delivered), big(trace.Unknown)}, Works, "a reaches b port 80; what becomes of full-sized packets is not known"},
+		{"dead", []Trace{small(trace.Dropped)}, Broken, "a does not reach b port 80"},
+		{"one family dead", []Trace{small(trace.Delivered), small(trace.NoRoute)}, Partly, "a reaches b port 80 with some connections only"},
 		{"behind a router", []Trace{{Result: trace.Result{Paths: []trace.Path{way(trace.LeftCluster, way(trace.LeftCluster))}}}}, CannotTell, "nothing here stops a from reaching b port 80, but the way leads through a router that is not in the snapshot"},
-		{"outside", []Trace{small(CannotTell, trace.LeftCluster)}, CannotTell, "packets from a to b port 80 leave the cluster; what becomes of them there is not in the snapshot"},
-		{"unknown", []Trace{small(CannotTell, trace.Unknown)}, CannotTell, "cannot tell whether a reaches b port 80"},
+		{"outside", []Trace{small(trace.LeftCluster)}, CannotTell, "packets from a to b port 80 leave the cluster; what becomes of them there is not in the snapshot"},
+		{"unknown", []Trace{small(trace.Unknown)}, CannotTell, "cannot tell whether a reaches b port 80"},
 		{"nothing collected", nil, CannotTell, "cannot tell whether a reaches b port 80: too little was collected to follow a packet"},
 	} {
 		r := &Report{Source: Endpoint{Name: "a"}, Dest: Endpoint{Name: "b", Port: 80}, Traces: row.traces}
@@ -98,5 +102,17 @@ func TestNeeds(t *testing.T) {
 	r.judge(question{})
 	if len(r.Needs) != 1 || r.Needs[0].String() != "nodes/a/host/iptables-legacy, by which packets pass: not collected" {
 		t.Errorf("needs: %v", r.Needs)
+	}
+}
+
+// TestMustStay shows that a packet for a Service that leaves the cluster is lost, once the checks have said so.
+func TestMustStay(t *testing.T) {
+	p := way(trace.LeftCluster)
+	p.At = trace.Place{Node: "a", NetNS: "host", Link: "eth0"}
+	r := &Report{Traces: []Trace{{Result: trace.Result{Paths: []trace.Path{p}}}}}
+	r.Checks.Findings = []check.Finding{{Check: "proxy-evicted", Consequences: []check.Finding{{Check: check.PathBroken, Where: "a/host/eth0"}}}}
+	r.judge(question{})
+	if r.Verdict != Broken || r.Traces[0].Verdict != Broken {
+		t.Errorf("got %v, and %v of the trace", r.Verdict, r.Traces[0].Verdict)
 	}
 }

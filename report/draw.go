@@ -3,7 +3,6 @@ package report
 import (
 	"strings"
 
-	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
@@ -166,9 +165,7 @@ func (t textReport) reply(w way) {
 		if p.Weight < whole {
 			share = text.F("the answer (%s of it): %s", percent(p.Weight), fateWords[p.End])
 		}
-		back := p
-		back.Reply = nil
-		if diagnose.Judge(back) == diagnose.Works && !t.verbose {
+		if p.End == trace.Delivered && !t.verbose {
 			t.para(head, "    ", plain, t.say(share)+"  "+clean(strings.Join(chain(p), " → ")))
 			continue
 		}

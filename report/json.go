@@ -18,7 +18,7 @@ const Schema = "plumb.report/v1"
 
 // JSON writes a diagnosis in the schema that schema.md describes.
 func JSON(w io.Writer, r *diagnose.Report, o Options) error {
-	j := jsoner{o.Lang}
+	j := jsoner{o.Lang, r}
 	v := jsonDiagnosis{
 		Schema: Schema, Kind: "diagnosis",
 		Ask:    jsonAsk{Source: r.Ask.Src, Destination: askedDest(r), Proto: askedProto(r), External: list(r.Ask.External)},
@@ -39,7 +39,7 @@ func JSON(w io.Writer, r *diagnose.Report, o Options) error {
 
 // CheckJSON writes what the checks found in the schema that schema.md describes.
 func CheckJSON(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) error {
-	j := jsoner{o.Lang}
+	j := jsoner{lang: o.Lang}
 	return writeJSON(w, jsonCheck{
 		Schema: Schema, Kind: "check",
 		Findings: j.findings(r.Findings), Unjudged: j.unjudged(r.Unjudged),
@@ -91,7 +91,10 @@ func list[T any](s []T) []T {
 }
 
 // A jsoner turns values into those of the schema.
-type jsoner struct{ lang string }
+type jsoner struct {
+	lang   string
+	report *diagnose.Report // nil of a check
+}
 
 func (j jsoner) text(t text.Text) jsonText {
 	v := jsonText{EN: t.String()}

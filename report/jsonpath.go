@@ -14,7 +14,7 @@ func (j jsoner) paths(ps []trace.Path) []jsonPath {
 	out := []jsonPath{}
 	for _, p := range ps {
 		v := jsonPath{
-			Weight: p.Weight, Verdict: diagnose.Judge(p).String(), End: p.End.String(), At: jsonPlace(p.At), Why: j.text(p.Why),
+			Weight: p.Weight, Verdict: j.report.Judge(p).String(), End: p.End.String(), At: jsonPlace(p.At), Why: j.text(p.Why),
 			Final: jsonPacketOf(p.Final, 0), Assumed: []jsonAssumption{}, Hops: []jsonHop{}, Reply: j.paths(p.Reply), ICMP: j.paths(p.ICMP),
 		}
 		for _, a := range p.Assumed {

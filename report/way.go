@@ -38,20 +38,20 @@ func ways(r *diagnose.Report) []way {
 	var out []way
 	for i, t := range r.Traces {
 		for _, p := range t.Result.Paths {
-			out = append(out, newWay(i, p))
+			out = append(out, newWay(r, i, p))
 		}
 	}
 	return out
 }
 
-func newWay(i int, p trace.Path) way {
-	w := way{trace: i, path: p, verdict: diagnose.Judge(p), fail: p}
+func newWay(r *diagnose.Report, i int, p trace.Path) way {
+	w := way{trace: i, path: p, verdict: r.Judge(p), fail: p}
 	if p.End != trace.Delivered || len(p.Reply) == 0 {
 		return w
 	}
 	w.fail, w.reply = p.Reply[0], true
 	for _, b := range p.Reply {
-		if diagnose.Judge(b) == diagnose.Broken {
+		if r.Judge(b) == diagnose.Broken {
 			w.fail = b
 			break
 		}
