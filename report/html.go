@@ -23,7 +23,7 @@ var pageCSS string
 // It shows the verdict and the root cause first, then the ways, hop by hop;
 // each step opens to its evidence.
 func HTML(w io.Writer, r *diagnose.Report, o Options) error {
-	v := viewer{tongue(o.Lang), o.Verbose}
+	v := viewer{tongue(o.Lang), o.Verbose, clean(r.Dest.Name)}
 	p := parted(v, r.Checks)
 	if len(p.Causes) > 1 {
 		p.Causes, p.Also = p.Causes[:1], p.Causes[1:]
@@ -44,7 +44,7 @@ func HTML(w io.Writer, r *diagnose.Report, o Options) error {
 
 // CheckHTML writes what the checks found as one self-contained page.
 func CheckHTML(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) error {
-	v := viewer{tongue(o.Lang), o.Verbose}
+	v := viewer{tongue: tongue(o.Lang), all: o.Verbose}
 	p := parted(v, r)
 	p.Also, p.Wrong = append(p.Causes, p.Wrong...), nil
 	p.Causes = nil

@@ -71,6 +71,7 @@ type viewPath struct {
 	Hops     []viewHop
 	End      viewEnd
 	Assumed  []string
+	Missed   string // the destination, which it did not reach
 }
 
 type viewStation struct {
@@ -101,7 +102,8 @@ type viewEnd struct{ Class, Mark, Word, At, Why string }
 // A viewer makes views in a tongue.
 type viewer struct {
 	tongue
-	all bool
+	all  bool
+	dest string // what the packet was to reach
 }
 
 // classOf are the CSS classes of the verdicts.
@@ -183,8 +185,11 @@ func (v viewer) traces(r *diagnose.Report) (out []viewTrace) {
 
 func (v viewer) way(w way, open, draw bool) viewWay {
 	out := viewWay{
-		Share: v.say(text.F("%s of connections", percent(w.path.Weight))), Class: classOf[w.verdict], Mark: verdictMarks[w.verdict],
+		Class: classOf[w.verdict], Mark: verdictMarks[w.verdict],
 		Outcome: v.say(w.outcome()), Chain: clean(strings.Join(chain(w.path), " → ")), Open: open, Drawn: draw,
+	}
+	if w.path.Weight < whole {
+		out.Share = v.say(text.F("%s of connections", percent(w.path.Weight)))
 	}
 	if !draw {
 		return out
@@ -216,6 +221,9 @@ func (v viewer) icmp(p trace.Path) (out []viewLine) {
 
 func (v viewer) path(p trace.Path, reply bool) viewPath {
 	out := viewPath{End: v.end(p)}
+	if fateMark(p.End) == "✗" && !reply {
+		out.Missed = v.dest
+	}
 	stops := sketch(p, reply)
 	for i, s := range stops {
 		last := i == len(stops)-1
