@@ -72,7 +72,9 @@ func play(t *testing.T, seed uint64, packets int) (int, []string) {
 	ignore, down := s.chance(2), s.chance(3)
 	must(t, linkdown(ns, ignore, down))
 	cmds := s.commands()
-	ns.Output(strings.Join(cmds, "\n"), "ip", "-force", "-batch", "-") // some are refused, and so not listed afterwards
+	batch4, batch6 := batches(cmds)
+	ns.Output(batch4, "ip", "-force", "-batch", "-") // some are refused, and so not listed afterwards
+	ns.Output(batch6, "ip", "-6", "-force", "-batch", "-")
 	tb, err := settled(ns)
 	must(t, err)
 	tb.Forwarding6 = true
@@ -88,6 +90,19 @@ func play(t *testing.T, seed uint64, packets int) (int, []string) {
 		diffs[0] += "\n" + strings.Join(cmds, "\n")
 	}
 	return n, diffs
+}
+
+// batches are the commands without "-6", and those with it: a line of "ip -batch" cannot say
+// of which family it is.
+func batches(cmds []string) (batch4, batch6 string) {
+	for _, c := range cmds {
+		if rest, ok := strings.CutPrefix(c, "-6 "); ok {
+			batch6 += rest + "\n"
+			continue
+		}
+		batch4 += c + "\n"
+	}
+	return batch4, batch6
 }
 
 func must(t *testing.T, err error) {

@@ -149,12 +149,16 @@ func (s *scene) hop4() string {
 }
 
 func (s *scene) hop6() string {
+	if s.chance(6) {
+		return fmt.Sprintf("dev d%d", s.rnd.IntN(devices))
+	}
+	return s.gateway6()
+}
+
+func (s *scene) gateway6() string {
 	i := s.rnd.IntN(devices)
-	switch s.rnd.IntN(6) {
-	case 0:
+	if s.chance(5) {
 		return fmt.Sprintf("via fe80::%d dev d%d", 10+s.rnd.IntN(4), i)
-	case 1:
-		return fmt.Sprintf("dev d%d", i)
 	}
 	return fmt.Sprintf("via fd00:%d::%d dev d%d", i, 10+s.rnd.IntN(4), i)
 }
@@ -175,14 +179,14 @@ func (s *scene) nexthops() {
 	}
 }
 
-// way is where a route leads: hop or hops, a nexthop object, or nowhere.
-func (s *scene) way(hop func() string, nhids ...int) (typ, way string) {
+// way is where a route leads: one hop or several (many), a nexthop object, or nowhere.
+func (s *scene) way(hop, many func() string, nhids ...int) (typ, way string) {
 	switch s.rnd.IntN(12) {
 	case 0, 1:
 		return pick(s.rnd, "blackhole ", "unreachable ", "prohibit ", "throw ", "throw "), ""
 	case 2, 3:
 		for range 2 + s.rnd.IntN(3) {
-			way += fmt.Sprintf(" nexthop %s weight %d", hop(), 1+s.rnd.IntN(4))
+			way += fmt.Sprintf(" nexthop %s weight %d", many(), 1+s.rnd.IntN(4))
 		}
 		return "", way
 	case 4:
@@ -200,7 +204,7 @@ func (s *scene) route4() {
 	if !s.scoped {
 		ids = append(ids, 14)
 	}
-	typ, way := s.way(s.hop4, ids...)
+	typ, way := s.way(s.hop4, s.hop4, ids...)
 	dst := s.prefix4()
 	if typ == "local " {
 		// The kernel judges a gateway when the route is added: it is not to become local afterwards.
@@ -228,8 +232,15 @@ func (s *scene) metric() string {
 	return fmt.Sprintf(" metric %d", pick(s.rnd, 5, 10, 50))
 }
 
+// route6 adds an IPv6 route. The kernel joins routes by a gateway that have one destination
+// and metric, lists the source and preference of the first alone, and leaves out what stands
+// between them: such routes have metrics of their own.
 func (s *scene) route6() {
-	typ, way := s.way(s.hop6, 11, 12, 13, 14, 40, 41)
+	nh := 1000 + 10*len(s.lines)
+	typ, way := s.way(s.hop6, s.gateway6, nh, nh+1, nh+2)
+	if strings.Contains(way, "nhid") {
+		s.nexthops6(nh)
+	}
 	if typ == "broadcast " {
 		typ = ""
 	}
@@ -237,14 +248,35 @@ func (s *scene) route6() {
 	if s.chance(6) {
 		line += " from " + masked(s.addr6(), pick(s.rnd, 16, 32, 48, 64, 128))
 	}
-	line += s.metric() + " table " + s.table()
+	metric := pick(s.rnd, 1024, 1024, 5, 10, 50)
+	if !strings.Contains(way, "via") {
+		metric += 100
+	}
+	extra := ""
 	if s.chance(8) && typ == "" {
-		line += fmt.Sprintf(" src fd00:%d::1", s.rnd.IntN(4))
+		extra += fmt.Sprintf(" src fd00:%d::1", s.rnd.IntN(4))
 	}
 	if s.chance(6) {
-		line += " pref " + pick(s.rnd, "low", "medium", "high")
+		extra += " pref " + pick(s.rnd, "low", "medium", "high")
 	}
-	s.add("%s", line+way)
+	if extra != "" && strings.Contains(way, "via") {
+		metric += 1 + len(s.lines)
+	}
+	s.add("%s metric %d table %s%s%s", line, metric, s.table(), extra, way)
+}
+
+// nexthops6 adds nexthop objects for one route. With an object the kernel keeps the IPv6 route
+// that used it first (rt6i_pcpu of struct fib6_nh), and answers with that one's table and
+// source when another uses it.
+func (s *scene) nexthops6(id int) {
+	i := s.rnd.IntN(devices)
+	s.add("nexthop add id %d via fd00:%d::%d dev d%d", id, i, 20+s.rnd.IntN(3), i)
+	s.add("nexthop add id %d dev d%d", id+1, s.rnd.IntN(devices))
+	for m := range 2 {
+		i = s.rnd.IntN(devices)
+		s.add("nexthop add id %d via fd00:%d::%d dev d%d", id+3+m, i, 20+s.rnd.IntN(3), i)
+	}
+	s.add("nexthop add id %d group %d,%d/%d", id+2, id+3, 1+s.rnd.IntN(5), id+4)
 }
 
 // rule adds a random rule; in is "" or "-6 ".
