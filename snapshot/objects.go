@@ -1,12 +1,10 @@
 package snapshot
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -20,13 +18,15 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // kind is one kind of object that Objects holds.
 type kind struct {
 	name    string // "Pod"
 	version string // "v1", "apps/v1"
-	add     func(o *Objects, raw []byte) (metav1.Object, error)
+	grow    func(o *Objects, n int)
+	add     func(o *Objects, raw []byte, version, kind string) (key string, err error)
 	merge   func(parts []*Objects, to *Objects, clash clashFunc)
 	sort    func(*Objects)
 }
@@ -51,26 +51,39 @@ var kinds = []kind{
 // object is a pointer to an object of type T.
 type object[T any] interface {
 	*T
+	apiObject
+}
+
+// apiObject is an object of any type.
+type apiObject interface {
 	metav1.Object
+	GetObjectKind() schema.ObjectKind
 }
 
 // newKind ties a kind to its place in Objects.
 func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) kind {
 	return kind{
 		name: name, version: version,
-		add: func(o *Objects, raw []byte) (metav1.Object, error) {
-			var v T
-			if err := json.Unmarshal(raw, &v); err != nil {
-				return nil, err
+		grow: func(o *Objects, n int) { *at(o) = slices.Grow(*at(o), n) },
+		add: func(o *Objects, raw []byte, listVersion, listKind string) (string, error) {
+			list := at(o)
+			var zero T
+			*list = append(*list, zero)
+			v := P(&(*list)[len(*list)-1])
+			err := decode(v, raw, metav1.TypeMeta{Kind: name, APIVersion: version}, metav1.TypeMeta{Kind: listKind, APIVersion: listVersion})
+			if err != nil {
+				*v = zero
+				*list = (*list)[:len(*list)-1]
+				return "", err
 			}
-			if P(&v).GetName() == "" {
-				return nil, errors.New("no metadata.name")
-			}
-			*at(o) = append(*at(o), v)
-			return P(&v), nil
+			return Key(name, v.GetNamespace(), v.GetName()), nil
 		},
 		merge: func(parts []*Objects, to *Objects, clash clashFunc) {
-			m := merger[T, P]{kind: name, list: at(to), source: to.Source, at: map[string]int{}, clash: clash}
+			n := 0
+			for _, from := range parts {
+				n += len(*at(from))
+			}
+			m := merger[T, P]{kind: name, list: at(to), source: to.Source, at: make(map[string]int, n), clash: clash}
 			for i, from := range parts {
 				m.add(i, *at(from), from.Source)
 			}
@@ -83,6 +96,29 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 		},
 	}
 }
+
+// decode reads an object, which must be of the kind want; what it does not say of its kind its List does.
+func decode(o apiObject, raw []byte, want, list metav1.TypeMeta) error {
+	if err := json.Unmarshal(raw, o); err != nil {
+		return err
+	}
+	if is, ok := o.GetObjectKind().(*metav1.TypeMeta); ok {
+		if cmp.Or(is.Kind, list.Kind) != want.Kind || cmp.Or(is.APIVersion, list.APIVersion) != want.APIVersion {
+			return errors.New("of another kind")
+		}
+		*is = want
+	}
+	if o.GetName() == "" {
+		return errors.New("no metadata.name")
+	}
+	o.SetManagedFields(nil)
+	delete(o.GetAnnotations(), lastApplied)
+	return nil
+}
+
+// lastApplied holds the whole object once more, as "kubectl apply" was given it. Together
+// with managedFields it is half of many an object, may hold what is secret, and tells plumb nothing.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // clashFunc hears of an object that two parts have, and differently. The second is parts[part].
 type clashFunc func(part int, key, why string)
@@ -183,168 +219,12 @@ func (r *reader) objects() {
 	r.c.Objects = mergeObjects(parts, func(part int, key, why string) { r.gap(files[part], "%s: %s", key, why) })
 }
 
-// kindOfFile returns the kind that a file is named for: "objects/services.json" holds Services.
-func kindOfFile(name string) (kind, bool) {
-	base := strings.ToLower(strings.TrimSuffix(path.Base(name), path.Ext(name)))
-	for _, k := range kinds {
-		one := strings.ToLower(k.name)
-		many := one + "s"
-		switch {
-		case strings.HasSuffix(one, "s") && one != "endpoints":
-			many = one + "es"
-		case strings.HasSuffix(one, "y"):
-			many = strings.TrimSuffix(one, "y") + "ies"
-		}
-		if base == one || base == many {
-			return k, true
-		}
-	}
-	return kind{}, false
-}
-
-// objectFile reads one file of objects.
-func (r *reader) objectFile(name string) *Objects {
-	f := objectReader{r: r, name: name}
-	f.found.init()
-	data, ok := r.read(name, false)
-	if !ok {
-		return &f.found
-	}
-	err := f.read(data)
-	if err != nil {
-		r.gap(name, "%s", err)
-	}
-	f.have(err == nil && len(bytes.TrimSpace(data)) > 0)
-	return &f.found
-}
-
-// objectReader reads the objects of one file.
-type objectReader struct {
-	r     *reader
-	name  string
-	found Objects
-	count int  // objects of any kind, to name one in a Gap
-	lists bool // there was a List
-}
-
-// have says which kinds were collected by this file: the one that it is named for, and those
-// that it has. One object alone, in a file of another name, is no collection of its kind.
-func (f *objectReader) have(complete bool) {
-	if k, ok := kindOfFile(f.name); ok && complete {
-		f.found.Have[k.name] = true
-		return
-	}
-	if !f.lists && f.count <= 1 {
-		clear(f.found.Have)
-	}
-}
-
-// read reads JSON documents, one after the other.
-func (f *objectReader) read(data []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for n := 1; ; n++ {
-		var raw json.RawMessage
-		err := dec.Decode(&raw)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("document %d, at byte %d: %w: the rest was not read", n, dec.InputOffset(), err)
-		}
-		if err := f.document(raw, "", ""); err != nil {
-			f.r.gap(f.name, "document %d: %s", n, err)
-		}
-	}
-}
-
-// head is what all objects and lists have.
-type head struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Items      []json.RawMessage `json:"items"`
-}
-
-// document reads a List, or an object. The items of a typed list (PodList) need not say what they are.
-func (f *objectReader) document(raw []byte, version, kind string) error {
-	var h head
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return err
-	}
-	h.APIVersion, h.Kind = cmp.Or(h.APIVersion, version), cmp.Or(h.Kind, kind)
-	of, isList := strings.CutSuffix(h.Kind, "List")
-	if !isList {
-		return f.object(raw, h)
-	}
-	f.lists = true
-	if of == "" {
-		h.APIVersion = "" // of the List itself
-	}
-	if k, ok := known(of); ok && k.version == h.APIVersion {
-		f.found.Have[of] = true
-	}
-	for i, item := range h.Items {
-		if err := f.item(item, h.APIVersion, of); err != nil {
-			f.r.gap(f.name, "item %d: %s", i, err)
-		}
-	}
-	return nil
-}
-
-// item reads an item of a list, which is no list.
-func (f *objectReader) item(raw []byte, version, kind string) error {
-	var h struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
-	if err := json.Unmarshal(raw, &h); err != nil {
-		return err
-	}
-	return f.object(raw, head{APIVersion: cmp.Or(h.APIVersion, version), Kind: cmp.Or(h.Kind, kind)})
-}
-
-// object reads one object. Kinds that Objects does not hold are passed over.
-func (f *objectReader) object(raw []byte, h head) error {
-	f.count++
-	if h.Kind == "" {
-		return errors.New("neither an object nor a List: it has no kind")
-	}
-	k, ok := known(h.Kind)
-	if !ok {
-		return nil
-	}
-	if k.version != h.APIVersion {
-		if !sameGroup(k.version, h.APIVersion) {
-			return nil // a kind of the same name of someone else
-		}
-		return fmt.Errorf("%s of %q is not understood: want %s", short(h.Kind), short(h.APIVersion), k.version)
-	}
-	o, err := k.add(&f.found, raw)
-	if err != nil {
-		return fmt.Errorf("%s: %w", k.name, err)
-	}
-	f.found.Have[k.name] = true
-	key := Key(k.name, o.GetNamespace(), o.GetName())
-	f.found.Source[key] = f.name
-	return nil
-}
-
 // known returns the kind of that name.
-func known(name string) (kind, bool) {
-	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
-	if i < 0 {
-		return kind{}, false
-	}
-	return kinds[i], true
-}
-
-// sameGroup reports whether two apiVersions are versions of one group.
-func sameGroup(a, b string) bool {
-	group := func(s string) string {
-		g, _, ok := strings.Cut(s, "/")
-		if !ok {
-			return ""
+func known(name string) (*kind, bool) {
+	for i := range kinds {
+		if kinds[i].name == name {
+			return &kinds[i], true
 		}
-		return g
 	}
-	return group(a) == group(b)
+	return nil, false
 }

@@ -35,7 +35,7 @@ func TestObjects(t *testing.T) {
 		{"no name", "pods.json", `{"apiVersion":"v1","kind":"Pod"}`, nil, []string{"Pod"}, []Gap{{"objects/pods.json", "document 1: Pod: no metadata.name"}}},
 		{"no kind", "pods.json", `{}`, nil, []string{"Pod"}, []Gap{{"objects/pods.json", "document 1: neither an object nor a List: it has no kind"}}},
 		{"cut short", "pods.json", pod("a", "x", "1") + `{"kind":`, []string{"a/x"}, nil,
-			[]Gap{{"objects/pods.json", "document 2, at byte 94: unexpected EOF: the rest was not read"}}},
+			[]Gap{{"objects/pods.json", "document 2, at byte 102: unexpected EOF: the rest was not read"}}},
 		{"empty", "pods.json", "", nil, nil, nil},
 		{"failed", "pods.json.error", "Forbidden", nil, nil, []Gap{{"objects/pods.json", "Forbidden"}}},
 	} {
@@ -69,8 +69,12 @@ func TestKindOfFile(t *testing.T) {
 		"pods.json": "Pod", "endpoints.json": "Endpoints", "endpointslices.json": "EndpointSlice", "ingresses.json": "Ingress",
 		"networkpolicies.json": "NetworkPolicy", "networkpolicy.json": "NetworkPolicy", "daemonsets.json": "DaemonSet", "all.json": "",
 	} {
-		if k, _ := kindOfFile("objects/" + file); k.name != want {
-			t.Errorf("%s: %q, want %q", file, k.name, want)
+		got := ""
+		if k, ok := kindOfFile("objects/" + file); ok {
+			got = k.name
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
 		}
 	}
 }

@@ -91,8 +91,11 @@ func root(fsys fs.FS) (fs.FS, error) {
 
 // reader reads the parts of a snapshot into c.
 type reader struct {
-	fsys fs.FS
-	c    *Cluster
+	fsys        fs.FS
+	c           *Cluster
+	objectCount int             // of all files
+	dir         string          // the folder that names lists
+	names       map[string]bool // what is in dir
 }
 
 func (r *reader) gap(path, format string, args ...any) {
@@ -158,17 +161,45 @@ func (r *reader) failed(name string) bool {
 	return true
 }
 
+// readBounded returns the content of a file, which is not to be written to.
 func (r *reader) readBounded(name string) ([]byte, error) {
+	if m, ok := r.fsys.(indexedFiles); ok && len(m.Files[name]) <= maxFile && m.Files[name] != nil {
+		return m.Files[name], nil
+	}
+	if !r.listed(name) {
+		return nil, fs.ErrNotExist
+	}
 	f, err := r.fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
+	var data bytes.Buffer
+	if st, err := f.Stat(); err == nil && st.Size() <= maxFile {
+		data.Grow(int(max(st.Size(), 0)) + bytes.MinRead)
+	}
+	_, err = data.ReadFrom(io.LimitReader(f, maxFile+1))
+	if err == nil && data.Len() > maxFile {
 		err = fmt.Errorf("more than %d MiB", maxFile>>20)
 	}
-	return data, err
+	return data.Bytes(), err
+}
+
+// listed reports whether a file is in its folder's list, which is quicker than to open it
+// where most are not there.
+func (r *reader) listed(name string) bool {
+	dir := path.Dir(name)
+	if r.dir != dir || r.names == nil {
+		r.dir, r.names = dir, map[string]bool{}
+		entries, err := fs.ReadDir(r.fsys, dir)
+		if err != nil {
+			return true // for Open to say why
+		}
+		for _, e := range entries {
+			r.names[e.Name()] = true
+		}
+	}
+	return r.names[path.Base(name)]
 }
 
 // parse gives a file to a parser, whose error becomes a Gap.
