@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/plumbnet/plumb/packet"
 )
 
 var (
@@ -17,7 +16,7 @@ var (
 
 // parseLine reads routes in the form that Route.String prints, as far as tests need it.
 func parseLine(s string) Route {
-	w := strings.Fields(s)
+	w := strings.Fields(strings.ReplaceAll(s, "via inet6", "via"))
 	r := Route{Table: TableMain}
 	if t, ok := ParseRouteType(w[0]); ok {
 		r.Type, w = t, w[1:]
@@ -99,11 +98,30 @@ func tables(rules []Rule, lines ...string) *Tables {
 
 // own are the kernel's own routes for the addresses of tables.
 var own = []string{
-	"local 10.0.0.1 dev a table local scope host src 10.0.0.1", "broadcast 10.0.0.255 dev a table local scope link src 10.0.0.1",
+	"local 127.0.0.0/8 dev lo table local scope host src 127.0.0.1",
+	"local 127.0.0.1 dev lo table local scope host src 127.0.0.1",
+	"broadcast 127.255.255.255 dev lo table local scope link src 127.0.0.1",
+	"local 10.0.0.1 dev a table local scope host src 10.0.0.1",
+	"broadcast 10.0.0.255 dev a table local scope link src 10.0.0.1",
 	"local 10.1.0.1 dev b table local scope host src 10.1.0.1",
-	"10.0.0.0/24 dev a scope link src 10.0.0.1", "10.1.0.0/24 dev b scope link src 10.1.0.1",
-	"local fd00:a::1 dev a table local", "local fd00:b::1 dev b table local",
-	"fd00:a::/64 dev a metric 256", "fd00:b::/64 dev b metric 256",
+	"broadcast 10.1.0.255 dev b table local scope link src 10.1.0.1",
+	"10.0.0.0/24 dev a scope link src 10.0.0.1",
+	"10.1.0.0/24 dev b scope link src 10.1.0.1",
+	"local ::1 dev lo table local",
+	"local fd00:a::1 dev a table local",
+	"local fe80::a dev a table local",
+	"local fd00:b::1 dev b table local",
+	"local fe80::b dev b table local",
+	"anycast fd00:a:: dev a table local",
+	"anycast fe80:: dev a table local",
+	"anycast fd00:b:: dev b table local",
+	"anycast fe80:: dev b table local",
+	"multicast ff00::/8 dev a table local metric 256",
+	"multicast ff00::/8 dev b table local metric 256",
+	"fd00:a::/64 dev a metric 256",
+	"fe80::/64 dev a metric 256",
+	"fd00:b::/64 dev b metric 256",
+	"fe80::/64 dev b metric 256",
 }
 
 func rule(priority, table uint32) Rule {
@@ -143,80 +161,24 @@ func brief(r Result) string {
 	return out
 }
 
-func TestLookup(t *testing.T) {
-	uid := uint32(1000)
+// What the words of ip cannot say.
+func TestLookupOddQueries(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		rules  []Rule
-		routes []string
-		q      Query
-		want   string
+		name string
+		q    Query
+		want string
 	}{
-		{"on the link", nil, nil, Query{Dst: addr("10.0.0.9")}, "unicast | 1.00 dev a src 10.0.0.1"},
-		{"own address", nil, nil, Query{Dst: addr("10.1.0.1")}, "local | 1.00 src 10.1.0.1"},
-		{"broadcast", nil, nil, Query{Dst: addr("10.0.0.255")}, "broadcast | 1.00 dev a src 10.0.0.1"},
-		{"no route", nil, nil, Query{Dst: addr("8.8.8.8")}, "network unreachable"},
-		{"no route, bound to a device", nil, nil, Query{Dst: addr("8.8.8.8"), OIF: "b"}, "unicast | 1.00 dev b src 10.1.0.1"},
-		{"gateway", nil, []string{"default via 10.0.0.2 dev a"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.0.0.2 dev a src 10.0.0.1"},
-		{"own address as a gateway is none", nil, []string{"default via 10.0.0.1 dev a"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 dev a src 10.0.0.1"},
-		{"longest prefix", nil, []string{"8.0.0.0/8 via 10.0.0.2 dev a", "8.8.0.0/16 via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"metric", nil, []string{"8.0.0.0/8 via 10.0.0.2 dev a metric 20", "8.0.0.0/8 via 10.1.0.2 dev b metric 10"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"tos", nil, []string{"8.0.0.0/8 via 10.0.0.2 dev a", "8.0.0.0/8 tos 16 via 10.1.0.2 dev b metric 10"}, Query{Dst: addr("8.8.8.8"), TOS: 0x30}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"src of the route", nil, []string{"default via 10.0.0.2 dev a src 10.1.0.1"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.0.0.2 dev a src 10.1.0.1"},
-		{"blackhole", nil, []string{"blackhole 8.0.0.0/8"}, Query{Dst: addr("8.8.8.8")}, "invalid argument | 1.00"},
-		{"unreachable", nil, []string{"unreachable 8.0.0.0/8"}, Query{Dst: addr("8.8.8.8")}, "host unreachable | 1.00"},
-		{"prohibit", nil, []string{"prohibit 8.0.0.0/8"}, Query{Dst: addr("8.8.8.8")}, "permission denied | 1.00"},
-		{"throw goes on with the next rule", with(rule(10, 100)), []string{"throw 8.0.0.0/8 table 100", "default via 10.0.0.9 dev a table 100", "default via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"mark", with(edit(rule(10, 100), func(r *Rule) { r.Mark, r.Mask = 0x10, 0xf0 })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8"), Mark: 0x1f}, "unicast | 1.00 via 10.0.0.9 dev a src 10.0.0.1"},
-		{"another mark", with(edit(rule(10, 100), func(r *Rule) { r.Mark, r.Mask = 0x10, 0xf0 })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8"), Mark: 0x2f}, "network unreachable"},
-		{"not from", with(edit(rule(10, 100), func(r *Rule) { r.Not, r.Src = true, prefix("10.0.0.1/32") })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8"), Src: addr("10.1.0.1")}, "unicast | 1.00 via 10.0.0.9 dev a"},
-		{"iif lo is local origin", with(edit(rule(10, 100), func(r *Rule) { r.IIF = "lo" })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.0.0.9 dev a src 10.0.0.1"},
-		{"iif", with(edit(rule(10, 100), func(r *Rule) { r.IIF = "b" })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8"), Src: addr("10.1.0.7"), IIF: "b"}, "unicast | 1.00 via 10.0.0.9 dev a"},
-		{"dport", with(edit(rule(10, 100), func(r *Rule) { r.Proto, r.DstPorts = packet.TCP, [2]uint16{80, 90} })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8"), Proto: packet.TCP, DstPort: 85}, "unicast | 1.00 via 10.0.0.9 dev a src 10.0.0.1"},
-		{"another user", with(edit(rule(10, 100), func(r *Rule) { r.UIDs = &[2]uint32{0, 99} })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8"), UID: &uid}, "network unreachable"},
-		{"user not known", with(edit(rule(10, 100), func(r *Rule) { r.UIDs = &[2]uint32{0, 99} })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8")}, "unknown: rule 10 asks for the user of the socket, which is not known"},
-		{"unknown selector that decides", with(edit(rule(10, 100), func(r *Rule) { r.Unknown = "dscp 46" })), []string{"default via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8")}, `unknown: rule 10 asks for "dscp 46", which is not understood`},
-		{"unknown selector that cannot decide", with(edit(rule(10, 100), func(r *Rule) { r.Unknown = "dscp 46" })), []string{"9.0.0.0/8 via 10.0.0.9 dev a table 100"}, Query{Dst: addr("8.8.8.8")}, "network unreachable"},
-		{"suppress_prefixlength", with(edit(rule(10, TableMain), func(r *Rule) { r.SuppressPrefixLen = 0 }), rule(20, 100)), []string{"default via 10.0.0.2 dev a", "default via 10.1.0.9 dev b table 100"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.9 dev b src 10.1.0.1"},
-		{"suppress_ifgroup, groups not known", with(edit(rule(10, TableMain), func(r *Rule) { r.SuppressGroup = 0 })), []string{"default via 10.0.0.2 dev a"}, Query{Dst: addr("8.8.8.8")}, "unknown: rule 10 asks for the group of a device, which was not collected"},
-		{"goto", with(edit(rule(10, 0), func(r *Rule) { r.Action, r.Goto = "goto", 32766 }), edit(rule(20, 0), func(r *Rule) { r.Action = "prohibit" })), nil, Query{Dst: addr("10.0.0.9")}, "unicast | 1.00 dev a src 10.0.0.1"},
-		{"goto nowhere", with(edit(rule(10, 0), func(r *Rule) { r.Action, r.Goto = "goto", 15 }), edit(rule(20, 0), func(r *Rule) { r.Action = "prohibit" })), nil, Query{Dst: addr("10.0.0.9")}, "permission denied"},
-		{"l3mdev, VRFs not known", with(edit(rule(10, 0), func(r *Rule) { r.L3MDev = true })), nil, Query{Dst: addr("10.0.0.9")}, "unknown: which devices are in a VRF was not collected"},
-		{"multipath", nil, []string{"default nexthop via 10.0.0.2 dev a weight 3 nexthop via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8")}, "unicast | 0.75 via 10.0.0.2 dev a src 10.0.0.1 | 0.25 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"multipath, one dead", nil, []string{"default nexthop via 10.0.0.2 dev a weight 3 dead linkdown nexthop via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8")}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"multipath, bound", nil, []string{"default nexthop via 10.0.0.2 dev a nexthop via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8"), OIF: "b"}, "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"two defaults of one metric", nil, []string{"default via 10.0.0.2 dev a", "default via 10.1.0.2 dev b"}, Query{Dst: addr("8.8.8.8")}, "unicast | 0.50 via 10.0.0.2 dev a src 10.0.0.1 | 0.50 via 10.1.0.2 dev b src 10.1.0.1"},
-		{"nexthop that is missing", nil, []string{"default nhid 7"}, Query{Dst: addr("8.8.8.8")}, "unknown: nexthop 7 was not collected"},
-		{"source not local", nil, nil, Query{Dst: addr("10.0.0.9"), Src: addr("9.9.9.9")}, "network unreachable"},
-		{"source not local, allowed", nil, nil, Query{Dst: addr("10.0.0.9"), Src: addr("9.9.9.9"), AnySrc: true}, "unicast | 1.00 dev a"},
-		{"loopback source to the outside", nil, []string{"local 127.0.0.0/8 dev lo table local scope host"}, Query{Dst: addr("10.0.0.9"), Src: addr("127.0.0.1")}, "invalid argument | 1.00 dev a"},
-		{"multicast", nil, []string{"default via 10.0.0.2 dev a"}, Query{Dst: addr("239.1.1.1")}, "multicast | 1.00 dev a src 10.0.0.1"},
-		{"limited broadcast, bound", nil, nil, Query{Dst: addr("255.255.255.255"), OIF: "b"}, "broadcast | 1.00 dev b src 10.1.0.1"},
-		{"zero destination", nil, nil, Query{Dst: addr("0.0.0.0")}, "local | 1.00 src 127.0.0.1"},
-		{"forwarded to an anycast", nil, []string{"anycast 8.8.8.8 dev a table local"}, Query{Dst: addr("8.8.8.8"), Src: addr("10.1.0.7"), IIF: "b"}, "invalid argument | 1.00"},
-		{"families differ", nil, nil, Query{Dst: addr("10.0.0.9"), Src: addr("fd00:a::1")}, "invalid argument"},
-		{"no destination", nil, nil, Query{}, "invalid argument"},
-
-		{"6: on the link", nil, nil, Query{Dst: addr("fd00:b::9")}, "unicast | 1.00 dev b src fd00:b::1"},
-		{"6: own address", nil, nil, Query{Dst: addr("fd00:b::1")}, "local | 1.00 src fd00:b::1"},
-		{"6: no route", nil, nil, Query{Dst: addr("2001:db8::1")}, "network unreachable"},
-		{"6: bound to another device", nil, nil, Query{Dst: addr("fd00:b::9"), OIF: "a"}, "network unreachable"},
-		{"6: blackhole", nil, []string{"blackhole 2001:db8::/32 dev lo metric 1024"}, Query{Dst: addr("2001:db8::1")}, "invalid argument | 1.00"},
-		{"6: preference", nil, []string{"default via fe80::1 dev a metric 10", "default via fe80::2 dev b metric 10 pref high"}, Query{Dst: addr("2001:db8::1")}, "unicast | 1.00 via fe80::2 dev b src fd00:b::1"},
-		{"6: rather back by the same device", nil, []string{"default via fe80::1 dev a metric 10", "default via fe80::2 dev b metric 10"}, Query{Dst: addr("2001:db8::1"), Src: addr("fd00:b::9"), IIF: "b"}, "unicast | 1.00 via fe80::2 dev b"},
-		{"6: multipath", nil, []string{"default metric 10 nexthop via fe80::1 dev a nexthop via fe80::2 dev b weight 3"}, Query{Dst: addr("2001:db8::1")}, "unicast | 0.25 via fe80::1 dev a src fd00:a::1 | 0.75 via fe80::2 dev b src fd00:b::1"},
-		{"6: source-specific", nil, []string{"default from fd00:b::/64 via fe80::2 dev b", "default via fe80::1 dev a"}, Query{Dst: addr("2001:db8::1"), Src: addr("fd00:b::1")}, "unicast | 1.00 via fe80::2 dev b"},
-		{"6: of another source", nil, []string{"default from fd00:b::/64 via fe80::2 dev b", "default via fe80::1 dev a"}, Query{Dst: addr("2001:db8::1"), Src: addr("fd00:a::1")}, "unicast | 1.00 via fe80::1 dev a"},
-		{"6: a prefix with routes of other sources is passed over", nil, []string{"2001:db8::/64 from fd00:b::/64 via fe80::2 dev b", "2001:db8::/64 via fe80::3 dev b", "2001:db8::/60 via fe80::1 dev a"}, Query{Dst: addr("2001:db8::1"), Src: addr("fd00:a::1")}, "unicast | 1.00 via fe80::1 dev a"},
+		{"source not local, allowed", Query{Dst: addr("10.0.0.9"), Src: addr("9.9.9.9"), AnySrc: true}, "unicast | 1.00 dev a"},
+		{"source not local, to all", Query{Dst: addr("255.255.255.255"), Src: addr("9.9.9.9"), AnySrc: true}, "network unreachable"},
+		{"families differ", Query{Dst: addr("10.0.0.9"), Src: addr("fd00:a::1")}, "invalid argument"},
+		{"no destination", Query{}, "invalid argument"},
+		{"zones are not looked at", Query{Dst: addr("fe80::9%b"), OIF: "b"}, "unicast | 1.00 dev b src fe80::b"},
+		{"source 0.0.0.0 is none", Query{Dst: addr("10.0.0.9"), Src: addr("0.0.0.0")}, "unicast | 1.00 dev a src 10.0.0.1"},
+		{"IGMP bound to a device asks no route", Query{Dst: addr("8.8.8.8"), OIF: "b", Proto: igmp}, "unicast | 1.00 dev b src 10.1.0.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tb := tables(c.rules, append(c.routes, own...)...)
-			if d := cmp.Diff(c.want, brief(tb.Lookup(c.q))); d != "" {
+			if d := cmp.Diff(c.want, brief(tables(nil, own...).Lookup(c.q))); d != "" {
 				t.Error(d)
-			}
-			tb.Index()
-			if d := cmp.Diff(c.want, brief(tb.Lookup(c.q))); d != "" {
-				t.Error("with an index:", d)
 			}
 		})
 	}

@@ -217,15 +217,11 @@ func (x *Index) suppress(r *Rule, got found) (found, bool) {
 }
 
 // ofGroup says whether a route leads out by a device of the group. IPv4 looks at
-// the first hop, whichever is taken; IPv6 at the one that the hash chose, and at
-// the loopback device for what is local.
+// the first hop, whichever is taken; IPv6 at the one that the hash chose.
 func (x *Index) ofGroup(group int, got found) tri {
 	e := got.e
 	if !e.r.Dst.Addr().Is6() {
 		return triOf(x.t.Groups[e.hops[0].Dev] == group)
-	}
-	if e.r.Type == Local || e.r.Type == Anycast {
-		return triOf(x.t.Groups["lo"] == group)
 	}
 	m := triOf(x.t.Groups[e.hops[got.hop].Dev] == group)
 	for _, h := range e.hops {
