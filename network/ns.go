@@ -16,17 +16,18 @@ type NS struct {
 	PodName string   // the Pod whose namespace it is, where known: by its own word or by the Pod's addresses
 	Ifaces  []*Iface // in the order of Links
 
-	byName  map[string]*Iface
-	byIndex map[int]*Iface
-	neighs  map[neighKey]*fib.Neigh
-	fdb     map[fdbKey][]*fib.FDBEntry
-	local   map[netip.Addr]*Iface
-	sockets map[sockKey][]*snapshot.Socket
-	Conf    Conf
-	routes  map[*fib.Route]string
-	full    string // "node-a/host"
-	prefix  string
-	noRules [2]string // why the rules of IPv4 and IPv6 are not known, or ""
+	byName   map[string]*Iface
+	byIndex  map[int]*Iface
+	neighs   map[neighKey]*fib.Neigh
+	fdb      map[fdbKey][]*fib.FDBEntry
+	local    map[netip.Addr]*Iface
+	sockets  map[sockKey][]*snapshot.Socket
+	Conf     Conf
+	routes   map[*fib.Route]string
+	full     string // "node-a/host"
+	prefix   string
+	noRoutes [2]string // why the routes of IPv4 and IPv6 are not known, or ""
+	noRules  [2]string // why the rules of IPv4 and IPv6 are not known, or ""
 }
 
 type neighKey struct {
@@ -132,6 +133,14 @@ func (n *NS) RouteText(r *fib.Route) string {
 		return s
 	}
 	return r.String()
+}
+
+// RoutesMissing returns why the routes or policy rules of a family are not all known, or "".
+func (n *NS) RoutesMissing(v6 bool) string {
+	if v6 {
+		return n.noRoutes[1]
+	}
+	return n.noRoutes[0]
 }
 
 // RulesMissing returns why the iptables rules of a family are not known, or "".

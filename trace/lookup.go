@@ -8,8 +8,14 @@ import (
 	"github.com/plumbnet/plumb/text"
 )
 
-// lookup asks a namespace's routing tables.
-func lookup(ns *network.NS, q fib.Query) fib.Result { return ns.FIB.Lookup(q) }
+// lookup asks a namespace's routing tables. Where some of them were not
+// collected, no answer is known: any route may be among those that are missing.
+func lookup(ns *network.NS, q fib.Query) fib.Result {
+	if why := ns.RoutesMissing(q.Dst.Is6()); why != "" {
+		return fib.Result{Unknown: why}
+	}
+	return ns.FIB.Lookup(q)
+}
 
 // query returns what a lookup is asked for a packet.
 func query(p *packet.Packet) fib.Query {

@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"net/netip"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -374,6 +375,9 @@ func TestFates(t *testing.T) {
 	}
 }
 
+// routing are the files without which no route lookup can be answered.
+var routing = map[string]bool{"routes.json": true, "routes6.json": true, "rules.json": true, "rules6.json": true}
+
 // TestHalfMissing takes every file away in turn, and cuts every file short: no panic, and no packet that arrives
 // though the rules or settings on its way are not known.
 func TestHalfMissing(t *testing.T) {
@@ -385,15 +389,20 @@ func TestHalfMissing(t *testing.T) {
 		want := string(a.Files[len(a.Files)-1].Data)
 		ask, _, _ := strings.Cut(want, ": ")
 		for _, f := range a.Files {
-			for _, c := range []change{remove(f.Name), put(f.Name, string(f.Data[:len(f.Data)/2])), put(f.Name, "[{}]")} {
+			for how, c := range map[string]change{"gone": remove(f.Name), "cut": put(f.Name, string(f.Data[:len(f.Data)/2])), "void": put(f.Name, "[{}]")} {
 				n := fixture(t, base, c)
 				q := parseProbe(n, ask)
 				if q.From == nil {
 					continue
 				}
 				r := trace.Run(n, q)
-				if strings.HasSuffix(f.Name, "/iptables") && len(r.Paths) == 0 {
-					t.Errorf("%s without %s: no path", base, f.Name)
+				if len(r.Paths) == 0 {
+					t.Errorf("%s, %s %s: no path", base, f.Name, how)
+				}
+				for _, p := range r.Paths {
+					if how != "void" && routing[path.Base(f.Name)] && (p.End == trace.NoRoute || p.End == trace.Dropped) {
+						t.Errorf("%s, %s %s: dead for want of knowledge: %s: %s", base, f.Name, how, p.At, p.Why)
+					}
 				}
 			}
 		}
