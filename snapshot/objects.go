@@ -83,18 +83,36 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 			for _, from := range parts {
 				n += len(*at(from))
 			}
+			*at(to) = slices.Grow(*at(to), n)
 			m := merger[T, P]{kind: name, list: at(to), source: to.Source, at: make(map[string]int, n), clash: clash}
 			for i, from := range parts {
 				m.add(i, *at(from), from.Source)
 			}
 		},
-		sort: func(o *Objects) {
-			slices.SortStableFunc(*at(o), func(a, b T) int {
-				x, y := P(&a), P(&b)
-				return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName()))
-			})
-		},
+		sort: func(o *Objects) { *at(o) = sorted[T, P](*at(o)) },
 	}
+}
+
+// sorted returns the objects by namespace and name. They are big, so none is moved where
+// they already are in order, as an API server's are.
+func sorted[T any, P object[T]](list []T) []T {
+	order := func(i, j int) int {
+		x, y := P(&list[i]), P(&list[j])
+		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName()))
+	}
+	at := make([]int, len(list))
+	for i := range at {
+		at[i] = i
+	}
+	if slices.IsSortedFunc(at, order) {
+		return list
+	}
+	slices.SortStableFunc(at, order)
+	out := make([]T, 0, len(list))
+	for _, i := range at {
+		out = append(out, list[i])
+	}
+	return out
 }
 
 // decode reads an object, which must be of the kind want; what it does not say of its kind its List does.

@@ -96,6 +96,7 @@ type reader struct {
 	objectCount int             // of all files
 	dir         string          // the folder that names lists
 	names       map[string]bool // what is in dir
+	buf         bytes.Buffer    // of the file that was read last
 }
 
 func (r *reader) gap(path, format string, args ...any) {
@@ -154,14 +155,15 @@ func (r *reader) failed(name string) bool {
 	}
 	const enough = 500
 	if len(text) > enough {
-		text = append(text[:enough:enough], "…"...)
+		text = append(bytes.Clone(text[:enough]), "…"...)
 	}
 	why := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "?")), " ")
 	r.gap(name, "%s", cmp.Or(why, "collecting it failed"))
 	return true
 }
 
-// readBounded returns the content of a file, which is not to be written to.
+// readBounded returns the content of a file, which holds until the next one is read and is
+// not to be written to.
 func (r *reader) readBounded(name string) ([]byte, error) {
 	if m, ok := r.fsys.(indexedFiles); ok && len(m.Files[name]) <= maxFile && m.Files[name] != nil {
 		return m.Files[name], nil
@@ -174,7 +176,8 @@ func (r *reader) readBounded(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	var data bytes.Buffer
+	data := &r.buf
+	data.Reset()
 	if st, err := f.Stat(); err == nil && st.Size() <= maxFile {
 		data.Grow(int(max(st.Size(), 0)) + bytes.MinRead)
 	}
