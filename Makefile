@@ -38,7 +38,8 @@ faults: deps
 	@go test -count=1 -v -run TestFaults ./lab/agree/faults | $(SHOW)
 
 bench: deps
-	@go test -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./diagnose ./collect/node
+	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores"
+	@go test -p 1 -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./collect/node ./lab/bench | grep -E --line-buffered '^(Benchmark|ok|FAIL|panic|pkg:)'
 
 # Every fuzz target for FUZZ each; findings land in testdata/fuzz and become tests.
 fuzz:
@@ -49,7 +50,7 @@ fuzz:
 	done
 
 generate:
-	go generate ./...
+	UPDATE=1 go test -count=1 -run TestGenerated .
 
 clean:
 	rm -rf bin demo

@@ -31,7 +31,7 @@ type output struct {
 
 // flags declares the flags that all reports share.
 func (o *output) flags(fs *flag.FlagSet) {
-	fs.BoolVar(&o.json, "json", false, "write JSON (schema: doc/report.md)")
+	fs.BoolVar(&o.json, "json", false, "write JSON (schema: report/schema.md)")
 	fs.StringVar(&o.html, "html", "", "write one self-contained page to this `file`, beside the text")
 	fs.StringVar(&o.lang, "lang", "en", "en or zh")
 	fs.BoolVar(&o.verbose, "v", false, "show every step and all that could not be judged")
