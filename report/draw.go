@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 
+	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
@@ -28,12 +29,15 @@ const labelWidth = 12
 // draw prints a way in full, then what became of the answer and of error messages.
 func (t textReport) draw(w way) {
 	if w.path.Weight < whole {
-		t.put("  ", fateMark(w.fail.End), " ", t.paint(bold, t.say(text.F("%s of connections", percent(w.path.Weight)))))
+		t.put("  ", verdictMarks[w.verdict], " ", t.paint(bold, t.say(text.F("%s of connections", percent(w.path.Weight)))))
 	}
-	t.path(w.path, false)
-	if w.path.End == trace.Delivered {
-		t.reply(w)
+	if w.reply && w.verdict != diagnose.Works && *t.drew && !t.verbose {
+		t.para("  "+fateMark(w.path.End)+" ", "    ", plain, t.say(text.F("the request: %s", fateWords[w.path.End]))+"  "+clean(strings.Join(chain(w.path), " → ")))
+	} else {
+		t.path(w.path, false)
+		*t.drew = true
 	}
+	t.reply(w)
 	t.icmp(w.path)
 	if w.reply {
 		t.icmp(w.fail)

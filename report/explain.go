@@ -136,7 +136,7 @@ func markdownDoc(b *strings.Builder, doc string) {
 	for _, p := range parts {
 		switch {
 		case p.label != "" && p.body != "":
-			fmt.Fprintf(b, "\n*%s.* %s\n", p.label, p.body)
+			fmt.Fprintf(b, "\n*%s*%s%s\n", p.label, colon(p.label), p.body)
 		case p.label != "":
 			fmt.Fprintf(b, "\n*%s*\n", p.label)
 		case p.body != "":
@@ -146,6 +146,14 @@ func markdownDoc(b *strings.Builder, doc string) {
 			fmt.Fprintf(b, "\n```sh\n%s\n```\n", strings.Join(p.commands, "\n"))
 		}
 	}
+}
+
+// colon returns the colon that goes with a label.
+func colon(label string) string {
+	if r := []rune(label); runeWidth(r[0]) == 2 {
+		return "："
+	}
+	return ": "
 }
 
 // cell escapes what would end a cell of a table.

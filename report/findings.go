@@ -2,6 +2,8 @@ package report
 
 import (
 	"io"
+	"path"
+	"strconv"
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
@@ -11,7 +13,7 @@ import (
 
 // CheckText writes what the checks found for a terminal, root causes first.
 func CheckText(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) error {
-	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose}
+	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, new(bool)}
 	t.findings(r, false, nil)
 	t.tally(r)
 	t.unjudged(r.Unjudged, gaps)
@@ -42,7 +44,7 @@ func group(fs []check.Finding) parts {
 }
 
 // findings prints the root causes in full, and of a diagnosis the rest in a line each.
-func (t textReport) findings(r check.Result, path bool, unexplained *way) {
+func (t textReport) findings(r check.Result, asked bool, unexplained *way) {
 	p := group(r.Findings)
 	switch {
 	case len(p.path) > 0:
@@ -59,32 +61,32 @@ func (t textReport) findings(r check.Result, path bool, unexplained *way) {
 		}
 		t.finding(f)
 	}
-	t.others(p.wrong, path)
+	t.others(p.wrong, asked)
 	if len(p.info) > 0 {
 		t.info(p.info)
 	}
 }
 
 // others prints findings that are not on the path; in full where no path was asked about.
-func (t textReport) others(fs []check.Finding, path bool) {
+func (t textReport) others(fs []check.Finding, asked bool) {
 	if len(fs) == 0 {
 		return
 	}
-	if path {
+	if asked {
 		t.label(text.F("Also wrong, though not on this path"))
 	}
 	for i, f := range fs {
-		if path && !t.verbose && i == maxLines {
+		if asked && !t.verbose && i == maxLines {
 			t.put("  ", t.say(text.F("and %d more (-v lists them)", len(fs)-i)))
 			break
 		}
-		if path && !t.verbose {
+		if asked && !t.verbose {
 			t.oneLine("  ", f)
 			continue
 		}
 		t.finding(f)
 	}
-	if path {
+	if asked {
 		t.put()
 	}
 }
@@ -133,7 +135,7 @@ func (t textReport) finding(f check.Finding) {
 // fix prints a cure, its commands unbroken so that they can be pasted.
 func (t textReport) fix(f check.Fix) {
 	if what := t.say(f.What); what != "" {
-		t.headed(green, "    "+t.say(text.F("Fix:"))+" ", "      ", plain, what)
+		t.headed(green, "    "+t.say(text.F("Fix: ")), "      ", plain, what)
 	}
 	for _, c := range f.Commands {
 		t.put("      ", t.paint(cyan, "$ "+clean(c)))
@@ -142,7 +144,7 @@ func (t textReport) fix(f check.Fix) {
 
 // evidence prints where a statement can be checked: the file and line, what is there, and the command that shows it.
 func (t textReport) evidence(e snapshot.Evidence) {
-	t.para("    "+t.say(text.F("Evidence:"))+" ", "      ", plain, place(e))
+	t.para("    "+t.say(text.F("Evidence: ")), "      ", plain, place(e))
 	if s := clean(e.Text); s != "" {
 		t.para("      │ ", "      │   ", dim, s)
 	}
@@ -156,7 +158,7 @@ func place(e snapshot.Evidence) string {
 	if e.Line == 0 {
 		return clean(e.File)
 	}
-	return clean(e.File) + ":" + text.F("%d", e.Line).String()
+	return clean(e.File) + ":" + strconv.Itoa(e.Line)
 }
 
 // consequences prints what follows from a finding, folded: the count, then a line each.
@@ -211,8 +213,12 @@ func (t textReport) unjudged(us []check.Unjudged, gaps []snapshot.Gap) {
 	if len(gaps) > 0 {
 		t.label(text.F("Absent from the snapshot (%d)", len(gaps)))
 	}
-	t.list(len(gaps), func(i int) {
-		t.para("  ? ", "    ", plain, clean(gaps[i].Path)+": "+t.plain(gaps[i].Why))
+	merged := mergeGaps(gaps)
+	if t.verbose {
+		merged = gaps
+	}
+	t.list(len(merged), func(i int) {
+		t.para("  ? ", "    ", plain, clean(merged[i].Path)+": "+t.plain(merged[i].Why))
 	})
 }
 
@@ -230,6 +236,27 @@ func (t textReport) list(n int, row func(int)) {
 	if n > 0 {
 		t.put()
 	}
+}
+
+// mergeGaps puts the same gap of several namespaces into one, in the order of the first: ".../ipset × 6".
+func mergeGaps(gaps []snapshot.Gap) []snapshot.Gap {
+	var out []snapshot.Gap
+	count := map[snapshot.Gap]int{}
+	key := func(g snapshot.Gap) snapshot.Gap { return snapshot.Gap{Path: path.Base(g.Path), Why: g.Why} }
+	for _, g := range gaps {
+		count[key(g)]++
+	}
+	for _, g := range gaps {
+		k := key(g)
+		switch n := count[k]; {
+		case n == 1:
+			out = append(out, g)
+		case n > 1:
+			out = append(out, snapshot.Gap{Path: ".../" + k.Path + " × " + strconv.Itoa(n), Why: g.Why})
+			count[k] = 0
+		}
+	}
+	return out
 }
 
 // A blank is one thing that could not be judged, and the checks that would have.

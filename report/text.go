@@ -12,7 +12,7 @@ import (
 // Text writes a diagnosis for a terminal: the ways as a person would draw them,
 // then the verdict, the root cause, its cure and its evidence, then what was not known.
 func Text(w io.Writer, r *diagnose.Report, o Options) error {
-	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose}
+	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, new(bool)}
 	t.ask(r)
 	t.ways(r)
 	t.verdict(r)
@@ -27,6 +27,7 @@ type textReport struct {
 	*printer
 	tongue
 	verbose bool
+	drew    *bool // a request has been drawn
 }
 
 // ask prints what was asked: source, destination, protocol.
@@ -94,7 +95,7 @@ func (t textReport) wayLine(w way) {
 	if w.path.Weight < whole {
 		body = t.say(text.F("%s of connections", percent(w.path.Weight))) + "  " + body
 	}
-	t.para("  "+fateMark(w.fail.End)+" ", "      ", plain, body)
+	t.para("  "+verdictMarks[w.verdict]+" ", "      ", plain, body)
 }
 
 // verdict prints the verdict and its sentence.
@@ -137,10 +138,7 @@ func (t textReport) needs(needs []text.Text) {
 		return
 	}
 	t.label(text.F("A firmer verdict would have needed"))
-	for _, n := range needs {
-		t.para("  • ", "    ", plain, t.say(n))
-	}
-	t.put()
+	t.list(len(needs), func(i int) { t.para("  • ", "    ", plain, t.say(needs[i])) })
 }
 
 // where prints a place, or the word for all of the cluster.

@@ -93,7 +93,7 @@ type viewHop struct {
 type viewStep struct {
 	Stage, What, Change, Packet string
 	Depth                       int
-	Quiet, Dead                 bool
+	Quiet, Dead, Told           bool // Told: What itself tells of NAT or of a tunnel
 	Evidence                    []viewEvidence
 }
 
@@ -152,6 +152,9 @@ func (v viewer) blanks(us []check.Unjudged) (out []viewBlank) {
 }
 
 func (v viewer) gaps(gs []snapshot.Gap) (out []viewBlank) {
+	if !v.all {
+		gs = mergeGaps(gs)
+	}
 	for _, g := range gs {
 		out = append(out, viewBlank{Where: clean(g.Path), Why: v.plain(g.Why)})
 	}
@@ -242,7 +245,7 @@ func (v viewer) path(p trace.Path, reply bool) viewPath {
 
 func (v viewer) step(m mark, dead bool) viewStep {
 	s := viewStep{
-		Stage: v.stage(m.Stage), What: v.say(m.What), Depth: m.depth, Quiet: !m.telling(), Dead: dead,
+		Stage: v.stage(m.Stage), What: v.say(m.What), Depth: m.depth, Quiet: !m.telling(), Dead: dead, Told: m.told(),
 		Evidence: evidenceViews(m.Evidence), Packet: v.packet(m.Out, 0),
 	}
 	if !m.told() {

@@ -46,7 +46,7 @@ func ways(r *diagnose.Report) []way {
 
 func newWay(r *diagnose.Report, i int, p trace.Path) way {
 	w := way{trace: i, path: p, verdict: r.Judge(p), fail: p}
-	if p.End != trace.Delivered || len(p.Reply) == 0 {
+	if len(p.Reply) == 0 {
 		return w
 	}
 	w.fail, w.reply = p.Reply[0], true
@@ -96,11 +96,15 @@ func drawn(ws []way, all bool) map[int]bool {
 func (w way) outcome() text.Text {
 	word := fateWords[w.fail.End]
 	switch {
+	case w.verdict == diagnose.Works && w.fail.End == trace.TooBig:
+		return text.F("too big at %s; its sender is told, and sends smaller ones", w.fail.At.String())
 	case w.verdict == diagnose.Works && w.reply:
 		return text.F("delivered, and the answer comes back")
 	case w.path.End == trace.Delivered && !w.reply:
 		return text.F("delivered")
-	case w.verdict == diagnose.Works || w.path.End == trace.LeftCluster:
+	case w.reply && w.path.End == trace.LeftCluster:
+		return text.F("left the cluster; the answer: %s at %s", word, w.fail.At.String())
+	case w.verdict == diagnose.Works || w.path.End == trace.LeftCluster && w.verdict == diagnose.CannotTell:
 		return word
 	case w.reply:
 		return text.F("delivered, but the answer: %s at %s", word, w.fail.At.String())
