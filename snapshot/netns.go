@@ -264,7 +264,7 @@ func lines(in io.Reader, what string, f func(n int, line string) error) error {
 
 // ParseSysctl reads what "sysctl -a" prints. What it says of values that it may not read is passed over.
 func ParseSysctl(in io.Reader) (map[string]string, error) {
-	out := map[string]string{}
+	out := make(map[string]string, sizeOf(in)/sysctlLine)
 	err := lines(in, "sysctl", func(_ int, line string) error {
 		if line == "" || strings.HasPrefix(line, "sysctl:") {
 			return nil
@@ -274,10 +274,30 @@ func ParseSysctl(in io.Reader) (map[string]string, error) {
 		if !ok || name == "" {
 			return fmt.Errorf("want NAME = VALUE, have %q", short(line))
 		}
-		out[name] = strings.Join(strings.Fields(value), " ")
+		out[name] = oneSpaced(value)
 		return nil
 	})
 	return out, err
+}
+
+// sysctlLine is the length of a line of sysctl, seldom less, in bytes.
+const sysctlLine = 50
+
+// sizeOf returns how much in still holds, or 0 where it does not tell.
+func sizeOf(in io.Reader) int {
+	if sized, ok := in.(interface{ Len() int }); ok {
+		return sized.Len()
+	}
+	return 0
+}
+
+// oneSpaced returns the words of s with one space between them.
+func oneSpaced(s string) string {
+	s = strings.TrimSpace(s)
+	if !strings.ContainsAny(s, "\t ") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // ParseStat reads lines of a name and a count.

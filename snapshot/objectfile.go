@@ -201,7 +201,11 @@ func (f *objectReader) document(d document) error {
 		f.likely = k
 	}
 	if f.likely != nil {
-		f.likely.grow(&f.found, min(len(d.items), d.size/smallObject))
+		room := min(len(d.items), d.size/smallObject)
+		f.likely.grow(&f.found, room)
+		if len(f.found.Source) == 0 {
+			f.found.Source = make(map[string]string, room)
+		}
 	}
 	for i, item := range d.items {
 		if err := f.object(item, d.APIVersion, of); err != nil {

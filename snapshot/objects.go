@@ -197,8 +197,11 @@ func (o *Objects) sort() {
 
 // mergeObjects joins the objects of several parts.
 func mergeObjects(parts []*Objects, clash clashFunc) Objects {
-	var out Objects
-	out.init()
+	n := 0
+	for _, p := range parts {
+		n += len(p.Source)
+	}
+	out := Objects{Have: map[string]bool{}, Source: make(map[string]string, n)}
 	for _, k := range kinds {
 		k.merge(parts, &out, clash)
 	}
