@@ -23,7 +23,9 @@ func (p *ruleParser) build(r *rule) {
 	if p.why != "" {
 		p.ms = append(p.ms, &unknownMatch{why: p.why})
 	}
-	r.matches = p.keep(p.ms)
+	r.noop = r.noop || r.target == nil && r.targetName == ""
+	r.matches = p.pool.take(len(p.ms))
+	copy(r.matches, p.ms)
 }
 
 func (p *ruleParser) buildMod(r *rule, m mod, opts []opt) {
@@ -57,21 +59,9 @@ func (p *ruleParser) buildTarget(r *rule, m mod, opts []opt) {
 	before := p.why
 	p.why = ""
 	r.target = m.known.target(p, r, opts)
+	r.noop = r.target == nil && m.name == r.targetName
 	if p.why != "" {
 		r.target = &unknownTarget{why: "the target " + m.name + " is not understood: " + p.why}
 	}
 	p.why = before
-}
-
-// keep copies matches into memory that many rules share.
-func (p *ruleParser) keep(ms []match) []match {
-	if len(ms) == 0 {
-		return nil
-	}
-	if cap(p.pool)-len(p.pool) < len(ms) {
-		p.pool = make([]match, 0, max(512, len(ms)))
-	}
-	at := len(p.pool)
-	p.pool = append(p.pool, ms...)
-	return p.pool[at:len(p.pool):len(p.pool)]
 }

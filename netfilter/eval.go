@@ -44,7 +44,7 @@ func (h Hook) String() string {
 // eval is one evaluation.
 type eval struct {
 	r      *Ruleset
-	in     *Input
+	in     Input
 	is6    bool
 	why    string   // why a match answered Maybe
 	share  float64  // the part of the packets that is supposed to meet it
@@ -53,7 +53,32 @@ type eval struct {
 	steps  int
 	visits int    // to rules
 	over   string // why the evaluation was given up
+
+	states room[state]
+	refs   room[refs]
+	lists  room[*state]
 }
+
+// An Evaluator evaluates one packet after another, and uses its memory again.
+// The zero Evaluator is ready for use; it is not for more than one goroutine.
+type Evaluator struct{ e eval }
+
+// begin returns the state that an evaluation begins with.
+func (e *eval) begin(r *Ruleset, in *Input) *state {
+	e.states.reset(2)
+	e.refs.reset(8)
+	e.lists.reset(32)
+	*e = eval{r: r, in: *in, is6: in.Packet.Is6(), final: e.final[:0], states: e.states, refs: e.refs, lists: e.lists}
+	s := e.states.get()
+	s.weight, s.p = 1, in.Packet
+	if in.Conn != nil {
+		s.c, s.hasConn = *in.Conn, true
+	}
+	return s
+}
+
+// few returns an empty list with room for a few states.
+func (e *eval) few() []*state { return e.lists.take(4)[:0] }
 
 // maybe notes why an answer is not known.
 func (e *eval) maybe(why string) Tri {
@@ -62,18 +87,17 @@ func (e *eval) maybe(why string) Tri {
 }
 
 // Eval says what happens to a packet at a hook: every way that it can go.
-func (r *Ruleset) Eval(in Input) []Outcome {
+func (r *Ruleset) Eval(in Input) []Outcome { return new(Evaluator).Eval(r, in) }
+
+// Eval does what Eval of r does.
+func (v *Evaluator) Eval(r *Ruleset, in Input) []Outcome {
 	if int(in.Hook) >= len(stages) {
 		return []Outcome{{Packet: in.Packet, Weight: 1, Why: "there is no such hook"}}
 	}
 	in.Packet.Src, in.Packet.Dst = unmap(in.Packet.Src), unmap(in.Packet.Dst)
-	e := &eval{r: r, in: &in, is6: in.Packet.Is6()}
-	first := &state{weight: 1}
-	first.p = in.Packet
-	if in.Conn != nil {
-		first.c, first.hasConn = *in.Conn, true
-	}
-	states := []*state{first}
+	e := &v.e
+	first := e.begin(r, &in)
+	states := append(e.few(), first)
 	for _, stage := range stages[in.Hook] {
 		states = e.stage(stage, states)
 		if e.over != "" {
@@ -144,7 +168,7 @@ func (e *eval) table(t *Table, states []*state) []*state {
 		e.giveUp(states, Ref{Table: t}, "table "+t.Name+" was not read to its end: "+t.unread)
 		return nil
 	}
-	e.passed = nil
+	e.passed = e.few()
 	for len(states) > 0 {
 		group := sameAddresses(states)
 		rest := e.chain(t, c, states[:group:group], 0)
@@ -178,7 +202,7 @@ func (e *eval) giveUp(states []*state, at Ref, why string) {
 
 // end ends a state.
 func (e *eval) end(s *state, at Ref, v Verdict, why string) {
-	s.add(at)
+	e.add(s, at)
 	s.verdict, s.why = v, why
 	e.final = append(e.final, s)
 }
@@ -191,7 +215,7 @@ func (e *eval) policy(at Ref, states []*state) {
 			e.end(s, at, Drop, "")
 		case "ACCEPT", "":
 			if at.Table.Name == "filter" {
-				s.add(at)
+				e.add(s, at)
 			}
 			e.passed = append(e.passed, s)
 		default:
@@ -213,12 +237,8 @@ func (e *eval) outcomes(states []*state) []Outcome {
 			}
 		}
 	}
-	all := joinAll(append(e.final, states...))
-	out := make([]Outcome, len(all))
-	for i, s := range all {
-		out[i] = s.outcome()
-	}
-	return out
+	e.final = append(e.final, states...)
+	return outcomes(joinAll(e.final))
 }
 
 // meetsOpaque reports whether packets at the hook meet o.

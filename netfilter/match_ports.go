@@ -27,15 +27,22 @@ func (m *portsMatch) match(_ *eval, s *state) Tri {
 }
 
 func newPorts(p *ruleParser, r *rule, o []opt) match {
-	m := p.ports(r, o)
+	return p.shared(p.readPorts(r, o))
+}
+
+// shared returns m, in the memory of the rule before where that has the same.
+func (p *ruleParser) shared(m portsMatch) match {
 	if m == (portsMatch{anyPort, anyPort}) {
 		return nil
 	}
-	return &m
+	if p.ports == nil || *p.ports != m {
+		p.ports = &portsMatch{m.src, m.dst}
+	}
+	return p.ports
 }
 
-// ports reads --sport and --dport.
-func (p *ruleParser) ports(r *rule, o []opt) portsMatch {
+// readPorts reads --sport and --dport.
+func (p *ruleParser) readPorts(r *rule, o []opt) portsMatch {
 	m := portsMatch{anyPort, anyPort}
 	for _, o := range o {
 		switch o.name {
@@ -101,7 +108,7 @@ func (p *ruleParser) flags(s string) (f packet.TCPFlags) {
 }
 
 func newTCP(p *ruleParser, r *rule, o []opt) match {
-	m := tcpMatch{portsMatch: p.ports(r, o)}
+	m := tcpMatch{portsMatch: p.readPorts(r, o)}
 	for _, o := range o {
 		switch o.name {
 		case "--tcp-flags":
@@ -112,11 +119,8 @@ func newTCP(p *ruleParser, r *rule, o []opt) match {
 			m.option, m.notOption = uint8(p.number(o.a, 8)), o.not
 		}
 	}
-	if m == (tcpMatch{portsMatch: portsMatch{anyPort, anyPort}}) {
-		return nil
-	}
 	if m == (tcpMatch{portsMatch: m.portsMatch}) {
-		return &m.portsMatch
+		return p.shared(m.portsMatch)
 	}
 	return &m
 }
@@ -152,7 +156,7 @@ func (m *sctpMatch) match(e *eval, s *state) Tri {
 }
 
 func newSCTP(p *ruleParser, r *rule, o []opt) match {
-	m := sctpMatch{portsMatch: p.ports(r, o)}
+	m := sctpMatch{portsMatch: p.readPorts(r, o)}
 	for _, o := range o {
 		if o.name == "--chunk-types" {
 			m.kind, m.types, m.not = o.a, o.b, o.not
@@ -161,7 +165,7 @@ func newSCTP(p *ruleParser, r *rule, o []opt) match {
 	if m.kind != "" {
 		return &m
 	}
-	return newPorts(p, r, o)
+	return p.shared(m.portsMatch)
 }
 
 func newDCCP(p *ruleParser, r *rule, o []opt) match {

@@ -108,6 +108,9 @@ var portsModule = &module{match: newPorts, opts: map[string]int8{"--sport": 1, "
 
 var icmp6Module = &module{match: newICMP, opts: map[string]int8{"--icmpv6-type": 1}}
 
+// longestTarget is the length of "TCPOPTSTRIP", and "CONNSECMARK".
+const longestTarget = 11
+
 // targetModules are the targets that are known, by the name that -j gives.
 var targetModules = map[string]*module{
 	"ACCEPT": {target: verdict(Accept)},

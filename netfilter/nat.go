@@ -36,7 +36,7 @@ func (m manip) done(c *Conn) *bool {
 // decided, or the reversal of it, is then done to every packet.
 func (e *eval) natStage(states []*state) []*state {
 	m := manipAt(e.in.Hook)
-	var ask, pass []*state
+	ask, pass := states[:0], e.few()
 	for _, s := range states {
 		switch {
 		case !s.tracked():
@@ -61,6 +61,7 @@ func (e *eval) natStage(states []*state) []*state {
 
 // bound moves the states that a nat table has decided about from asked to pass.
 func bound(m manip, asked, pass []*state) (rest, out []*state) {
+	rest = asked[:0]
 	for _, s := range asked {
 		if !*m.done(&s.c) {
 			rest = append(rest, s)
@@ -142,8 +143,10 @@ func (e *eval) setup(s *state, m manip, r natRange, at Ref) {
 	if m == manipSrc {
 		end = now.Src
 	}
-	addrs := r.addrs(m, end)
-	ports, random := r.ports(m, end.Port(), s.p.Proto)
+	var addr [1]netip.Addr
+	var port [1]uint16
+	addrs := r.addrs(addr[:0], m, end)
+	ports, random := r.ports(port[:0], m, end.Port(), s.p.Proto)
 	if len(addrs)*len(ports) == 0 {
 		e.end(s, at, VerdictUnknown, fmt.Sprintf("NAT chooses among more than %d addresses or ports", maxChoice))
 		return
@@ -153,10 +156,10 @@ func (e *eval) setup(s *state, m manip, r natRange, at Ref) {
 		for _, port := range ports {
 			t := s
 			if share < 1 {
-				t = s.fork(share)
+				t = e.fork(s, share)
 			}
 			t.c.bind(m, now, netip.AddrPortFrom(a, port), random)
-			t.add(at)
+			e.add(t, at)
 			e.passed = append(e.passed, t)
 		}
 	}
@@ -186,19 +189,18 @@ func (c *Conn) bind(m manip, now Tuple, to netip.AddrPort, random bool) {
 func isICMP(p packet.Proto) bool { return p == packet.ICMP || p == packet.ICMPv6 }
 
 // addrs returns the addresses that r leaves to choose from, or none if there are too many.
-// A source that is in the range stays.
-func (r natRange) addrs(m manip, now netip.AddrPort) []netip.Addr {
+// A source that is in the range stays. It appends to list.
+func (r *natRange) addrs(list []netip.Addr, m manip, now netip.AddrPort) []netip.Addr {
 	a := now.Addr()
 	switch {
 	case !r.lo.IsValid():
-		return []netip.Addr{a}
+		return append(list, a)
 	case r.lo == r.hi:
-		return []netip.Addr{r.lo}
+		return append(list, r.lo)
 	case m == manipSrc && !r.random && r.lo.Compare(a) <= 0 && a.Compare(r.hi) <= 0 &&
 		(!r.hasPorts || r.plo <= now.Port() && now.Port() <= r.phi):
-		return []netip.Addr{a}
+		return append(list, a)
 	}
-	var list []netip.Addr
 	for a := r.lo; a.IsValid() && a.Compare(r.hi) <= 0; a = a.Next() {
 		if list = append(list, a); len(list) > maxChoice {
 			return nil
@@ -210,26 +212,27 @@ func (r natRange) addrs(m manip, now netip.AddrPort) []netip.Addr {
 // ports returns the ports that r leaves to choose from, or none if there are too
 // many; a source port that is chosen at random is one of many. It follows
 // get_unique_tuple and nf_nat_l4proto_unique_tuple of nf_nat_core.c.
-func (r natRange) ports(m manip, now uint16, proto packet.Proto) (list []uint16, random bool) {
+// It appends to list.
+func (r *natRange) ports(list []uint16, m manip, now uint16, proto packet.Proto) (ports []uint16, random bool) {
 	if !proto.HasPorts() && !isICMP(proto) {
-		return []uint16{now}, false
+		return append(list, now), false
 	}
 	switch {
 	case r.hasPorts && r.shift:
 		n := uint32(r.phi) - uint32(r.plo) + 1
-		return []uint16{r.plo + uint16(uint32(now-r.base)%n)}, false
+		return append(list, r.plo+uint16(uint32(now-r.base)%n)), false
 	case r.hasPorts && r.plo == r.phi:
-		return []uint16{r.plo}, false
+		return append(list, r.plo), false
 	case !r.random && (!r.hasPorts || r.plo <= now && now <= r.phi):
-		return []uint16{now}, false
+		return append(list, now), false
 	case m == manipSrc && r.hasPorts:
-		return []uint16{r.plo}, true
+		return append(list, r.plo), true
 	case m == manipSrc || isICMP(proto):
-		return []uint16{now}, true
+		return append(list, now), true
 	case !r.hasPorts: // --random alone does not change a destination port
-		return []uint16{now}, false
+		return append(list, now), false
 	case !r.random:
-		return []uint16{r.plo}, false
+		return append(list, r.plo), false
 	case int(r.phi)-int(r.plo) >= maxChoice:
 		return nil, false
 	}

@@ -69,8 +69,11 @@ func (r *rule) invert(which inverted, not bool) {
 
 // use begins the options of a match or a target.
 func (p *ruleParser) use(name string, isTarget bool) {
-	known := matchModules[name]
-	if isTarget {
+	var known *module
+	switch {
+	case !isTarget:
+		known = matchModules[name]
+	case len(name) <= longestTarget: // else it is a chain
 		known = targetModules[name]
 	}
 	p.mods = append(p.mods, mod{name, isTarget, known})

@@ -83,9 +83,10 @@ type ruleParser struct {
 	mods  []mod
 	opts  []opt
 	ms    []match
-	pool  []match
-	why   string // what is not understood of the matches of the rule at hand
-	odd   string // the same of its target
+	pool  room[match]
+	ports *portsMatch // the last that was made
+	why   string      // what is not understood of the matches of the rule at hand
+	odd   string      // the same of its target
 }
 
 // parse reads a rule without its "-A CHAIN". It returns false if a quote is left open.
@@ -112,12 +113,6 @@ func (p *ruleParser) parse(r *rule, s string) bool {
 
 // resolve finds the chain that a jump names.
 func (r *rule) resolve(t *Table) {
-	if r.target == nil && (r.targetName == "" || targetModules[r.targetName] != nil) {
-		r.noop = true
-	}
-	if r.target != nil || r.noop {
-		return
-	}
 	if r.jump = t.Chains[r.targetName]; r.jump != nil {
 		return
 	}

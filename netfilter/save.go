@@ -3,6 +3,7 @@ package netfilter
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
@@ -30,12 +31,26 @@ func (p Problem) Error() string {
 // readAll returns what r holds, up to maxInput.
 func readAll(r io.Reader) (string, error) {
 	var b strings.Builder
+	b.Grow(min(sizeOf(r)+1, maxInput+1))
 	n, err := io.Copy(&b, io.LimitReader(r, maxInput+1))
 	if err == nil && n > maxInput {
 		err = fmt.Errorf("more than %d MB", maxInput>>20)
 	}
 	s := b.String()
 	return s[:min(len(s), maxInput)], err
+}
+
+// sizeOf returns how much r holds, where it says so.
+func sizeOf(r io.Reader) int {
+	switch r := r.(type) {
+	case interface{ Len() int }:
+		return max(r.Len(), 0)
+	case fs.File:
+		if info, err := r.Stat(); err == nil {
+			return int(max(info.Size(), 0))
+		}
+	}
+	return 0
 }
 
 // A saveParser reads what iptables-save prints, line by line.
@@ -46,12 +61,20 @@ type saveParser struct {
 	tables   []*Table
 	problems []Problem
 	order    []*Chain // of the table, as declared
-	last     *Chain   // that the last rule went to
+	at       int      // of the chain that the last rule went to, in order
+	last     *Chain   // that chain
+	jumps    []jump   // to chains that were not declared yet
 	line     int
 	skip     bool // the rest of the table
 	count    int  // of rules
-	chains   []Chain
-	rules    []Rule
+	chains   room[Chain]
+	rules    room[Rule]
+}
+
+// A jump is a rule whose target is no module.
+type jump struct {
+	from *Table
+	rule *Rule
 }
 
 // ParseSave reads what iptables-save or ip6tables-save prints, with or without
@@ -78,8 +101,8 @@ func ParseSave(r io.Reader, is6 bool, backend Backend, file string) ([]*Table, [
 	if err != nil {
 		p.problem(err.Error())
 	}
-	for _, t := range p.tables {
-		t.finish()
+	for _, j := range p.jumps {
+		j.rule.resolve(j.from)
 	}
 	return p.tables, p.problems
 }
@@ -138,7 +161,7 @@ func (p *saveParser) begin(name string) {
 	p.skip = false
 	p.table = &Table{Name: name, Is6: p.is6, Backend: p.backend, File: p.file, Chains: map[string]*Chain{}}
 	p.tables = append(p.tables, p.table)
-	p.order, p.last = p.order[:0], nil
+	p.order, p.last, p.at = p.order[:0], nil, 0
 }
 
 // damage notes that the rest of the table cannot be read. iptables-save prints
@@ -164,6 +187,10 @@ func (p *saveParser) damage(why string) {
 }
 
 func (p *saveParser) finish() {
+	for _, c := range p.order {
+		c.buildIndex()
+	}
+	p.order = p.order[:0]
 	p.table, p.last = nil, nil
 	p.skip = false
 }
@@ -179,11 +206,7 @@ func (p *saveParser) chain(s string) {
 	if policy == "-" {
 		policy = ""
 	}
-	if len(p.chains) == 0 {
-		p.chains = make([]Chain, 64)
-	}
-	c := &p.chains[0]
-	p.chains = p.chains[1:]
+	c := p.chains.get()
 	*c = Chain{Name: name, Policy: policy, Line: p.line}
 	p.table.Chains[name] = c
 	p.order = append(p.order, c)
@@ -200,10 +223,7 @@ func (p *saveParser) rule(s string) {
 		s = strings.TrimLeft(after, " ")
 	}
 	name, _, _ := strings.Cut(strings.TrimPrefix(s, "-A "), " ")
-	c := p.last
-	if c == nil || c.Name != name {
-		c = p.table.Chains[name]
-	}
+	c := p.find(name)
 	if c == nil || !strings.HasPrefix(s, "-A ") {
 		p.damage(fmt.Sprintf("not a rule of a declared chain: %q", short(s)))
 		return
@@ -212,18 +232,30 @@ func (p *saveParser) rule(s string) {
 		p.damage(fmt.Sprintf("more than %d rules", maxRules))
 		return
 	}
-	if len(p.rules) == 0 {
-		p.rules = make([]Rule, 128)
-	}
-	r := &p.rules[0]
-	p.rules = p.rules[1:]
+	r := p.rules.get()
 	r.Line, r.Text = p.line, s
 	if !p.parse(&r.rule, s[len("-A ")+len(name):]) {
 		p.damage(fmt.Sprintf("a quote is left open: %q", short(s)))
 		return
 	}
+	if r.target == nil && !r.noop {
+		if r.jump = p.table.Chains[r.targetName]; r.jump == nil {
+			p.jumps = append(p.jumps, jump{p.table, r})
+		}
+	}
 	c.Rules = append(c.Rules, r)
 	p.last = c
+}
+
+// find returns the chain of a rule, which is mostly that of the rule before, or the next that was declared.
+func (p *saveParser) find(name string) *Chain {
+	for i := p.at; i < min(p.at+3, len(p.order)); i++ {
+		if p.order[i].Name == name {
+			p.at = i
+			return p.order[i]
+		}
+	}
+	return p.table.Chains[name]
 }
 
 // short cuts what an error quotes.
@@ -232,14 +264,4 @@ func short(s string) string {
 		return s[:60] + "…"
 	}
 	return s
-}
-
-// finish resolves jumps and makes the indexes.
-func (t *Table) finish() {
-	for _, c := range t.Chains {
-		for _, r := range c.Rules {
-			r.resolve(t)
-		}
-		c.buildIndex()
-	}
 }

@@ -51,13 +51,19 @@ func (s *state) tracked() bool {
 // that a CT target has left for conntrack to read.
 func (s *state) onTemplate() bool { return s.template && !s.hasConn }
 
-func (s *state) add(at Ref) { s.rules = &refs{at, s.rules} }
+// add notes a rule that decided.
+func (e *eval) add(s *state, at Ref) {
+	l := e.refs.get()
+	*l = refs{at, s.rules}
+	s.rules = l
+}
 
 // fork returns a copy of s that takes a share of its weight.
-func (s *state) fork(share float64) *state {
-	t := *s
+func (e *eval) fork(s *state, share float64) *state {
+	t := e.states.get()
+	*t = *s
 	t.weight = s.weight * share
-	return &t
+	return t
 }
 
 func (s *state) suppose(at Ref, why string, matched bool, visit int) {
@@ -169,15 +175,33 @@ func joinAll(list []*state) []*state {
 	return out
 }
 
-func (s *state) outcome() Outcome {
-	o := Outcome{Verdict: s.verdict, Packet: s.p, Conn: s.c, Weight: s.weight, RejectWith: s.rejectWith, Why: s.why, Proxy: s.proxy}
-	for l := s.rules; l != nil; l = l.before {
-		o.Rules = append(o.Rules, l.Ref)
+// outcomes returns what became of the states.
+func outcomes(states []*state) []Outcome {
+	n := 0
+	for _, s := range states {
+		n += s.rules.len()
 	}
-	for l := s.assumed; l != nil; l = l.before {
-		o.Assumed = append(o.Assumed, l.Assumption)
+	out, all := make([]Outcome, len(states)), make([]Ref, n)
+	for i, s := range states {
+		out[i] = Outcome{Verdict: s.verdict, Packet: s.p, Conn: s.c, Weight: s.weight, RejectWith: s.rejectWith, Why: s.why, Proxy: s.proxy}
+		if n = s.rules.len(); n > 0 {
+			out[i].Rules, all = all[:n:n], all[n:]
+		}
+		for l := s.rules; l != nil; l = l.before {
+			n--
+			out[i].Rules[n] = l.Ref
+		}
+		for l := s.assumed; l != nil; l = l.before {
+			out[i].Assumed = append(out[i].Assumed, l.Assumption)
+		}
+		slices.Reverse(out[i].Assumed)
 	}
-	slices.Reverse(o.Rules)
-	slices.Reverse(o.Assumed)
-	return o
+	return out
+}
+
+func (l *refs) len() (n int) {
+	for ; l != nil; l = l.before {
+		n++
+	}
+	return n
 }

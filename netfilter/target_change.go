@@ -10,18 +10,18 @@ import (
 type markTarget struct{ set masked }
 
 // apply gives the mark that mark_tg of xt_mark.c would.
-func (t *markTarget) apply(_ *eval, s *state, at Ref) bool {
-	return change(s, at, &s.p.Mark, t.set.apply(s.p.Mark))
+func (t *markTarget) apply(e *eval, s *state, at Ref) bool {
+	return change(e, s, at, &s.p.Mark, t.set.apply(s.p.Mark))
 }
 
 // apply replaces the bits of the mask, and inverts those of the value.
 func (m masked) apply(v uint32) uint32 { return v&^m.mask ^ m.value }
 
 // change sets a field, and notes the rule if that made a difference. The packet goes on to the next rule.
-func change[T comparable](s *state, at Ref, field *T, v T) bool {
+func change[T comparable](e *eval, s *state, at Ref, field *T, v T) bool {
 	if *field != v {
 		*field = v
-		s.add(at)
+		e.add(s, at)
 	}
 	return false
 }
@@ -61,16 +61,16 @@ type connmarkTarget struct {
 	nfMask, ctMask uint32
 }
 
-func (t *connmarkTarget) apply(_ *eval, s *state, at Ref) bool {
+func (t *connmarkTarget) apply(e *eval, s *state, at Ref) bool {
 	switch {
 	case !s.tracked():
 		return false
 	case t.save:
-		return change(s, at, &s.c.Mark, s.c.Mark&^t.ctMask^s.p.Mark&t.nfMask)
+		return change(e, s, at, &s.c.Mark, s.c.Mark&^t.ctMask^s.p.Mark&t.nfMask)
 	case t.restore:
-		return change(s, at, &s.p.Mark, s.p.Mark&^t.nfMask^s.c.Mark&t.ctMask)
+		return change(e, s, at, &s.p.Mark, s.p.Mark&^t.nfMask^s.c.Mark&t.ctMask)
 	}
-	return change(s, at, &s.c.Mark, t.set.apply(s.c.Mark))
+	return change(e, s, at, &s.c.Mark, t.set.apply(s.c.Mark))
 }
 
 func newConnmarkTarget(p *ruleParser, _ *rule, o []opt) target {
@@ -103,16 +103,16 @@ type ctTarget struct {
 	zone    uint16
 }
 
-func (t *ctTarget) apply(_ *eval, s *state, at Ref) bool {
+func (t *ctTarget) apply(e *eval, s *state, at Ref) bool {
 	switch {
 	case s.hasConn || s.template: // the first of them has decided
 	case t.noTrack:
 		s.hasConn = true
 		s.c = Conn{State: Untracked}
-		s.add(at)
+		e.add(s, at)
 	default:
 		s.template = true
-		return change(s, at, &s.zone, t.zone)
+		return change(e, s, at, &s.zone, t.zone)
 	}
 	return false
 }
@@ -153,7 +153,7 @@ func (t *tproxy) apply(e *eval, s *state, at Ref) bool {
 			to = a
 		}
 	}
-	s.add(at)
+	e.add(s, at)
 	s.p.Mark = t.mark.apply(s.p.Mark)
 	s.proxy = netip.AddrPortFrom(to, port)
 	e.passed = append(e.passed, s)
@@ -213,7 +213,7 @@ func (t *tcpMSS) apply(e *eval, s *state, at Ref) bool {
 	if s.p.MSS == 0 {
 		to = min(to, byDefault)
 	}
-	return change(s, at, &s.p.MSS, to)
+	return change(e, s, at, &s.p.MSS, to)
 }
 
 func newTCPMSSTarget(p *ruleParser, _ *rule, o []opt) target {
@@ -229,8 +229,8 @@ func newTCPMSSTarget(p *ruleParser, _ *rule, o []opt) target {
 // tosTarget is TOS and DSCP.
 type tosTarget struct{ value, mask uint8 }
 
-func (t *tosTarget) apply(_ *eval, s *state, at Ref) bool {
-	return change(s, at, &s.p.TOS, s.p.TOS&^t.mask^t.value)
+func (t *tosTarget) apply(e *eval, s *state, at Ref) bool {
+	return change(e, s, at, &s.p.TOS, s.p.TOS&^t.mask^t.value)
 }
 
 func newTOSTarget(p *ruleParser, _ *rule, o []opt) target {
@@ -265,7 +265,7 @@ type ttlTarget struct {
 	n  int
 }
 
-func (t *ttlTarget) apply(_ *eval, s *state, at Ref) bool {
+func (t *ttlTarget) apply(e *eval, s *state, at Ref) bool {
 	n := t.n
 	switch t.op {
 	case 'd':
@@ -273,7 +273,7 @@ func (t *ttlTarget) apply(_ *eval, s *state, at Ref) bool {
 	case 'i':
 		n = min(int(s.p.TTL)+t.n, 255)
 	}
-	return change(s, at, &s.p.TTL, uint8(n))
+	return change(e, s, at, &s.p.TTL, uint8(n))
 }
 
 func newTTLTarget(p *ruleParser, _ *rule, o []opt) target {

@@ -21,7 +21,7 @@ func (t *natTarget) apply(e *eval, s *state, at Ref) bool {
 func (e *eval) bind(s *state, m manip, r natRange, at Ref) {
 	switch {
 	case !s.tracked():
-		s.add(at)
+		e.add(s, at)
 		e.passed = append(e.passed, s)
 	case m != manipAt(e.in.Hook) || at.Table.Name != "nat":
 		e.end(s, at, VerdictUnknown, "this NAT cannot be done at "+e.in.Hook.String())

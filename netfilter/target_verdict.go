@@ -10,7 +10,7 @@ func (t decide) apply(e *eval, s *state, at Ref) bool {
 		e.end(s, at, Drop, "")
 		return true
 	}
-	s.add(at)
+	e.add(s, at)
 	e.passed = append(e.passed, s)
 	return true
 }

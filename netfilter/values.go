@@ -20,6 +20,9 @@ var protocols = map[string]packet.Proto{
 
 // protocol reads the argument of -p; it reports whether it stands for any.
 func (p *ruleParser) protocol(s string) (packet.Proto, bool) {
+	if s == "tcp" { // as most rules have it
+		return packet.TCP, false
+	}
 	s = strings.ToLower(s)
 	if s == "all" || s == "0" {
 		return 0, true

@@ -8,7 +8,7 @@ func (e *eval) chain(t *Table, c *Chain, states []*state, depth int) []*state {
 		e.over = "chain " + c.Name + ": chains jump too deep, or in a circle"
 		return nil
 	}
-	w := walk{e: e, t: t, c: c, depth: depth, states: states}
+	w := walk{e: e, t: t, c: c, depth: depth, states: states, hit: e.few()}
 	for at := c.start(e, states[0]); len(w.states) > 0 && e.over == ""; {
 		r := at.next()
 		if r == nil {
@@ -73,7 +73,7 @@ func (w *walk) split(r *Rule, s *state, m Tri) bool {
 	if m == Maybe {
 		share *= w.e.share
 	}
-	hit := s.fork(share)
+	hit := w.e.fork(s, share)
 	s.weight -= hit.weight
 	if m == Maybe {
 		at := Ref{w.t, w.c, r}
@@ -121,9 +121,9 @@ func (w *walk) jump(to *Chain, at Ref) {
 		return
 	}
 	for _, s := range w.hit {
-		s.add(at)
+		w.e.add(s, at)
 	}
-	back := w.e.chain(w.t, to, append([]*state(nil), w.hit...), w.depth+1)
+	back := w.e.chain(w.t, to, w.hit, w.depth+1)
 	for _, s := range back {
 		if s.rules != nil && s.rules.Rule == at.Rule { // nothing came of it
 			s.rules = s.rules.before

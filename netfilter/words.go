@@ -5,27 +5,27 @@ import "strings"
 // tokenize splits a rule into words as iptables-restore does.
 func (p *ruleParser) tokenize(s string) bool {
 	p.toks = p.toks[:0]
-	for {
-		s = strings.TrimLeft(s, " \t")
-		if s == "" {
-			return true
-		}
-		end := strings.IndexAny(s, " \t\"")
-		if end < 0 {
-			end = len(s)
-		}
-		if end == len(s) || s[end] != '"' {
-			p.toks = append(p.toks, token{s: s[:end]})
-			s = s[end:]
+	for i := 0; i < len(s); {
+		if s[i] == ' ' || s[i] == '\t' {
+			i++
 			continue
 		}
-		word, n := unquote(s)
+		start := i
+		for i < len(s) && s[i] != ' ' && s[i] != '\t' && s[i] != '"' {
+			i++
+		}
+		if i == len(s) || s[i] != '"' {
+			p.toks = append(p.toks, token{s: s[start:i]})
+			continue
+		}
+		word, n := unquote(s[start:])
 		if n < 0 {
 			return false
 		}
 		p.toks = append(p.toks, token{s: word, quoted: true})
-		s = s[n:]
+		i = start + n
 	}
+	return true
 }
 
 // unquote reads one word that has quotes, and returns its length in s, or -1 if a quote is left open.
