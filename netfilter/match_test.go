@@ -284,24 +284,27 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// matchRows6 are the same for IPv6.
+var matchRows6 = []struct{ conditions, yes, no, maybe string }{
+	{conditions: "-s fd00::/64 -d fd00::2/128", yes: "tcp6"},
+	{conditions: "! -d fd00::/64", no: "tcp6"},
+	{conditions: "-p tcp -m tcp --dport 80", yes: "tcp6", no: "echo6"},
+	{conditions: "-p ipv6-icmp -m icmp6 --icmpv6-type 128", yes: "echo6", no: "tcp6"},
+	{conditions: "-p ipv6-icmp -m icmp6 ! --icmpv6-type echo-request", no: "echo6"},
+	{conditions: "-p ipv6-icmp -m icmp6 --icmpv6-type 1/4", no: "echo6"},
+	{conditions: "-m hl --hl-gt 63", yes: "tcp6"},
+	{conditions: "-m hl --hl-eq 255", no: "tcp6"},
+	{conditions: "-m frag --fragfirst", no: "tcp6"},
+	{conditions: "-m hbh --hbh-len 8", no: "tcp6"},
+	{conditions: "-m rt --rt-type 0", no: "tcp6"},
+	{conditions: "-m frag ! --fragid 5", maybe: "tcp6"},
+	{conditions: "-m ipv6header --header hop-by-hop --soft", maybe: "tcp6"},
+	{conditions: "-m iprange --src-range fd00::1-fd00::9", yes: "tcp6"},
+	{conditions: "-s 10.0.0.0/8", maybe: "tcp6"},
+}
+
 func TestMatch6(t *testing.T) {
-	for _, row := range []struct{ conditions, yes, no, maybe string }{
-		{conditions: "-s fd00::/64 -d fd00::2/128", yes: "tcp6"},
-		{conditions: "! -d fd00::/64", no: "tcp6"},
-		{conditions: "-p tcp -m tcp --dport 80", yes: "tcp6", no: "echo6"},
-		{conditions: "-p ipv6-icmp -m icmp6 --icmpv6-type 128", yes: "echo6", no: "tcp6"},
-		{conditions: "-p ipv6-icmp -m icmp6 ! --icmpv6-type echo-request", no: "echo6"},
-		{conditions: "-p ipv6-icmp -m icmp6 --icmpv6-type 1/4", no: "echo6"},
-		{conditions: "-m hl --hl-gt 63", yes: "tcp6"},
-		{conditions: "-m hl --hl-eq 255", no: "tcp6"},
-		{conditions: "-m frag --fragfirst", no: "tcp6"},
-		{conditions: "-m hbh --hbh-len 8", no: "tcp6"},
-		{conditions: "-m rt --rt-type 0", no: "tcp6"},
-		{conditions: "-m frag ! --fragid 5", maybe: "tcp6"},
-		{conditions: "-m ipv6header --header hop-by-hop --soft", maybe: "tcp6"},
-		{conditions: "-m iprange --src-range fd00::1-fd00::9", yes: "tcp6"},
-		{conditions: "-s 10.0.0.0/8", maybe: "tcp6"},
-	} {
+	for _, row := range matchRows6 {
 		for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
 			for _, name := range strings.Fields(scenes) {
 				t.Run(row.conditions+"/"+name, func(t *testing.T) {
