@@ -65,3 +65,11 @@ func TestOwnGatewayInAnotherTable(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// A host route to an own address, before the local one, makes it a gateway like any other.
+func TestOwnGatewayWithAHostRoute(t *testing.T) {
+	routes := append([]string{"10.0.0.1 dev a table local", "default via 10.0.0.1 dev a"}, own...)
+	if got, want := brief(tables(nil, routes...).Lookup(Query{Dst: addr("8.8.8.8")})), "unicast | 1.00 via 10.0.0.1 dev a src 10.0.0.1"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

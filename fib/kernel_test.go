@@ -3,10 +3,12 @@
 package fib
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbnet/plumb/lab/sandbox"
 )
@@ -67,6 +69,9 @@ func (c lookupCase) load(ns *sandbox.NS) error {
 	if err := ns.Run(strings.Join(lines, "\n"), "ip", "-batch", "-"); err != nil {
 		return err
 	}
+	if err := settled(ns); err != nil {
+		return err
+	}
 	batch := map[string]string{}
 	for _, r := range c.routes {
 		batch[familyOf(r)] += "route append " + r + "\n"
@@ -81,6 +86,20 @@ func (c lookupCase) load(ns *sandbox.NS) error {
 		}
 	}
 	return nil
+}
+
+// settled waits for the local routes of the IPv6 addresses, which the kernel makes in the background.
+func settled(ns *sandbox.NS) error {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		out, err := ns.Output("", "ip", "-6", "route", "show", "table", "local")
+		if err != nil {
+			return err
+		}
+		if strings.Count(out, "local f") >= 4 && strings.Count(out, "anycast f") >= 4 {
+			return nil
+		}
+	}
+	return errors.New("the IPv6 addresses have no local routes")
 }
 
 func familyOf(s string) string {

@@ -294,11 +294,15 @@ func (x *Index) choice4(f *flow, r *Route, h NextHop, weight float64) Choice {
 	return c
 }
 
-// onLinkIn reports whether a table other than main has a route of its own to a
-// gateway: the kernel then judges the gateway by that (fib_check_nh_v4_gw).
+// onLinkIn reports whether the kernel takes a gateway, though it is an own address,
+// for one on the link: another table than main is asked for it first, and then by
+// the rules the local table (fib_check_nh_v4_gw).
 func (x *Index) onLinkIn(id uint32, h NextHop) bool {
+	if id == TableMain {
+		id = TableLocal
+	}
 	tb := x.tables[0][id]
-	if id == TableMain || id == TableLocal || tb == nil {
+	if tb == nil {
 		return false
 	}
 	got, ok := x.table4(tb, &flow{q: &Query{Dst: h.Via}, dst: h.Via, oif: h.Dev})
