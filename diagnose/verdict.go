@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -228,8 +229,8 @@ func (r *Report) addNeeds(ts []Trace) {
 			walk(t.Result.Paths)
 		}
 	}
-	for _, g := range r.onPath() {
-		add(text.F("%s, by which packets pass: %s", g.Path, g.Why))
+	for _, t := range r.onPath() {
+		add(t)
 	}
 }
 
@@ -239,8 +240,8 @@ var deciding = []string{
 	"iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "nft.json", "ipset", "ipvs",
 }
 
-// onPath returns the gaps in what decides about packets in the namespaces that were passed.
-func (r *Report) onPath() (gaps []snapshot.Gap) {
+// onPath says which files that decide are missing of the namespaces that were passed, a sentence a namespace and reason.
+func (r *Report) onPath() (missing []text.Text) {
 	passed := map[string]bool{}
 	var walk func(ps []trace.Path)
 	walk = func(ps []trace.Path) {
@@ -254,18 +255,25 @@ func (r *Report) onPath() (gaps []snapshot.Gap) {
 	for _, t := range r.Traces {
 		walk(t.Result.Paths)
 	}
+	files := map[snapshot.Gap][]string{} // by folder and reason
 	for _, g := range r.Gaps {
 		dir, file := path.Split(g.Path)
-		if passed[strings.TrimSuffix(dir, "/")] && slices.Contains(deciding, file) {
-			gaps = append(gaps, g)
+		dir = strings.TrimSuffix(dir, "/")
+		if passed[dir] && slices.Contains(deciding, file) {
+			k := snapshot.Gap{Path: dir, Why: g.Why}
+			files[k] = append(files[k], file)
 		}
 	}
-	return gaps
+	byPath := func(a, b snapshot.Gap) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Why, b.Why)) }
+	for _, k := range slices.SortedFunc(maps.Keys(files), byPath) {
+		missing = append(missing, text.F("%s of %s, by which packets pass: %s", strings.Join(files[k], ", "), k.Path, k.Why))
+	}
+	return missing
 }
 
-func (r *Report) destName() string {
+func (r *Report) destName() text.Text {
 	if r.Dest.Port == 0 {
-		return r.Dest.Name
+		return text.F("%s", r.Dest.Name)
 	}
-	return text.F("%s port %d", r.Dest.Name, r.Dest.Port).String()
+	return text.F("%s port %d", r.Dest.Name, r.Dest.Port)
 }

@@ -95,12 +95,13 @@ func TestNeeds(t *testing.T) {
 		Traces: []Trace{{Verdict: Works, Result: trace.Result{Paths: []trace.Path{p}}}},
 		Gaps: []snapshot.Gap{
 			{Path: "nodes/a/host/iptables-legacy", Why: "not collected"},
+			{Path: "nodes/a/host/ipvs", Why: "not collected"},
 			{Path: "nodes/a/host/stat", Why: "not collected"},
 			{Path: "nodes/b/host/iptables", Why: "not collected"},
 		},
 	}
 	r.judge(question{})
-	if len(r.Needs) != 1 || r.Needs[0].String() != "nodes/a/host/iptables-legacy, by which packets pass: not collected" {
+	if len(r.Needs) != 1 || r.Needs[0].String() != "iptables-legacy, ipvs of nodes/a/host, by which packets pass: not collected" {
 		t.Errorf("needs: %v", r.Needs)
 	}
 }

@@ -9,7 +9,7 @@ var zhDiagnose = map[string]string{
 	"%s reaches %s with some connections only":                       "%s 到 %s 只有部分连接能通",
 	"%s reaches %s": "%s 能访问 %s",
 	"%s reaches %s; what becomes of full-sized packets is not known":                                         "%s 能访问 %s；满长报文的结果未知",
-	"%s, by which packets pass: %s":                                                                          "报文经过的 %s：%s",
+	"%s of %s, by which packets pass: %s":                                                                    "报文经过的 %[2]s 缺少 %[1]s：%[3]s",
 	"Service %s has no cluster address and no ready endpoint, so its name resolves to nothing":               "Service %s 没有 ClusterIP，也没有就绪的 endpoint，因此其名称解析不到任何地址",
 	"a full-sized answer from %s":                                                                            "来自 %s 的满长应答",
 	"a full-sized packet to %s":                                                                              "发往 %s 的满长报文",

@@ -136,4 +136,6 @@ var zhTrace = map[string]string{
 	"which VLANs port %s is in is not known: bridge %s filters by VLAN":                             "端口 %s 属于哪些 VLAN 未知：网桥 %s 按 VLAN 过滤",
 	"which device carries %s is not known: %s":                                                      "%s 的底层设备未知：%s",
 	"who takes protocol %s in %s is not known":                                                      "%[2]s 中由谁接收协议 %[1]s 未知",
+	"where %s sends frames for %s is not known: its forwarding entries: %s":                         "%s 把发往 %s 的帧送到哪里未知：其转发表项：%s",
+	"whether %s has a neighbour entry for %s is not known: %s":                                      "%s 是否有 %s 的邻居表项未知：%s",
 }
