@@ -256,3 +256,91 @@ func TestMergedTables(t *testing.T) {
 		t.Errorf("with a rule: %s, want %s", got, want)
 	}
 }
+
+// Members of an IPv6 group share the flows by weight, and all have the source of the first.
+func TestNextHopGroup6(t *testing.T) {
+	tb := tables(nil, append([]string{"default nhid 10 metric 5 from ::/0"}, own...)...)
+	tb.NextHops = []NextHopObject{
+		{ID: 1, Hop: NextHop{Via: addr("fe80::2"), Dev: "a", Weight: 1}},
+		{ID: 2, Hop: NextHop{Via: addr("fe80::3"), Dev: "b", Weight: 1}},
+		{ID: 10, Group: []NextHopGroupMember{{1, 3}, {2, 1}}},
+	}
+	q := Query{Dst: addr("2001:db8::1")}
+	if got, want := brief(tb.Lookup(q)), "unicast | 0.75 via fe80::2 dev a src fd00:a::1 | 0.25 via fe80::3 dev b src fd00:a::1"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	tb.Neighs = []Neigh{{Dst: addr("fe80::2"), Dev: "a", State: "FAILED"}}
+	if got, want := brief(tb.Lookup(q)), "unicast | 1.00 via fe80::3 dev b src fd00:a::1"; got != want {
+		t.Errorf("one failed: %s, want %s", got, want)
+	}
+	tb.NextHops = tb.NextHops[1:]
+	if got, want := brief(tb.Lookup(q)), "unknown: nexthop 1 was not collected"; got != want {
+		t.Errorf("one missing: %s, want %s", got, want)
+	}
+}
+
+func TestNextHopObjects(t *testing.T) {
+	objects := []NextHopObject{
+		{ID: 1, Hop: NextHop{Via: addr("10.0.0.2"), Dev: "a", Weight: 1}},
+		{ID: 2, Hop: NextHop{Via: addr("fe80::2"), Dev: "b", Weight: 1}},
+		{ID: 3, Hop: NextHop{Dev: "b", Weight: 1, Flags: []string{"dead"}}},
+		{ID: 4, Blackhole: true},
+		{ID: 11, Group: []NextHopGroupMember{{2, 1}}},
+		{ID: 12, Group: []NextHopGroupMember{{1, 1}, {9, 1}}},
+	}
+	for _, c := range []struct {
+		name, route, want string
+	}{
+		{"one", "default nhid 1", "unicast | 1.00 via 10.0.0.2 dev a src 10.0.0.1"},
+		{"by an IPv6 gateway", "default nhid 2", "unicast | 1.00 via fe80::2 dev b src 10.1.0.1"},
+		{"that is dead", "default nhid 3", "network unreachable"},
+		{"a group of one", "default nhid 11", "unicast | 1.00 via fe80::2 dev b src 10.1.0.1"},
+		{"a member is missing", "default nhid 12", "unknown: nexthop 9 was not collected"},
+		{"hops that ip resolved", "default nhid 99 via 10.1.0.2 dev b", "unicast | 1.00 via 10.1.0.2 dev b src 10.1.0.1"},
+		{"blackhole, as ip prints it", "blackhole default nhid 4", "invalid argument | 1.00"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb := tables(nil, append([]string{c.route}, own...)...)
+			tb.NextHops = objects
+			if d := cmp.Diff(c.want, brief(tb.Lookup(Query{Dst: addr("8.8.8.8")}))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// A dead hop by a nexthop object makes the kernel pass over all routes with that network
+// address, whatever their length; one of the route's own does not.
+func TestDeadNextHopLeavesTheLeaf(t *testing.T) {
+	for _, c := range []struct{ name, dead, want string }{
+		{"of the route", "8.0.0.0/16 via 10.1.0.2 dev b dead", "unicast | 1.00 via 10.0.0.3 dev a src 10.0.0.1"},
+		{"of an object", "8.0.0.0/16 nhid 1 via 10.1.0.2 dev b dead", "unicast | 1.00 via 10.0.0.2 dev a src 10.0.0.1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb := tables(nil, append([]string{c.dead, "8.0.0.0/8 via 10.0.0.3 dev a", "default via 10.0.0.2 dev a"}, own...)...)
+			if d := cmp.Diff(c.want, brief(tb.Lookup(Query{Dst: addr("8.0.0.8")}))); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// Groups of devices that were not collected make a suppress_ifgroup rule unknown, where it could decide.
+func TestGroupsNotKnown(t *testing.T) {
+	rules := with(parseRule("10: from all lookup main suppress_ifgroup 7", false))
+	tb := tables(rules, append([]string{"default via 10.0.0.2 dev a"}, own...)...)
+	want := "unknown: rule 10 asks for the group of a device, which was not collected"
+	if got := brief(tb.Lookup(Query{Dst: addr("8.8.8.8")})); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := brief(tb.Lookup(Query{Dst: addr("10.0.0.1")})), "local | 1.00 src 10.0.0.1"; got != want {
+		t.Errorf("before the rule: %s, want %s", got, want)
+	}
+	six := []Rule{parseRule("10: from all lookup main suppress_ifgroup 7", true)}
+	tb = tables(six, append([]string{"default metric 9 nexthop via fe80::1 dev a nexthop via fe80::2 dev b"}, own...)...)
+	tb.Groups = map[string]int{"b": 7}
+	want = "unknown: rule 10 suppresses some of the hops that a hash chooses from"
+	if got := brief(tb.Lookup(Query{Dst: addr("2001:db8::1")})); got != want {
+		t.Errorf("6: %s, want %s", got, want)
+	}
+}

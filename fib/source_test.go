@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/packet"
 )
 
@@ -23,6 +24,11 @@ func TestSourceAddr(t *testing.T) {
 		{"of another device", []Addr{a("lo", "127.0.0.1/8", "host"), a("b", "10.1.0.1/24", "")}, "a", "8.8.8.8", "10.1.0.1"},
 		{"not of the link's scope", []Addr{a("a", "10.0.0.1/24", "link"), a("a", "10.1.0.1/24", "")}, "a", "8.8.8.8", "10.1.0.1"},
 		{"none", []Addr{a("lo", "127.0.0.1/8", "host")}, "a", "8.8.8.8", ""},
+		{"not a secondary one", []Addr{{Dev: "a", Prefix: prefix("10.0.0.1/24"), Secondary: true}, a("a", "10.1.0.1/24", "")}, "a", "10.0.0.9", "10.1.0.1"},
+		{"in the subnet of a peer", []Addr{a("a", "10.0.0.1/24", ""), {Dev: "a", Prefix: prefix("10.5.0.1/32"), Peer: prefix("10.5.1.0/24")}}, "a", "10.5.1.9", "10.5.0.1"},
+		{"another device's, not of the link's scope", []Addr{a("b", "10.0.0.1/24", "link"), a("b", "10.1.0.1/24", "")}, "a", "8.8.8.8", "10.1.0.1"},
+		{"IPv4 in IPv6", []Addr{a("a", "10.0.0.1/24", "")}, "a", "::ffff:8.8.8.8", "10.0.0.1"},
+		{"no device", []Addr{a("a", "10.0.0.1/24", "")}, "", "8.8.8.8", "10.0.0.1"},
 		{"6: same address", []Addr{a("a", "fd00::1/64", ""), a("b", "fd00::2/64", "")}, "a", "fd00::2", "fd00::2"},
 		{"6: scope", []Addr{a("a", "fe80::1/64", "link"), a("b", "2001:db8::1/64", "")}, "a", "2001:db8:9::1", "2001:db8::1"},
 		{"6: link-local destination", []Addr{a("a", "fd00::1/64", ""), a("a", "fe80::1/64", "link"), a("b", "fe80::2/64", "link")}, "a", "fe80::9", "fe80::1"},
@@ -31,6 +37,22 @@ func TestSourceAddr(t *testing.T) {
 		{"6: label", []Addr{a("a", "fd00::1/64", ""), a("a", "2001:db8::1/64", "")}, "a", "2a00::1", "2001:db8::1"},
 		{"6: not temporary", []Addr{a("a", "2001:db8::2/64", "", "temporary"), a("a", "2001:db8::1/64", "")}, "a", "2a00::1", "2001:db8::1"},
 		{"6: longest prefix", []Addr{a("a", "2001:db8:1::1/64", ""), a("a", "2001:db8:2::1/64", "")}, "a", "2001:db8:2::9", "2001:db8:2::1"},
+		{"6: the smallest scope that suffices", []Addr{a("a", "2001:db8::1/64", ""), a("a", "fec0::1/64", "site")}, "a", "fec0::9", "fec0::1"},
+		{"6: a larger scope where none suffices", []Addr{a("a", "fe80::1/64", "link"), a("a", "fec0::1/64", "site")}, "a", "2001:db8::9", "fec0::1"},
+		{"6: scope before deprecated", []Addr{a("a", "fe80::1/64", "link"), a("a", "2001:db8::1/64", "", "deprecated")}, "a", "2001:db8:9::9", "2001:db8::1"},
+		{"6: deprecated before the device", []Addr{a("a", "2001:db8::1/64", "", "deprecated"), a("b", "2001:db8:1::1/64", "")}, "a", "2001:db8:9::9", "2001:db8:1::1"},
+		{"6: the device before the label", []Addr{a("b", "2001:db8::1/64", ""), a("a", "fd00::1/64", "")}, "a", "2a00::1", "fd00::1"},
+		{"6: the label before temporary", []Addr{a("a", "fd00::1/64", ""), a("a", "2001:db8::1/64", "", "temporary")}, "a", "2a00::1", "2001:db8::1"},
+		{"6: temporary before the prefix", []Addr{a("a", "2a00::1/64", "", "temporary"), a("a", "2001:db8::1/64", "")}, "a", "2a00::9", "2001:db8::1"},
+		{"6: label of 6to4", []Addr{a("a", "2001:db8::1/64", ""), a("a", "2002:a00::1/64", "")}, "a", "2002:b00::1", "2002:a00::1"},
+		{"6: label of Teredo", []Addr{a("a", "2001:db8::1/64", ""), a("a", "2001::1/64", "")}, "a", "2001::9", "2001::1"},
+		{"6: ORCHID for ORCHID", []Addr{a("a", "2001:db8::1/64", ""), a("a", "2001:10::1/64", "")}, "a", "2001:10::9", "2001:10::1"},
+		{"6: bits past the address's prefix do not count", []Addr{a("a", "2001:db8::1/32", ""), a("a", "2001:db8:ffff::1/32", "")}, "a", "2001:db8:ffff::9", "2001:db8::1"},
+		{"6: an optimistic one is as good as deprecated", []Addr{a("a", "2001:db8::1/64", "", "tentative", "optimistic"), a("a", "2001:db8:1::1/64", "")}, "a", "2001:db8::9", "2001:db8:1::1"},
+		{"6: an optimistic one where there is no other", []Addr{a("a", "2001:db8::1/64", "", "tentative", "optimistic")}, "a", "2001:db8::9", "2001:db8::1"},
+		{"6: multicast is of the device", []Addr{a("b", "2001:db8::1/64", ""), a("a", "fd00::1/64", "")}, "a", "ff0e::1", "fd00::1"},
+		{"6: link-local of no other device", []Addr{a("b", "fe80::2/64", "link")}, "a", "fe80::9", ""},
+		{"6: the loopback for itself", []Addr{a("a", "fd00::1/64", ""), a("lo", "::1/128", "host")}, "", "::1", "::1"},
 		{"6: not tentative", []Addr{a("a", "fd00::1/64", "", "tentative")}, "a", "fd00::9", ""},
 		{"6: first of equals", []Addr{a("a", "fd00::5/64", ""), a("a", "fd00::4/64", "")}, "a", "fd00::8000", "fd00::5"},
 	} {
@@ -39,6 +61,45 @@ func TestSourceAddr(t *testing.T) {
 			got, ok := tb.SourceAddr(c.dev, addr(c.dst))
 			if text := textOf(got); text != c.want || ok != (c.want != "") {
 				t.Errorf("got %q %v, want %q", text, ok, c.want)
+			}
+		})
+	}
+}
+
+// With use_tempaddr of 2 a device prefers its temporary addresses.
+func TestTemporaryAddrs(t *testing.T) {
+	tb := &Tables{Addrs: []Addr{
+		{Dev: "a", Prefix: prefix("2001:db8::1/64")},
+		{Dev: "a", Prefix: prefix("2001:db8::2/64"), Flags: []string{"temporary"}},
+	}}
+	for want, use := range map[string]map[string]bool{"2001:db8::1": {"b": true}, "2001:db8::2": {"a": true}} {
+		tb.UseTempAddr = use
+		if got, _ := tb.SourceAddr("a", addr("2a00::1")); got != addr(want) {
+			t.Errorf("%v: got %s, want %s", use, got, want)
+		}
+	}
+}
+
+// With route_localnet the loopback's addresses may be those of other devices, and 127.0.0.0/8 may leave.
+func TestRouteLocalnet(t *testing.T) {
+	tb := tables(nil, append([]string{"127.7.0.0/16 dev a"}, own...)...)
+	for _, c := range []struct {
+		name string
+		on   map[string]bool
+		q    Query
+		want string
+	}{
+		{"off, out", nil, Query{Dst: addr("10.0.0.9"), Src: addr("127.0.0.1")}, "invalid argument | 1.00 dev a"},
+		{"on, out", map[string]bool{"a": true}, Query{Dst: addr("10.0.0.9"), Src: addr("127.0.0.1")}, "unicast | 1.00 dev a"},
+		{"on for another, out", map[string]bool{"b": true}, Query{Dst: addr("10.0.0.9"), Src: addr("127.0.0.1")}, "invalid argument | 1.00 dev a"},
+		{"off, in", nil, Query{Dst: addr("127.0.0.1"), Src: addr("10.1.0.7"), IIF: "b"}, "invalid argument"},
+		{"on, in", map[string]bool{"b": true}, Query{Dst: addr("127.0.0.1"), Src: addr("10.1.0.7"), IIF: "b"}, "local | 1.00"},
+		{"on for all, in", map[string]bool{"all": true}, Query{Dst: addr("127.0.0.1"), Src: addr("10.1.0.7"), IIF: "b"}, "local | 1.00"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb.RouteLocalnet = c.on
+			if d := cmp.Diff(c.want, brief(tb.Lookup(c.q))); d != "" {
+				t.Error(d)
 			}
 		})
 	}
