@@ -786,4 +786,12 @@ var casesRule = []lookupCase{
 		get:    "2001:db8::1",
 		want:   "host unreachable | 1.00",
 	},
+	{
+		name:   "not an unknown selector is not known either",
+		rules:  []string{"10: not from all dscp 46 lookup 100"},
+		routes: []string{"default via 10.0.0.9 dev a table 100"},
+		get:    "8.8.8.8",
+		want:   "unknown: rule 10 asks for \"dscp 46\", which is not understood",
+		only:   "it knows the selector",
+	},
 }

@@ -406,4 +406,14 @@ var cases4 = []lookupCase{
 		get:    "10.9.1.1 from 10.1.0.7 iif b",
 		want:   "unicast | 1.00 via 10.0.0.2 dev a",
 	},
+	{
+		name: "zero source from outside",
+		get:  "10.0.0.9 from 0.0.0.0 iif b",
+		want: "invalid argument",
+	},
+	{
+		name: "zero destination from outside",
+		get:  "0.0.0.0 from 10.1.0.7 iif b",
+		want: "invalid argument",
+	},
 }

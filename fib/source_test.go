@@ -156,6 +156,7 @@ func TestNeighboursAndFDB(t *testing.T) {
 		FDB: []FDBEntry{
 			{MAC: m(1), Dev: "vx", Dst: addr("192.0.2.1")}, {Dev: "vx", Dst: addr("192.0.2.2")}, {Dev: "vx", Dst: addr("192.0.2.3")},
 			{MAC: m(2), Dev: "p1", Master: "br"}, {MAC: m(2), Dev: "p2", Master: "br", VLAN: 7}, {MAC: m(3), Dev: "vx", Master: "br"},
+			{MAC: m(5), Dev: "vx", Master: "br", Dst: addr("192.0.2.5")}, {MAC: m(5), Dev: "p1", Master: "br"}, {MAC: m(5), Dev: "p2", Master: "br"},
 			{MAC: m(4), Dev: "ex", Dst: addr("192.0.2.4"), SrcVNI: 5},
 		},
 	}
@@ -178,6 +179,12 @@ func TestNeighboursAndFDB(t *testing.T) {
 		}
 		if e, ok := tb.FDBLookup("br", m(2), 7); !ok || e.Dev != "p2" {
 			t.Errorf("fdb: %v %v", e, ok)
+		}
+		if e, ok := tb.FDBLookup("br", m(5), 0); !ok || e.Dev != "p1" {
+			t.Errorf("the bridge's own entry is not the first: %v %v", e, ok)
+		}
+		if e, ok := tb.FDBLookup("br", m(2), 8); ok {
+			t.Errorf("fdb of another VLAN: %v", e)
 		}
 		if e, ok := tb.FDBLookup("br", m(8), 0); ok {
 			t.Errorf("fdb of nobody: %v", e)
