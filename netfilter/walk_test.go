@@ -198,32 +198,3 @@ func TestMapped(t *testing.T) {
 		t.Error(got)
 	}
 }
-
-// TestIndex compares chains with and without an index.
-func TestIndex(t *testing.T) {
-	var rules strings.Builder
-	rules.WriteString("*filter\n")
-	conditions := []string{"-d 10.0.0.%d/32", "-s 10.0.1.%d/32", "-p tcp -m tcp --dport %d", "-p udp -m udp --dport %d", "-i eth%d", "-o eth%d",
-		"! -d 10.0.0.%d/32", "-p tcp -m tcp ! --dport %d", "! -i eth%d", "-p tcp -m tcp --dport 0:%d", "! -p tcp", "-i eth+", "-d 10.0.0.%d/31", "-m mark --mark %d"}
-	for i := range 60 {
-		c := conditions[i*7%len(conditions)]
-		if strings.Contains(c, "%d") {
-			c = fmt.Sprintf(c, i%5)
-		}
-		fmt.Fprintf(&rules, "-A FORWARD %s -j MARK --xor-mark %#x\n", c, 1+i)
-	}
-	with, without := load(t, false, rules.String()), load(t, false, rules.String())
-	without.Tables[0].Chains["FORWARD"].index = nil
-	if with.Tables[0].Chains["FORWARD"].index == nil {
-		t.Fatal("no index")
-	}
-	for i := range 5 {
-		for j := range 5 {
-			p := tcp(fmt.Sprintf("10.0.1.%d:1", i), fmt.Sprintf("10.0.0.%d:%d", j, (i+j)%5))
-			in := Input{Hook: Forward, Packet: p, In: fmt.Sprintf("eth%d", i), Out: fmt.Sprintf("eth%d", j)}
-			if diff := cmp.Diff(without.Eval(in)[0].Packet.Mark, with.Eval(in)[0].Packet.Mark); diff != "" {
-				t.Errorf("%s: %s", p, diff)
-			}
-		}
-	}
-}
