@@ -34,6 +34,12 @@ func errorOf(t RouteType) string {
 //
 // Where the kernel hashes over several hops, the Result has them all. (Linux
 // from 6.16 on prefers, among them, those whose own source address is q.Src.)
+//
+// Two things a listing of IPv6 routes does not show. Routes by a gateway with one
+// destination and metric are joined: the source and preference listed are those of
+// the first, and other routes that stand between them are left out. And of several
+// routes that share a nexthop object, the kernel may answer with the table and
+// source of the one that used it first on that CPU (rt6i_pcpu of struct fib6_nh).
 func (t *Tables) Lookup(q Query) Result {
 	x := t.indexed()
 	q.Dst, q.Src = q.Dst.WithZone(""), q.Src.WithZone("")
