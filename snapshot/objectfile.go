@@ -129,11 +129,9 @@ func scanDocument(s *scanner, room int) (d document, err error) {
 		return d, errTooMany
 	}
 	start := s.pos
-	if c, _ := s.next(); c != '{' {
-		d.raw, err = s.value()
-		return d, err
+	if _, err := s.take("{"); err != nil {
+		return d, fmt.Errorf("neither an object nor a List: %w", err)
 	}
-	s.pos++
 	err = s.each('}', func() error { return d.member(s, room) })
 	d.size = s.pos - start
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // scanner finds where the values of a JSON text begin and end, and looks no closer: package
@@ -30,7 +31,7 @@ func (s *scanner) take(want string) (byte, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	if bytes.IndexByte([]byte(want), c) < 0 {
-		return 0, fmt.Errorf("invalid character %q, want one of %s", c, want)
+		return 0, fmt.Errorf("invalid character %q, want %s", c, strings.Join(strings.Split(want, ""), " or "))
 	}
 	s.pos++
 	return c, nil
