@@ -1,9 +1,12 @@
+//go:build linux
+
 package trace_test
 
 import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/plumbnet/plumb/network"
@@ -83,14 +86,54 @@ func TestServices(t *testing.T) {
 	}
 }
 
+// cpuTime returns what the process has used of its processors, in nanoseconds:
+// on a machine that does other things too, the clock tells nothing.
+func cpuTime() int64 {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// measure runs f and reports its processor time beside the clock's.
+func measure(b *testing.B, f func()) {
+	b.Helper()
+	b.ReportAllocs()
+	began := cpuTime()
+	for b.Loop() {
+		f()
+	}
+	b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
+}
+
+// BenchmarkRun follows a SYN through a Service to another node and its answer back;
+// BenchmarkOneWay the SYN alone.
 func BenchmarkRun(b *testing.B) {
 	for _, n := range []int{100, 1000, 10000} {
 		net, q := services(b, n)
-		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				trace.Run(net, q)
-			}
-		})
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) { measure(b, func() { trace.Run(net, q) }) })
 	}
+}
+
+func BenchmarkOneWay(b *testing.B) {
+	net, q := services(b, 10000)
+	q.OneWay = true
+	measure(b, func() { trace.Run(net, q) })
+}
+
+// BenchmarkText follows the same packet and puts all that is said of it into words.
+func BenchmarkText(b *testing.B) {
+	net, q := services(b, 10000)
+	measure(b, func() { words(trace.Run(net, q).Paths) })
+}
+
+func words(ps []trace.Path) (n int) {
+	for _, p := range ps {
+		for _, h := range p.Hops {
+			for _, s := range h.Steps {
+				n += len(s.What.String())
+			}
+		}
+		n += words(p.Reply) + words(p.ICMP)
+	}
+	return n
 }

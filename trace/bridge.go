@@ -67,7 +67,7 @@ func (w *walk) bridgedDNAT(s *state, b *network.Iface) stage {
 		return bridgeForward
 	}
 	for _, r := range w.flood(b, 0, nh).got {
-		if answers(r, nh, b) {
+		if answers(r, nh, s.asksFrom(b, nh), b) {
 			s.frame.dst = r.Link.MAC
 			s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, r.Link.MAC), neighEvidence(s.ns, b, nh, nil))
 			return bridgeForward

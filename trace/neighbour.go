@@ -61,9 +61,10 @@ func (w *walk) answered(d *network.Iface, mac packet.MAC, nh netip.Addr) bool {
 func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 	d := s.out
 	f := w.flood(d, 0, nh)
+	src := s.asksFrom(d, nh)
 	var who []*network.Iface
 	for _, r := range f.got {
-		if answers(r, nh, d) && !hasMAC(who, r.Link.MAC) {
+		if answers(r, nh, src, d) && !hasMAC(who, r.Link.MAC) {
 			who = append(who, r)
 		}
 	}
@@ -95,6 +96,9 @@ func (w *walk) shouldAnswer(d *network.Iface, nh netip.Addr) bool {
 
 func (w *walk) noNeighbour(s *state, nh netip.Addr, e *fib.Neigh) stage {
 	d := s.out
+	if missing := w.net.Missing(s.ns, "neigh.json"); e == nil && missing != "" {
+		return w.unknown(s, text.F("whether %s has a neighbour entry for %s is not known: %s", d, nh, missing))
+	}
 	why := text.F("nobody on the link of %s answers for %s", d, nh)
 	if e != nil && e.State == "FAILED" {
 		why = text.F("nobody on the link of %s answers for %s: its neighbour entry says FAILED", d, nh)
@@ -133,10 +137,38 @@ func hasMAC(all []*network.Iface, m packet.MAC) bool {
 	return false
 }
 
-// answers reports whether the namespace of r, asked by a frame that came in by r, gives r's link-layer address for a.
-func answers(r *network.Iface, a netip.Addr, asker *network.Iface) bool {
+// asksFrom returns the address that an ARP request names as its sender's (arp_solicit, with arp_announce 0).
+func (s *state) asksFrom(d *network.Iface, nh netip.Addr) netip.Addr {
+	if nh.Is6() || s.ns.Owner(s.p.Src.Addr()) != nil {
+		return s.p.Src.Addr()
+	}
+	src, _ := s.ns.FIB.SourceAddr(d.Name(), nh)
+	return src
+}
+
+// hears reports whether the namespace of r takes an ARP request from src, as it would a packet
+// (arp_process asks ip_route_input, which checks the source). What is not known counts as yes.
+func hears(r *network.Iface, a, src netip.Addr) bool {
+	if !src.Is4() {
+		return true
+	}
+	if r.NS.Owner(src) != nil {
+		return r.Conf.AcceptLocal != 0
+	}
+	if r.Conf.RPFilter != 1 {
+		return true
+	}
+	back := lookup(r.NS, fib.Query{Dst: src, Src: a, IIF: "lo"})
+	return back.Unknown != "" || !routeFailed(back) && usesDevice(back, r.Name())
+}
+
+// answers reports whether the namespace of r, asked by a frame from src that came in by r, gives r's link-layer address for a.
+func answers(r *network.Iface, a, src netip.Addr, asker *network.Iface) bool {
 	if a.Is6() {
 		return answers6(r, a)
+	}
+	if !hears(r, a, src) {
+		return false
 	}
 	if own := r.NS.Owner(a); own != nil && own.Up() && !a.IsLoopback() {
 		return answersOwn(r, a, asker)

@@ -15,14 +15,22 @@ func Run(n *network.Network, q Query) Result {
 		r.Paths = []Path{{Weight: 1, Why: text.F("no destination was asked for")}}
 		return r
 	}
-	w := &walk{net: n, total: new(int), q: &q, mss: mssWanted(n, q)}
-	s, from := w.begin()
-	if s == nil {
-		r.Paths = w.paths
+	if q.Proto == packet.TCP && q.Size == FullSegment {
+		r.Paths = runSegments(n, q)
 		return r
 	}
-	r.Paths = w.run(s, from)
+	r.Paths = runWith(n, q, 0)
 	return r
+}
+
+// runWith follows the packet of a sender that was told an MSS; 0 where none is known.
+func runWith(n *network.Network, q Query, mss int) []Path {
+	w := &walk{net: n, total: new(int), q: &q, mss: mss}
+	s, from := w.begin()
+	if s == nil {
+		return w.paths
+	}
+	return w.run(s, from)
 }
 
 // begin returns the first packet, and where it begins.
@@ -75,43 +83,4 @@ func (w *walk) fromOutside(s *state) (*state, stage) {
 	}
 	w.unknown(s, text.F("by which machine a packet from outside to %s comes in is not known: no uplink has that address", s.p.Dst.Addr()))
 	return nil, nil
-}
-
-// mssWanted follows a SYN and its answer, where full segments are asked for, and returns the MSS that the client is told; 0 where none is.
-func mssWanted(n *network.Network, q Query) int {
-	if q.Proto != packet.TCP || q.Size != FullSegment {
-		return 0
-	}
-	q.Size, q.ReplySize = 0, 0
-	r := Run(n, q)
-	for i := range r.Paths {
-		for k := range r.Paths[i].Reply {
-			if b := &r.Paths[i].Reply[k]; b.End == Delivered {
-				return b.Final.MSS
-			}
-		}
-	}
-	return 0
-}
-
-// sizeSegment gives a full segment its size: what the route takes, and the MSS that the other end announced allows.
-func (w *walk) sizeSegment(s *state) {
-	head := 40
-	if s.p.Is6() {
-		head = 60
-	}
-	mtu := s.routeMTU()
-	if s.p.Proto == packet.TCP && s.p.Flags&packet.SYN != 0 {
-		s.p.MSS = mtu - head
-		if s.route != nil && s.route.AdvMSS > 0 {
-			s.p.MSS = s.route.AdvMSS
-		}
-	}
-	if s.p.Size != FullSegment {
-		return
-	}
-	s.p.Size = mtu
-	if w.mss > 0 {
-		s.p.Size = min(mtu, w.mss+head)
-	}
 }

@@ -131,6 +131,9 @@ func vxlanTransmit(w *walk, s *state) stage {
 	if len(all) == 0 {
 		all = w.flooded(s, vxlanRemotes(d, zeroMAC))
 	}
+	if missing := w.net.Missing(s.ns, "fdb.json"); len(all) == 0 && missing != "" {
+		return w.unknown(s, text.F("where %s sends frames for %s is not known: its forwarding entries: %s", d, s.frame.dst, missing))
+	}
 	if len(all) == 0 {
 		why := text.F("%s has no forwarding entry for %s, and none for unknown addresses", d, s.frame.dst)
 		s.step(StageEncap, d.Name(), why, vxlanEvidence(d, s.frame.dst, nil))
@@ -201,35 +204,44 @@ type inside struct {
 
 // encap sends s's packet within outer: a packet that the kernel makes here, seen by OUTPUT and POSTROUTING.
 func (w *walk) encap(s *state, outer packet.Packet, add int, oif string) stage {
-	if s.encaps++; s.encaps > maxEncap {
+	if s.encaps >= maxEncap {
 		return w.looped(s, text.F("%s: the tunnel leads into itself", s.out))
 	}
 	if outer.Is6() {
 		add += 20
 		outer.DF = true
 	}
-	inner := s.p
-	outer.Size, outer.TTL, outer.Mark, outer.Inner = s.frameSize()+add, initialTTL, s.p.Mark, &inner
+	outer.Size, outer.TTL, outer.Mark = s.frameSize()+add, initialTTL, s.p.Mark
 	if ttl := s.out.Link.Info.Data.TTL; ttl > 0 {
 		outer.TTL = uint8(min(ttl, 255))
 	}
-	tunnel := s.out
-	s.inner = append(s.inner[:len(s.inner):len(s.inner)], inside{s.frame, s.frag, tunnel})
-	s.frame, s.frag, s.p = frame{}, 0, outer
-	s.scrub(s.ns)
-	s.in = nil
-	q := query(&s.p)
+	q := query(&outer)
 	q.OIF = oif
-	if s.p.Src.Addr().IsValid() {
-		return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage { return w.encapped(s, q, tunnel, r, c) })
-	}
 	return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
-		s.p.Src = netip.AddrPortFrom(c.Src, s.p.Src.Port())
-		return w.encapped(s, q, tunnel, r, c)
+		if r.Type == fib.Local && r.Err == "" && s.out.Kind() == "vxlan" {
+			return w.bypass(s, &outer)
+		}
+		return w.encapped(s, outer, q, r, c)
 	})
 }
 
-func (w *walk) encapped(s *state, q fib.Query, tunnel *network.Iface, r fib.Result, c fib.Choice) stage {
+// wrap puts s's packet into outer.
+func (s *state) wrap(outer packet.Packet) {
+	inner := s.p
+	outer.Inner = &inner
+	s.inner = append(s.inner[:len(s.inner):len(s.inner)], inside{s.frame, s.frag, s.out})
+	s.frame, s.frag, s.p = frame{}, 0, outer
+	s.encaps++
+	s.scrub(s.ns)
+	s.in = nil
+}
+
+func (w *walk) encapped(s *state, outer packet.Packet, q fib.Query, r fib.Result, c fib.Choice) stage {
+	if !outer.Src.Addr().IsValid() {
+		outer.Src = netip.AddrPortFrom(c.Src, outer.Src.Port())
+	}
+	tunnel := s.out
+	s.wrap(outer)
 	if msg, bad := routeError(r); bad {
 		return w.noRoute(s, StageEncap, q, r, msg)
 	}
@@ -248,6 +260,47 @@ func (w *walk) encapped(s *state, q fib.Query, tunnel *network.Iface, r fib.Resu
 	}
 	s.step(StageRoute, s.out.Name(), text.F("the outer packet leaves from %s by %s", s.p.Src.Addr(), s.out.Name()), routeEvidence(s.ns, q, c.Route))
 	return localOut
+}
+
+// bypass takes a frame whose far end is this very namespace straight in again, by the
+// VXLAN device of that network here (encap_bypass_if_local, vxlan_encap_bypass). It keeps its
+// conntrack entry, and the route that it was sent by: a forwarded packet is forwarded
+// by that once more, and one that was made here is thrown away (dst_discard), save in IPv6.
+func (w *walk) bypass(s *state, outer *packet.Packet) stage {
+	from := s.out
+	d := vxlanAt(s.ns, outer.Dst.Addr(), int(outer.Dst.Port()), int(outer.Key))
+	if d == nil {
+		why := text.F("the far end %s is %s itself, which has no VXLAN device for network %d, port %d", outer.Dst.Addr(), s.ns, int(outer.Key), int(outer.Dst.Port()))
+		s.step(StageEncap, from.Name(), why, linkEvidence(from))
+		w.end(s, Dropped, from.Name(), why)
+		return nil
+	}
+	s.step(StageDecap, d.Name(), text.F("the far end %s is %s itself: %s takes the frame in again", outer.Dst.Addr(), s.ns, d), linkEvidence(d))
+	forwarded := s.in != nil
+	s.in = d
+	if d.PortOf() != nil || from.PortOf() != nil {
+		s.frame.dst = unlessPort(d, s.frame.dst)
+		s.phys = [2]*network.Iface{}
+		return receive
+	}
+	return w.hook(s, hookPrerouting, d.Name(), "", func(w *walk, s *state, _ packet.Packet) stage {
+		if forwarded || s.p.Is6() {
+			return forward
+		}
+		why := text.F("%s does not look for a way for its own packet that comes in by %s, and throws it away", s.ns, d)
+		s.step(StageRoute, d.Name(), why)
+		w.end(s, Dropped, d.Name(), why)
+		return nil
+	})
+}
+
+// unlessPort returns the link-layer address that a frame is taken for: its own on a bridge's
+// port; elsewhere the kernel does not look at it (PACKET_HOST).
+func unlessPort(d *network.Iface, m packet.MAC) packet.MAC {
+	if d.PortOf() != nil {
+		return m
+	}
+	return d.Link.MAC
 }
 
 // ipTunnelTransmit puts a packet into an IP packet to the far end: the device's, or the route's next hop (ip_tunnel_xmit).
