@@ -16,8 +16,8 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // scenes are all packets that the rows of conditions can be asked about.
 var scenes = map[bool]string{
-	false: "tcp udp ack sctp echo needfrag multicast broadcast unknown wrong bridged from-bridge output output-root forward reply invalid untracked related natted",
-	true:  "tcp6 echo6",
+	false: "tcp udp ack sctp echo needfrag multicast broadcast unknown wrong bridged from-bridge output output-root forward reply invalid untracked related natted rst ports dccp redirect random-port echo-conn",
+	true:  "tcp6 echo6 blackhole6 local6 multicast6 nowhere6 toobig6 unreachable6",
 }
 
 // tools are the programs that print rules.
@@ -43,13 +43,8 @@ func TestPrinted(t *testing.T) {
 	for _, tool := range tools {
 		t.Run(tool.name, func(t *testing.T) {
 			var written []string
-			for _, row := range matchRows {
-				if row.conditions != "" && !tool.is6 {
-					written = append(written, row.conditions)
-				}
-			}
-			for _, row := range matchRows6 {
-				if tool.is6 {
+			for _, row := range rowsOf(tool.is6) {
+				if row.conditions != "" {
 					written = append(written, row.conditions)
 				}
 			}

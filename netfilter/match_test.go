@@ -3,6 +3,7 @@ package netfilter
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,31 @@ func scene(name string) Input {
 	case "echo6":
 		in.Packet.Src, in.Packet.Dst = netip.MustParseAddrPort("[fd00::1]:0"), netip.MustParseAddrPort("[fd00::2]:0")
 		in.Packet.Proto, in.Packet.ICMPType = packet.ICMPv6, 128
+	case "rst":
+		in.Packet.Flags, in.Packet.MSS = packet.RST|packet.ACK, 0
+	case "ports":
+		in.Packet.Src, in.Packet.Dst = netip.MustParseAddrPort("10.1.0.1:53"), netip.MustParseAddrPort("10.2.0.2:8081")
+	case "dccp":
+		in.Packet.Proto, in.Packet.Flags = 33, 0
+	case "redirect":
+		in.Packet.Proto, in.Packet.ICMPType, in.Packet.ICMPCode = packet.ICMP, 5, 1
+	case "random-port":
+		in = tracked(in, "reply")
+		in.Conn.RandomPort, in.Conn.SNAT = true, true
+	case "echo-conn":
+		in = tracked(scene("echo"), "new")
+	case "blackhole6", "local6", "multicast6", "nowhere6":
+		in = scene("tcp6")
+		in.Env = fakeEnv{types: map[string]AddrType{"fd00::2": map[string]AddrType{"blackhole6": "BLACKHOLE", "local6": "LOCAL"}[name]}}
+		if name == "multicast6" {
+			in.Packet.Dst = netip.MustParseAddrPort("[ff02::1]:80")
+		}
+	case "toobig6":
+		in = scene("echo6")
+		in.Packet.ICMPType = 2
+	case "unreachable6":
+		in = scene("echo6")
+		in.Packet.ICMPType, in.Packet.ICMPCode = 1, 4
 	case "multicast":
 		in.Packet.Dst = netip.MustParseAddrPort("224.0.0.1:80")
 	case "broadcast":
@@ -97,6 +123,8 @@ func tracked(in Input, name string) Input {
 		c = Conn{State: Untracked}
 	case "related":
 		c.State = Related
+	case "new":
+		c.State = New
 	case "natted":
 		c.DNAT, c.Orig.Dst = true, netip.MustParseAddrPort("10.96.0.1:443")
 	}
@@ -104,8 +132,11 @@ func tracked(in Input, name string) Input {
 	return in
 }
 
-// matchRows are conditions, and the scenes that meet them, do not, or may.
-var matchRows = []struct{ conditions, yes, no, maybe string }{
+// A matchRow is conditions, and the scenes that meet them, do not, or may.
+type matchRow struct{ conditions, yes, no, maybe string }
+
+// matchRows are the matches as rules have them for IPv4.
+var matchRows = []matchRow{
 	{conditions: "", yes: "tcp udp echo"},
 	{conditions: "-s 10.1.0.0/16", yes: "tcp udp"},
 	{conditions: "! -s 10.1.0.0/16", no: "tcp udp"},
@@ -270,22 +301,8 @@ var matchRows = []struct{ conditions, yes, no, maybe string }{
 	{conditions: "-m cpu --cpu 0 -m mark --mark 9", no: "tcp"},
 }
 
-func TestMatch(t *testing.T) {
-	for _, row := range matchRows {
-		for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
-			for _, name := range strings.Fields(scenes) {
-				t.Run(row.conditions+"/"+name, func(t *testing.T) {
-					if got := answer(t, false, row.conditions, nil, scene(name)); got != want {
-						t.Errorf("%s, want %s", got, want)
-					}
-				})
-			}
-		}
-	}
-}
-
 // matchRows6 are the same for IPv6.
-var matchRows6 = []struct{ conditions, yes, no, maybe string }{
+var matchRows6 = []matchRow{
 	{conditions: "-s fd00::/64 -d fd00::2/128", yes: "tcp6"},
 	{conditions: "! -d fd00::/64", no: "tcp6"},
 	{conditions: "-p tcp -m tcp --dport 80", yes: "tcp6", no: "echo6"},
@@ -303,15 +320,25 @@ var matchRows6 = []struct{ conditions, yes, no, maybe string }{
 	{conditions: "-s 10.0.0.0/8", maybe: "tcp6"},
 }
 
-func TestMatch6(t *testing.T) {
-	for _, row := range matchRows6 {
-		for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
-			for _, name := range strings.Fields(scenes) {
-				t.Run(row.conditions+"/"+name, func(t *testing.T) {
-					if got := answer(t, true, row.conditions, nil, scene(name)); got != want {
-						t.Errorf("%s, want %s", got, want)
-					}
-				})
+// rowsOf are all rows of a family.
+func rowsOf(is6 bool) []matchRow {
+	if is6 {
+		return slices.Concat(matchRows6, headerRows6)
+	}
+	return slices.Concat(matchRows, headerRows, conntrackRows, aroundRows, rateRows)
+}
+
+func TestMatch(t *testing.T) {
+	for _, is6 := range []bool{false, true} {
+		for _, row := range rowsOf(is6) {
+			for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
+				for name := range strings.FieldsSeq(scenes) {
+					t.Run(row.conditions+"/"+name, func(t *testing.T) {
+						if got := answer(t, is6, row.conditions, nil, scene(name)); got != want {
+							t.Errorf("%s, want %s", got, want)
+						}
+					})
+				}
 			}
 		}
 	}
