@@ -95,8 +95,8 @@ func parseMasked(addr, mask string) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	m, err := netip.ParseAddr(mask)
-	if err != nil {
-		return netip.Prefix{}, err
+	if err != nil || m.Is6() != a.Is6() {
+		return netip.Prefix{}, strconv.ErrSyntax
 	}
 	for n := range m.BitLen() + 1 {
 		if ones, err := netip.PrefixFrom(allOnes(m), n).Addr().Prefix(n); err == nil && ones.Addr() == m {
