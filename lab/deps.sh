@@ -7,15 +7,15 @@ missing=
 need() { # need PROGRAM PACKAGE
 	command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"
 }
-need ip iproute2
+need ip iproute2 # and bridge, ss
+need nsenter util-linux
+need sysctl procps
 need iptables-nft-save iptables
 need nft nftables
 need ipset ipset
-need ss iproute2
-need ping iputils-ping
-need ethtool ethtool
 need conntrack conntrack
-need jq jq
+need ping iputils-ping
+need busybox busybox # its sh is one of those that the collector script is tested with
 
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/lab"
@@ -43,19 +45,18 @@ func demo(args []string) error {
 	if name, ok := incidents[c.fault]; ok {
 		c.fault = name
 	}
-	program, err := exec.LookPath(*plumb)
-	if err != nil {
-		return err
+	if _, ok := fault.Named(c.fault); !ok {
+		return fmt.Errorf("no incident is named %q: choose %s, or a fault that \"%s faults\" lists", c.fault, incidentNames(), os.Args[0])
 	}
-	if program, err = filepath.Abs(program); err != nil {
-		return err
+	if _, err := exec.LookPath(*plumb); err != nil {
+		return fmt.Errorf("--plumb: %w", err)
 	}
 	l, ft, err := c.build(false)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	return d{l: l, fault: ft, plumb: program, dir: *out, lang: *lang}.run()
+	return d{l: l, fault: ft, plumb: *plumb, dir: *out, lang: *lang}.run()
 }
 
 // d is one demonstration.
@@ -67,7 +68,8 @@ type d struct {
 }
 
 func (d d) run() error {
-	say("a cluster of three nodes is up (%s); each Pod and each node reaches the others", d.l.Topology.Doc)
+	made, tried := warm(d.l)
+	say("a cluster of three nodes is up (%s); %d of %d connections in it and out of it work", d.l.Topology.Doc, made, tried)
 	if err := inject(d.l, d.fault); err != nil {
 		return err
 	}
@@ -82,25 +84,43 @@ func (d d) run() error {
 	if err != nil {
 		return err
 	}
-	ask, err := d.ask()
+	ask, err := question(d.l, d.fault)
 	if err != nil {
 		return err
 	}
-	args := append([]string{"diagnose"}, ask...)
-	for _, s := range snapshots {
-		args = append(args, "--snapshot", s)
-	}
+	args := slices.Concat([]string{"diagnose"}, ask, snapshots)
 	html := filepath.Join(d.dir, "report.html")
 	args = append(args, "--html", html)
 	if d.lang != "" {
 		args = append(args, "--lang", d.lang)
 	}
-	say("$ plumb %s", strings.Join(args, " "))
+	say("$ %s %s", d.plumb, strings.Join(args, " "))
 	status := d.exec(args...)
 	if exit := exitStatus(0); status != nil && !(errors.As(status, &exit) && exit == 1) {
 		return status
 	}
+	d.next(html, snapshots)
 	return nil // status 1: plumb found what is wrong
+}
+
+// next says where the report is and what to try.
+func (d d) next(html string, snapshots []string) {
+	say("the same as a page: %s", html)
+	say("the fault was %s. What to try next:", d.fault.Name)
+	fmt.Fprintf(os.Stderr, "     %s explain %s\n", d.plumb, d.fault.Check)
+	outside := ""
+	for _, e := range d.fault.External {
+		outside += " --external " + e
+	}
+	fmt.Fprintf(os.Stderr, "     %s check%s %s\n", d.plumb, outside, strings.Join(snapshots, " "))
+	fmt.Fprintf(os.Stderr, "     make demo INCIDENT=no-endpoints     # or another: %s\n", incidentNames())
+	fmt.Fprintf(os.Stderr, "     %s faults     # lists %d more; each is an INCIDENT too\n", os.Args[0], len(fault.All())-len(incidents))
+}
+
+// incidentNames returns "mixed, mtu, …".
+func incidentNames() string {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(incidents)), func(s string) bool { return s == "" })
+	return strings.Join(names, ", ")
 }
 
 // say writes a line about the demonstration itself.
@@ -118,7 +138,7 @@ func (d d) exec(args ...string) error {
 	return err
 }
 
-// collect runs "plumb snapshot" on each node, and writes the objects beside.
+// collect runs "plumb snapshot" on each node, writes the objects beside, and returns the flags that name them all.
 func (d d) collect() ([]string, error) {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return nil, err
@@ -131,25 +151,21 @@ func (d d) collect() ([]string, error) {
 	var out []string
 	for _, n := range d.l.Nodes {
 		file := filepath.Join(d.dir, n.Name+".tar.gz")
-		abs, err := filepath.Abs(file) // nsenter begins in the root
-		if err != nil {
-			return nil, err
-		}
-		if err := ns.run(n.Name, d.plumb, "snapshot", "-o", abs); err != nil && !errors.Is(err, exitStatus(1)) {
+		if err := ns.run(n.Name, d.plumb, "snapshot", "-o", file); err != nil && !errors.Is(err, exitStatus(1)) {
 			return nil, fmt.Errorf("plumb snapshot on %s: %w", n.Name, err)
 		}
-		out = append(out, file)
+		out = append(out, "--snapshot", file)
 	}
 	objects := filepath.Join(d.dir, "cluster")
 	if err := d.l.WriteObjects(filepath.Join(objects, "objects")); err != nil {
 		return nil, err
 	}
-	return append(out, objects), nil
+	return append(out, "--snapshot", objects), nil
 }
 
-// ask returns what "plumb diagnose" is to be asked.
-func (d d) ask() ([]string, error) {
-	ask, err := d.fault.Ask(d.l)
+// question returns what "plumb diagnose" is to be asked about a fault's path.
+func question(l *lab.Lab, f fault.Fault) ([]string, error) {
+	ask, err := f.Ask(l)
 	if err != nil {
 		return nil, err
 	}

@@ -21,15 +21,16 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
 
   up      [--topology T] [--fault F] [--legacy]     build a cluster and keep it until ^C
   exec    NODE -- COMMAND [ARGS]                    run a command on a node of the cluster that is up
+  objects >FILE.tar.gz                              the Kubernetes objects of the cluster that is up
   demo    [--plumb PATH] [-o DIR] [INCIDENT]        break a cluster, diagnose it, write the report
   faults                                            list the faults
-  record  [--topology T] [--fault F] -o DIR         write a snapshot tree
+  record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
 
 topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw
 `
 
 var verbs = map[string]func(args []string) error{
-	"up": up, "exec": execIn, "demo": demo, "faults": faults, "record": record, nodeInit: runNode,
+	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, nodeInit: runNode,
 }
 
 func main() {
@@ -70,6 +71,7 @@ type choice struct{ topology, fault string }
 func flags(verb string, c *choice) *flag.FlagSet {
 	f := flag.NewFlagSet(verb, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
+	f.Usage = func() {}
 	f.StringVar(&c.topology, "topology", "", "")
 	f.StringVar(&c.fault, "fault", "", "")
 	return f
@@ -79,7 +81,7 @@ func flags(verb string, c *choice) *flag.FlagSet {
 func (c choice) build(legacy bool) (*lab.Lab, fault.Fault, error) {
 	f, ok := fault.Named(c.fault)
 	if c.fault != "" && !ok {
-		return nil, f, fmt.Errorf("no fault is named %q; \"plumb-lab faults\" lists them", c.fault)
+		return nil, f, fmt.Errorf("no fault is named %q: \"%s faults\" lists them", c.fault, os.Args[0])
 	}
 	t := f.Topology()
 	if c.topology != "" {
@@ -122,6 +124,7 @@ func record(args []string) error {
 		return err
 	}
 	defer l.Close()
+	warm(l)
 	if err := inject(l, ft); err != nil {
 		return err
 	}
@@ -135,7 +138,6 @@ func record(args []string) error {
 // inject injects a fault, if there is one, and sends a few packets along its path,
 // so that neighbour tables and conntrack look as in use.
 func inject(l *lab.Lab, f fault.Fault) error {
-	warm(l)
 	if f.Inject == nil {
 		return nil
 	}
@@ -150,8 +152,9 @@ func inject(l *lab.Lab, f fault.Fault) error {
 	return nil
 }
 
-// warm lets each Pod talk to some others once.
-func warm(l *lab.Lab) {
+// warm lets Pods and nodes talk to Pods, Services and the outside once, and returns
+// how many connections it tried, and how many of them were made.
+func warm(l *lab.Lab) (made, tried int) {
 	var ps []lab.Probe
 	for _, from := range []string{"shop/web-0", "shop/web-1", "shop/web-2", "node/node-a", "node/node-b", "node/node-c"} {
 		for _, to := range []string{"shop/web-0:8080", "shop/web-1:8080", "shop/web-2:8080", "svc/shop/api:http", "svc/kube-system/kube-dns:dns-tcp", "outside:80"} {
@@ -160,5 +163,10 @@ func warm(l *lab.Lab) {
 			}
 		}
 	}
-	l.ProbeAll(ps)
+	for _, o := range l.ProbeAll(ps) {
+		if o.Outcome == lab.Delivered {
+			made++
+		}
+	}
+	return made, len(ps)
 }

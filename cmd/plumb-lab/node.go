@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/snapshot"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,10 +26,21 @@ const nodeInit = "node-init"
 // one node, as on a real machine. They end with the sandbox.
 type nodes map[string]*exec.Cmd
 
+// objectsFile is where a node of "up" holds the bundle of the cluster's objects.
+const objectsFile = "/run/objects.tar.gz"
+
 func startNodes(l *lab.Lab) (nodes, error) {
+	files, err := l.ObjectFiles()
+	if err != nil {
+		return nil, err
+	}
+	var objects bytes.Buffer
+	if err := snapshot.Write(&objects, files); err != nil {
+		return nil, err
+	}
 	all := nodes{}
 	for _, n := range l.Nodes {
-		cmd, err := startNode(n)
+		cmd, err := startNode(n, objects.Bytes())
 		if err != nil {
 			all.stop()
 			return nil, fmt.Errorf("%s: %w", n.Name, err)
@@ -37,13 +50,14 @@ func startNodes(l *lab.Lab) (nodes, error) {
 	return all, nil
 }
 
-func startNode(n *lab.Node) (*exec.Cmd, error) {
+func startNode(n *lab.Node, objects []byte) (*exec.Cmd, error) {
 	args := []string{nodeInit, n.Name}
 	for _, p := range n.Pods {
 		args = append(args, p.NS.Path)
 	}
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0], cmd.Stderr = os.Args[0], os.Stderr
+	cmd.Stdin = bytes.NewReader(objects)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS}
 	ready, err := cmd.StdoutPipe()
 	if err != nil {
@@ -80,6 +94,13 @@ func runNode(args []string) error {
 		return err
 	}
 	if err := unix.Sethostname([]byte(args[0])); err != nil {
+		return err
+	}
+	objects, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(objectsFile, objects, 0o600); err != nil {
 		return err
 	}
 	fmt.Print("ready")
@@ -127,7 +148,8 @@ func nodeMounts(pods []string) error {
 
 // enter runs a command in the namespaces of a process.
 func enter(pid int, argv []string) error {
-	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(pid), "-m", "-u", "-n", "-p", "--"}, argv...)...)
+	// Without --wd the command would begin in the root, and paths be others than the user meant.
+	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(pid), "-m", "-u", "-n", "-p", "--wd=.", "--"}, argv...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	err := cmd.Run()
 	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() > 0 {
@@ -153,7 +175,7 @@ func enterNode(node string, argv []string) error {
 		newest = max(newest, pid)
 	}
 	if newest == 0 {
-		return fmt.Errorf("no node %s is up: \"plumb-lab up\" builds a cluster", node)
+		return fmt.Errorf("no node %q is up: \"%s up\" builds a cluster of node-a, node-b and node-c", node, os.Args[0])
 	}
 	return enter(newest, argv)
 }

@@ -1,8 +1,8 @@
 //go:build linux
 
 // Package sandbox gives labs network namespaces of their own. The binary runs
-// itself again in new network, mount and PID namespaces, so that nothing it
-// does can touch the machine's network, and nothing is left behind however it ends.
+// itself again in new network, mount, PID and UTS namespaces, so that nothing it
+// does can touch the machine's network or its name, and nothing is left behind however it ends.
 package sandbox
 
 import (
@@ -57,7 +57,7 @@ func Reexec() int {
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	if err := cmd.Start(); err != nil {

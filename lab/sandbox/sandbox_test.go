@@ -2,8 +2,11 @@ package sandbox
 
 import (
 	"net"
+	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { Main(m) }
@@ -39,5 +42,65 @@ func TestDo(t *testing.T) {
 	}
 	if err := ns.Delete(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOwnNamespaces wants the sandbox to share none with the machine that the lab changes.
+func TestOwnNamespaces(t *testing.T) {
+	Need(t)
+	if err := Setup(); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getpid() != 1 {
+		t.Errorf("process %d: not in a PID namespace of its own", os.Getpid())
+	}
+	before, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// PROC_UTS_INIT_INO and PROC_PID_INIT_INO (linux/proc_ns.h).
+	for ns, initial := range map[string]string{"uts": "uts:[4026531838]", "pid": "pid:[4026531836]"} {
+		if link, err := os.Readlink("/proc/self/ns/" + ns); err != nil || link == initial {
+			t.Errorf("%s: %s, %v: the machine's own", ns, link, err)
+		}
+	}
+	if err := unix.Sethostname([]byte("sandboxed")); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := os.Hostname(); now != "sandboxed" {
+		t.Errorf("named %q", now)
+	}
+	if err := unix.Sethostname([]byte(before)); err != nil {
+		t.Error(err)
+	}
+	if ns, _ := os.ReadDir("/run/netns"); len(ns) != 0 {
+		t.Errorf("namespaces of others: %v", ns)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	Need(t)
+	ns, err := NewNS("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewNS("b"); err == nil {
+		t.Error("two namespaces of one name")
+	}
+	err = ns.Run("", "sh", "-c", "echo no such thing >&2; exit 3")
+	if err == nil || !strings.Contains(err.Error(), "b: sh -c") || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("the error says too little: %v", err)
+	}
+	if out, err := ns.Output("in", "cat"); out != "in" || err != nil {
+		t.Errorf("stdin: %q, %v", out, err)
+	}
+	if err := ns.Delete(); err != nil {
+		t.Error(err)
+	}
+	if err := ns.Run("", "true"); err == nil {
+		t.Error("a command ran in a namespace that is gone")
+	}
+	if err := ns.Delete(); err == nil {
+		t.Error("deleted twice")
 	}
 }
