@@ -193,11 +193,11 @@ func (r *reader) readBounded(name string) ([]byte, error) {
 func (r *reader) listed(name string) bool {
 	dir := path.Dir(name)
 	if r.dir != dir || r.names == nil {
-		r.dir, r.names = dir, map[string]bool{}
 		entries, err := fs.ReadDir(r.fsys, dir)
 		if err != nil {
 			return true // for Open to say why
 		}
+		r.dir, r.names = dir, map[string]bool{}
 		for _, e := range entries {
 			r.names[e.Name()] = true
 		}

@@ -68,6 +68,39 @@ func TestParseSocketsBad(t *testing.T) {
 	}
 }
 
+// TestSocketLines reads lines of other versions, options and oddities.
+func TestSocketLines(t *testing.T) {
+	at := netip.MustParseAddrPort
+	for _, tt := range []struct {
+		name, in string
+		want     Socket
+	}{
+		{"sctp", "sctp LISTEN 0 128 10.0.0.1:132 *:*", Socket{Proto: packet.SCTP, Local: at("10.0.0.1:132"), State: "LISTEN", Backlog: 128}},
+		{"bound to a device", "tcp LISTEN 0 5 10.0.0.1%eth0.5:80 0.0.0.0:*", Socket{Proto: packet.TCP, Local: at("10.0.0.1:80"), Dev: "eth0.5", State: "LISTEN", Backlog: 5}},
+		{"any address of a device", "tcp LISTEN 0 5 *%eth0:80 *:*", Socket{Proto: packet.TCP, Local: at("[::]:80"), Dev: "eth0", State: "LISTEN", Backlog: 5}},
+		{"an IPv6 address with its scope", "tcp LISTEN 0 5 [fe80::1%cni0]:80 [::]:*", Socket{Proto: packet.TCP, Local: at("[fe80::1]:80"), Dev: "cni0", State: "LISTEN", Backlog: 5}},
+		{"an IPv6 address without brackets", "tcp LISTEN 0 5 fd00::1:80 [::]:*", Socket{Proto: packet.TCP, Local: at("[fd00::1]:80"), State: "LISTEN", Backlog: 5}},
+		{"an IPv6 address, v6only", "tcp LISTEN 0 5 [fd00::1]:80 [::]:* v6only:1", Socket{Proto: packet.TCP, Local: at("[fd00::1]:80"), State: "LISTEN", Backlog: 5, V6Only: true}},
+		{"all of IPv6, which says that it takes IPv4", "tcp LISTEN 0 5 [::]:80 [::]:* v6only:0", Socket{Proto: packet.TCP, Local: at("[::]:80"), State: "LISTEN", Backlog: 5}},
+		{"an IPv4 address on an IPv6 socket", "udp UNCONN 0 0 [::ffff:10.0.0.1]:53 *:* v6only:0", Socket{Proto: packet.UDP, Local: at("10.0.0.1:53"), State: "UNCONN"}},
+		{"any port", "udp UNCONN 0 0 0.0.0.0:* 0.0.0.0:*", Socket{Proto: packet.UDP, Local: at("0.0.0.0:0"), State: "UNCONN"}},
+		{"bytes that wait are no queue", "udp UNCONN 212992 7 0.0.0.0:53 0.0.0.0:*", Socket{Proto: packet.UDP, Local: at("0.0.0.0:53"), State: "UNCONN"}},
+		{"a full backlog", "tcp LISTEN 129 128 0.0.0.0:80 0.0.0.0:*", Socket{Proto: packet.TCP, Local: at("0.0.0.0:80"), State: "LISTEN", Queue: 129, Backlog: 128}},
+		{"a process with brackets and commas", `tcp LISTEN 0 5 0.0.0.0:80 0.0.0.0:* users:(("a),(b",pid=1,fd=3))`, Socket{Proto: packet.TCP, Local: at("0.0.0.0:80"), State: "LISTEN", Backlog: 5, Process: "a),(b"}},
+		{"a process whose name is no text", "tcp LISTEN 0 5 0.0.0.0:80 0.0.0.0:* users:((\"\xff\",pid=1,fd=3))", Socket{Proto: packet.TCP, Local: at("0.0.0.0:80"), State: "LISTEN", Backlog: 5, Process: "?"}},
+		{"nothing after the address", "tcp LISTEN 0 5 0.0.0.0:80", Socket{Proto: packet.TCP, Local: at("0.0.0.0:80"), State: "LISTEN", Backlog: 5}},
+		{"tabs and DOS line ends", "tcp\tLISTEN\t0\t5\t0.0.0.0:80\t0.0.0.0:*\r", Socket{Proto: packet.TCP, Local: at("0.0.0.0:80"), State: "LISTEN", Backlog: 5}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := ParseSockets(strings.NewReader("raw UNCONN 0 0 *:icmp *:*\n" + tt.in + "\n"))
+			tt.want.Line = 2
+			if d := cmp.Diff([]Socket{tt.want}, got, cmpopts.EquateComparable(netip.AddrPort{})); d != "" || err != nil {
+				t.Errorf("%v (-want +got):\n%s", err, d)
+			}
+		})
+	}
+}
+
 func FuzzSockets(f *testing.F) {
 	f.Add(ssOutput)
 	f.Add("tcp LISTEN 0 0 [fe80::1%eth0]:546")
