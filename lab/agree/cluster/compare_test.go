@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/lab"
@@ -15,6 +16,7 @@ import (
 type question struct {
 	src    lab.Source
 	target lab.Target
+	space  string // the namespace that it begins in, as the lab calls it
 	obs    lab.Observation
 }
 
@@ -71,6 +73,9 @@ func (q question) judge(rs []trace.Result) string {
 		return ""
 	case lab.Stalled:
 		// The connection opened, and a full segment one way or the other died.
+		if !q.opens(rs[0]) {
+			return "the connection opened, which the model does not see: " + small
+		}
 		var whys []string
 		for _, r := range rs[1:] {
 			why := q.any(r, true)
@@ -82,6 +87,16 @@ func (q question) judge(rs []trace.Result) string {
 		return strings.Join(whys, "; ")
 	}
 	return small
+}
+
+// opens reports whether some small packet of the model arrives, and its answer comes back.
+func (q question) opens(r trace.Result) bool {
+	for _, p := range r.Paths {
+		if p.End == trace.LeftCluster || p.End == trace.Delivered && (q.arrives(p.Reply) || open(p.Reply)) {
+			return true
+		}
+	}
+	return false
 }
 
 // any returns "" where one of the ways that the model allows is what happened.
@@ -125,36 +140,65 @@ func (q question) path(p trace.Path, bulk bool) string {
 			}
 			return differ("fate")
 		}
-		if bulk && largest(o.Request, o.Reply) < p.Final.Size {
+		if bulk && largest(o.Request, o.Reply) < inner(p.Final).Size {
 			return "unknown: " + differ("the kernel sent no segment so large: it knows a path MTU, or the far side's MSS, that the model does not")
 		}
 		if o.Outcome == lab.Delivered {
 			return differ("fate")
 		}
-		return q.place(p.At, large(o.Request, bulk), differ)
+		return q.place(p.At, q.space, large(o.Request, bulk), differ)
 	}
 	if !q.fits(p) {
 		return differ("fate")
 	}
-	return q.place(p.At, large(o.Request, bulk), differ)
+	return q.place(p.At, q.space, large(o.Request, bulk), differ)
 }
 
 // fits reports whether the sender saw what the fate of its packet makes it see.
 func (q question) fits(p trace.Path) bool {
 	o := q.obs
 	told := o.Outcome == lab.Refused || o.Outcome == lab.Unreachable || o.Outcome == lab.Denied || o.Outcome == lab.TooBig
+	if o.Outcome == lab.Delivered {
+		return false
+	}
+	here := len(p.Hops) == 1 && p.Hops[0].In == "" // it ended in the sender's own namespace
 	switch p.End {
-	case trace.Rejected, trace.NoListener:
-		if len(p.ICMP) > 0 {
-			return (told == q.arrives(p.ICMP) || open(p.ICMP)) && o.Outcome != lab.Delivered
+	case trace.Rejected, trace.NoListener, trace.Looped:
+		return told == q.tells(p.ICMP) || open(p.ICMP)
+	case trace.NoRoute:
+		if here { // a SYN that OUTPUT has sent another way is lost without a word (tcp_connect)
+			return told == (q.target.Proto != packet.TCP || lastStage(p) == trace.StageSend)
 		}
-		return told || o.Outcome == lab.Lost
-	case trace.NoRoute, trace.NoNeighbour, trace.LinkDown:
-		return told || o.Outcome == lab.Lost || o.Outcome == lab.Stalled
-	case trace.Dropped, trace.Looped:
-		return o.Outcome == lab.Lost || o.Outcome == lab.Stalled || o.Outcome == lab.Denied
+		return !told || q.tells(p.ICMP) || open(p.ICMP) // ip_error sends a host one a second at most
+	case trace.NoNeighbour, trace.LinkDown:
+		// Whoever asks for a neighbour gives up after 3 seconds, which is longer than a probe waits.
+		return !told || here || q.tells(p.ICMP) || open(p.ICMP)
+	case trace.Dropped:
+		return !told || here && o.Outcome == lab.Denied
 	}
 	return false
+}
+
+func lastStage(p trace.Path) trace.Stage {
+	steps := p.Hops[len(p.Hops)-1].Steps
+	return steps[len(steps)-1].Stage
+}
+
+// tells reports whether one of the messages comes back to the sender, and its socket gives it on.
+func (q question) tells(ps []trace.Path) bool {
+	return slices.ContainsFunc(ps, func(p trace.Path) bool {
+		return q.arrives([]trace.Path{p}) && (q.target.Proto == packet.TCP || hard(p.Final))
+	})
+}
+
+// hard reports whether a datagram socket is told of an ICMP error at once; of the others, only
+// one that asks for them (icmp_err_convert, icmpv6_err_convert). A TCP socket that connects gives up at each.
+func hard(m packet.Packet) bool {
+	if m.Proto == packet.ICMPv6 {
+		return m.ICMPType == 1 && m.ICMPCode != 0 && m.ICMPCode != 2 && m.ICMPCode != 3
+	}
+	soft := map[uint8]bool{0: true, 1: true, 4: true, 5: true, 11: true, 12: true}
+	return m.ICMPType == 3 && !soft[m.ICMPCode]
 }
 
 // arrives reports whether an answer comes back to the sender; one from outside is only known to leave.
@@ -179,18 +223,21 @@ func open(ps []trace.Path) bool {
 
 func (q question) delivered(p trace.Path, bulk bool, differ func(string) string) string {
 	o := q.obs
+	if o.Outcome == lab.TooBig && len(o.Request) == 0 {
+		return "unknown: " + differ("the sender's kernel sends nothing so large: it knows a path MTU that the model does not")
+	}
 	if o.Outcome == lab.Delivered {
 		if o.Seen.IsValid() && o.Seen.Addr() != p.Final.Src.Addr() {
 			return differ(fmt.Sprintf("the far side saw %s, not %s", o.Seen.Addr(), p.Final.Src.Addr()))
 		}
-		if len(p.Reply) == 0 || q.arrives(p.Reply) || open(p.Reply) {
+		if q.arrives(p.Reply) || open(p.Reply) {
 			return ""
 		}
 		for _, r := range p.Reply {
 			if bulk && r.End == trace.TooBig && q.arrives(r.ICMP) {
 				return ""
 			}
-			if bulk && r.End == trace.TooBig && largest(o.Request, o.Reply) < r.Final.Size {
+			if bulk && r.End == trace.TooBig && largest(o.Request, o.Reply) < inner(r.Final).Size {
 				return "unknown: " + differ("the kernel sent no answer so large: it knows a path MTU that the model does not")
 			}
 		}
@@ -206,7 +253,7 @@ func (q question) delivered(p trace.Path, bulk bool, differ func(string) string)
 		if r.End == trace.LeftCluster && q.src.Node == "" {
 			return ""
 		}
-		if q.place(r.At, large(o.Reply, bulk), differ) == "" {
+		if q.place(r.At, name(p.At), large(o.Reply, bulk), differ) == "" {
 			return ""
 		}
 	}
@@ -228,21 +275,23 @@ func (q question) left(p trace.Path, differ func(string) string) string {
 		if o.Seen.IsValid() && o.Seen.Addr() != p.Final.Src.Addr() {
 			return differ(fmt.Sprintf("the far side saw %s, not %s", o.Seen.Addr(), p.Final.Src.Addr()))
 		}
+		if !slices.ContainsFunc(o.Request, func(s lab.Sighting) bool { return outside(s.NS) }) {
+			return differ("it was answered from inside the cluster")
+		}
 		return ""
 	}
-	for _, s := range o.Request {
-		if beyond(s.NS) {
-			return ""
-		}
+	if slices.ContainsFunc(o.Request, func(s lab.Sighting) bool { return beyond(s.NS) }) {
+		return ""
 	}
 	// Whether a machine has the next hop's address is not in the snapshot: where
 	// none has, the packet ends at the hop from which it would have left.
-	return q.place(p.At, o.Request, differ)
+	return q.place(p.At, q.space, o.Request, differ)
 }
 
-func beyond(ns string) bool {
-	return ns == "fabric" || ns == "router" || ns == "outside" || ns == "office"
-}
+// beyond names the namespaces that no snapshot holds; outside, those of them that are not the nodes' own segment.
+func beyond(ns string) bool { return ns == "fabric" || outside(ns) }
+
+func outside(ns string) bool { return ns == "router" || ns == "outside" || ns == "office" }
 
 // large keeps the full-sized ones where bulk is asked about.
 func large(ss []lab.Sighting, bulk bool) []lab.Sighting {
@@ -258,7 +307,15 @@ func large(ss []lab.Sighting, bulk bool) []lab.Sighting {
 	return out
 }
 
-// largest returns the size of the largest packet seen that was not inside another.
+// inner returns the packet that tunnels carry: a sighting is always of that one.
+func inner(p packet.Packet) packet.Packet {
+	for p.Inner != nil && !p.IsICMPError() {
+		p = *p.Inner
+	}
+	return p
+}
+
+// largest returns the size of the largest packet seen, without what tunnels add.
 func largest(lists ...[]lab.Sighting) int {
 	size := 0
 	for _, ss := range lists {
@@ -277,11 +334,14 @@ func name(at trace.Place) string {
 	return at.NetNS
 }
 
-// place compares where a packet ended with where it was last seen. A packet that a
+// place compares where a packet that was made in the namespace from ended with where it was last seen. A packet that a
 // device was seen to send may end there, or where it was sent to.
-func (q question) place(at trace.Place, ss []lab.Sighting, differ func(string) string) string {
-	if len(ss) == 0 {
-		return "" // it ended before the first device
+func (q question) place(at trace.Place, from string, ss []lab.Sighting, differ func(string) string) string {
+	if len(ss) == 0 { // it ended before the first device
+		if q.src.Node == "" || from == name(at) {
+			return ""
+		}
+		return differ("place")
 	}
 	s := ss[len(ss)-1]
 	switch {
@@ -291,7 +351,7 @@ func (q question) place(at trace.Place, ss []lab.Sighting, differ func(string) s
 		if at.NetNS == "host" || at.Node == "" {
 			return ""
 		}
-	case s.Out && s.Dev != "lo":
+	case s.Out && s.Dev != "lo" && (at.NetNS == "host" || strings.HasPrefix(s.Dev, "veth")):
 		return ""
 	}
 	return differ("place")
