@@ -30,7 +30,7 @@ func (b Broken) Symptom() Symptom { return Symptom{PathBroken, b.Where()} }
 func (b Broken) Evidence() []snapshot.Evidence {
 	for i := len(b.Path.Hops) - 1; i >= 0; i-- {
 		if steps := b.Path.Hops[i].Steps; len(steps) > 0 {
-			return steps[len(steps)-1].Evidence
+			return steps[len(steps)-1].Evidence()
 		}
 	}
 	return nil

@@ -22,8 +22,6 @@ type Iface struct {
 	Lower   *Iface   // the device that carries a vlan, macvlan or ipvlan
 	Uppers  []*Iface // the vlan, macvlan and ipvlan devices on top of it, in any namespace
 	Uplink  bool     // it leads out of the snapshot
-	// Quote is the device as "ip link" prints it, for evidence.
-	Quote snapshot.Evidence
 
 	nets []netip.Prefix // the subnets on the link of an uplink
 }
@@ -31,8 +29,8 @@ type Iface struct {
 // String returns "node/netns/link".
 func (d *Iface) String() string { return d.NS.String() + "/" + d.Link.Name }
 
-// quote prints a device as the first line of "ip link" does, and its kind.
-func (d *Iface) quote() snapshot.Evidence {
+// Evidence quotes the device as the first line of "ip link" prints it, and its kind.
+func (d *Iface) Evidence() snapshot.Evidence {
 	l := d.Link
 	var b strings.Builder
 	b.WriteString(strconv.Itoa(l.Index) + ": " + l.Name + ": <" + strings.Join(l.Flags, ",") + "> mtu " + strconv.Itoa(l.MTU))

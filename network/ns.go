@@ -23,7 +23,6 @@ type NS struct {
 	local    map[netip.Addr]*Iface
 	sockets  map[sockKey][]*snapshot.Socket
 	Conf     Conf
-	routes   map[*fib.Route]string
 	full     string // "node-a/host"
 	prefix   string
 	noRoutes [2]string // why the routes of IPv4 and IPv6 are not known, or ""
@@ -66,10 +65,6 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 	for i := range s.Links {
 		ns.addLink(&s.Links[i])
 	}
-	ns.routes = make(map[*fib.Route]string, len(s.FIB.Routes))
-	for i := range s.FIB.Routes {
-		ns.routes[&s.FIB.Routes[i]] = s.FIB.Routes[i].String()
-	}
 	for i := range s.FIB.Neighs {
 		e := &s.FIB.Neighs[i]
 		k := neighKey{e.Dev, e.Dst}
@@ -91,7 +86,6 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 func (n *NS) addLink(l *snapshot.Link) {
 	d := &Iface{NS: n, Link: l}
 	d.Conf = readIfaceConf(n.NetNS, l.Name)
-	d.Quote = d.quote()
 	n.Ifaces = append(n.Ifaces, d)
 	n.byName[l.Name] = d
 	n.byIndex[l.Index] = d
@@ -126,14 +120,6 @@ func (n *NS) Iface(name string) *Iface { return n.byName[name] }
 
 // Owner returns a device of the namespace that holds the address, or nil.
 func (n *NS) Owner(a netip.Addr) *Iface { return n.local[a] }
-
-// RouteText returns a route of the namespace as "ip route" prints it.
-func (n *NS) RouteText(r *fib.Route) string {
-	if s, ok := n.routes[r]; ok {
-		return s
-	}
-	return r.String()
-}
 
 // RoutesMissing returns why the routes or policy rules of a family are not all known, or "".
 func (n *NS) RoutesMissing(v6 bool) string {

@@ -102,7 +102,7 @@ func (t textReport) mark(m mark) {
 		t.para(first+"⇒ ", rest+"  ", cyan, c)
 		first = rest
 	}
-	for _, e := range m.Evidence {
+	for _, e := range m.Evidence() {
 		if e.Text != "" && strings.Contains(what, clean(e.Text)) {
 			continue
 		}

@@ -32,7 +32,7 @@ func (j jsoner) hop(h trace.Hop) jsonHop {
 	v := jsonHop{Node: h.Node, NetNS: h.NetNS, Pod: h.Pod, In: h.In, Out: h.Out, Steps: []jsonStep{}}
 	for _, s := range h.Steps {
 		v.Steps = append(v.Steps, jsonStep{
-			Stage: string(s.Stage), Link: s.Link, What: j.text(s.What), Evidence: list(s.Evidence), Out: jsonPacketOf(s.Out, 0),
+			Stage: string(s.Stage), Link: s.Link, What: j.text(s.What), Evidence: list(s.Evidence()), Out: jsonPacketOf(s.Out, 0),
 		})
 	}
 	return v

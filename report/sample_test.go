@@ -37,8 +37,17 @@ func vxlan(src, dst string, p packet.Packet) packet.Packet {
 }
 
 func step(stage trace.Stage, link string, out packet.Packet, what text.Text, ev ...snapshot.Evidence) trace.Step {
-	return trace.Step{Stage: stage, Link: link, What: what, Out: out, Evidence: ev}
+	var quotes []trace.Quote
+	for i := range ev {
+		quotes = append(quotes, said(ev[i]))
+	}
+	return trace.Step{Stage: stage, Link: link, What: what, Out: out, Quotes: quotes}
 }
+
+// said is a quote in words.
+type said snapshot.Evidence
+
+func (s said) Evidence() snapshot.Evidence { return snapshot.Evidence(s) }
 
 func route(node, line string) snapshot.Evidence {
 	return snapshot.Evidence{File: "nodes/" + node + "/routes.json", Text: line, Command: "ip route show table all"}
@@ -256,7 +265,7 @@ func sampleHostile() *diagnose.Report {
 	r.Summary = text.F("%s does not reach %s", evil, evil)
 	h := &r.Traces[1].Result.Paths[0].Hops[1]
 	h.Node, h.In, h.Out, h.Pod = evil, evil, evil, evil
-	h.Steps[2].Evidence = []snapshot.Evidence{{File: evil, Line: 3, Text: evil, Command: evil}}
+	h.Steps[2].Quotes = []trace.Quote{said{File: evil, Line: 3, Text: evil, Command: evil}}
 	h.Steps[2].Stage = trace.Stage(evil)
 	r.Traces[1].Result.Paths[0].At.Node = evil
 	f := &r.Checks.Findings[0]

@@ -185,5 +185,5 @@ func (m mark) telling() bool {
 	case trace.StageReceive, trace.StageTransmit:
 		return false
 	}
-	return len(m.Evidence) > 0
+	return len(m.Quotes) > 0
 }

@@ -4,7 +4,6 @@ import (
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -156,7 +155,7 @@ func bridgeTransmit(w *walk, s *state) stage {
 
 // bridgeStep writes down by which port a bridge sends a frame on.
 func (s *state) bridgeStep(b, out *network.Iface, e *fib.FDBEntry) {
-	ev := fdbEvidence(s.ns, b, s.frame.dst, e)
+	ev := fdbEvidence(s.ns, s.frame.dst, e)
 	switch {
 	case e != nil:
 		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), ev)
@@ -237,7 +236,7 @@ func (w *walk) bridgeNobody(s *state, b, from *network.Iface, e *fib.FDBEntry) s
 		return w.bridgeRefuses(s, b, from, p, refused, e)
 	}
 	why := text.F("behind no port of bridge %s is there anyone with %s", b, s.frame.dst)
-	s.step(StageBridge, b.Name(), why, fdbEvidence(s.ns, b, s.frame.dst, e))
+	s.step(StageBridge, b.Name(), why, fdbEvidence(s.ns, s.frame.dst, e))
 	w.end(s, NoNeighbour, b.Name(), why)
 	return nil
 }
@@ -248,10 +247,10 @@ func (w *walk) bridgeRefuses(s *state, b, from, to *network.Iface, refused strin
 	if from != nil {
 		why = text.F("bridge %s may not pass the frame from port %s to port %s: %s", b, from.Name(), to.Name(), refused)
 	}
-	return w.bridgeDrop(s, to, why, fdbEvidence(s.ns, b, s.frame.dst, e), linkEvidence(to))
+	return w.bridgeDrop(s, to, why, fdbEvidence(s.ns, s.frame.dst, e), linkEvidence(to))
 }
 
-func (w *walk) bridgeDrop(s *state, at *network.Iface, why text.Text, ev ...snapshot.Evidence) stage {
+func (w *walk) bridgeDrop(s *state, at *network.Iface, why text.Text, ev ...Quote) stage {
 	s.step(StageBridge, at.Name(), why, ev...)
 	w.end(s, Dropped, at.Name(), why)
 	return nil
@@ -284,15 +283,4 @@ func mayLeave(b, from, to *network.Iface, vid int) string {
 		return "the port is not in the VLAN"
 	}
 	return ""
-}
-
-func linkEvidence(d *network.Iface) snapshot.Evidence { return d.Quote }
-
-func fdbEvidence(ns *network.NS, b *network.Iface, m packet.MAC, e *fib.FDBEntry) snapshot.Evidence {
-	ev := snapshot.Evidence{File: ns.Dir + "/fdb.json", Command: inNS(ns) + "bridge fdb show | grep " + m.String()}
-	if e == nil {
-		return ev
-	}
-	ev.Text, ev.Line = e.String(), e.Line
-	return ev
 }

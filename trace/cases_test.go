@@ -164,6 +164,8 @@ ip -n a-p3 addr add 10.0.1.77/32 dev lo
 ip -n a-p3 route add 10.0.2.2 via 10.0.3.1 src 10.0.1.77
 ip -n a-p3 addr add 10.0.2.1/32 dev lo
 ip -n a-p3 route add 10.0.1.2 via 10.0.3.1 src 10.0.2.1
+ip link set v3 address 0e:00:00:00:03:01
+ip -n a-p3 neigh add 10.0.3.1 lladdr 0e:00:00:00:03:01 dev eth0 nud permanent
 sysctl -qw net.ipv4.conf.v3.rp_filter=1
 ip link set v2 mtu 1300; ip -n a-p2 link set eth0 mtu 1300
 sysctl -qw net.ipv4.conf.v2.forwarding=0

@@ -1,13 +1,11 @@
 package trace
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -153,49 +151,4 @@ func lastRule(refs []netfilter.Ref) string {
 		return "no rule is named"
 	}
 	return refText(&refs[len(refs)-1])
-}
-
-func refText(r *netfilter.Ref) string {
-	switch {
-	case r.Rule != nil:
-		return r.Rule.Text
-	case r.Chain != nil:
-		return "-P " + r.Chain.Name + " " + r.Chain.Policy
-	}
-	return ""
-}
-
-// ruleEvidence quotes the last rules that decided, at most n.
-func ruleEvidence(refs []netfilter.Ref, n int) []snapshot.Evidence {
-	if len(refs) > n {
-		refs = refs[len(refs)-n:]
-	}
-	ev := make([]snapshot.Evidence, 0, len(refs))
-	for i := range refs {
-		r := &refs[i]
-		e := snapshot.Evidence{Text: refText(r)}
-		if r.Table != nil {
-			e.File = r.Table.File
-			e.Command = saveCommand(r)
-		}
-		if r.Rule != nil {
-			e.Line = r.Rule.Line
-		}
-		ev = append(ev, e)
-	}
-	return ev
-}
-
-func saveCommand(r *netfilter.Ref) string {
-	cmd := "iptables"
-	if r.Table.Is6 {
-		cmd = "ip6tables"
-	}
-	if r.Table.Backend == netfilter.Legacy {
-		cmd += "-legacy"
-	}
-	if r.Chain == nil {
-		return fmt.Sprintf("%s-save -t %s", cmd, r.Table.Name)
-	}
-	return cmd + " -t " + r.Table.Name + " -S " + r.Chain.Name
 }

@@ -406,7 +406,7 @@ func explain(r trace.Result) string {
 				fmt.Fprintf(&b, "%s  %s/%s in %q out %q\n", indent, h.Node, h.NetNS, h.In, h.Out)
 				for _, s := range h.Steps {
 					fmt.Fprintf(&b, "%s    %-12s %-6s %s\n", indent, s.Stage, s.Link, s.What)
-					for _, e := range s.Evidence {
+					for _, e := range s.Evidence() {
 						fmt.Fprintf(&b, "%s        %s:%d %s   $ %s\n", indent, e.File, e.Line, e.Text, e.Command)
 					}
 				}

@@ -4,7 +4,6 @@ import (
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -30,7 +29,7 @@ func query(p *packet.Packet) fib.Query {
 func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result, fib.Choice) stage) stage {
 	r := lookup(s.ns, q)
 	if r.Unknown != "" {
-		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), routeGap(s.ns, q))
+		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), routeEvidence(s.ns, q, nil))
 		return nil
 	}
 	if len(r.Choices) <= 1 {
@@ -49,60 +48,9 @@ func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result,
 	return next(w, s, r, c)
 }
 
-func (w *walk) unknownAt(s *state, why text.Text, ev snapshot.Evidence) {
+func (w *walk) unknownAt(s *state, why text.Text, ev Quote) {
 	s.step(StageRoute, "", why, ev)
 	w.end(s, Unknown, "", why)
-}
-
-// routeFile returns the file that holds a family's routes.
-func routeFile(ns *network.NS, v6 bool) string {
-	if v6 {
-		return ns.Dir + "/routes6.json"
-	}
-	return ns.Dir + "/routes.json"
-}
-
-func routeGap(ns *network.NS, q fib.Query) snapshot.Evidence {
-	return snapshot.Evidence{File: routeFile(ns, q.Dst.Is6()), Command: getCommand(ns, q)}
-}
-
-// routeEvidence quotes the route that decided.
-func routeEvidence(ns *network.NS, q fib.Query, r *fib.Route) snapshot.Evidence {
-	ev := routeGap(ns, q)
-	if r != nil {
-		ev.Text, ev.Line = ns.RouteText(r), r.Line
-	}
-	return ev
-}
-
-// getCommand returns the "ip route get" that asks the kernel the same.
-func getCommand(ns *network.NS, q fib.Query) string {
-	cmd := inNS(ns) + "ip route get " + q.Dst.String()
-	if q.IIF != "" && q.Src.IsValid() {
-		cmd += " from " + q.Src.String() + " iif " + q.IIF
-	}
-	if q.OIF != "" {
-		cmd += " oif " + q.OIF
-	}
-	if q.Mark != 0 {
-		cmd += " mark " + hex(q.Mark)
-	}
-	return cmd
-}
-
-// inNS returns what a person puts before a command to run it in a namespace.
-func inNS(ns *network.NS) string { return ns.Prefix() }
-
-func hex(v uint32) string {
-	const digits = "0123456789abcdef"
-	b := []byte{}
-	for ; v != 0; v >>= 4 {
-		b = append([]byte{digits[v&15]}, b...)
-	}
-	if len(b) == 0 {
-		b = []byte{'0'}
-	}
-	return "0x" + string(b)
 }
 
 // routeError returns the fate's words for a lookup that leads nowhere; ok is false where it leads on.

@@ -6,7 +6,6 @@ import (
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -226,13 +225,4 @@ func routesElsewhere(r *network.Iface, a netip.Addr) bool {
 		return false
 	}
 	return res.Type == fib.Unicast && res.Choices[0].Hop.Dev != r.Name()
-}
-
-func neighEvidence(ns *network.NS, d *network.Iface, nh netip.Addr, e *fib.Neigh) snapshot.Evidence {
-	ev := snapshot.Evidence{File: ns.Dir + "/neigh.json", Command: inNS(ns) + "ip neigh show " + nh.String() + " dev " + d.Name()}
-	if e == nil {
-		return ev
-	}
-	ev.Text, ev.Line = e.String(), e.Line
-	return ev
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/packet"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -137,9 +136,4 @@ func output(w *walk, s *state) stage {
 		s.confirm()
 		return finishOutput
 	})
-}
-
-// fileEvidence names a file of a namespace and the command that shows the same.
-func (s *state) fileEvidence(file, txt, command string) snapshot.Evidence {
-	return snapshot.Evidence{File: s.ns.Dir + "/" + file, Text: txt, Command: inNS(s.ns) + command}
 }

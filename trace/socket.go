@@ -120,7 +120,7 @@ func (w *walk) noSocket(s *state, other *snapshot.Socket) stage {
 		return w.unknown(s, why)
 	}
 	why := text.F("nothing listens on %s port %d in %s", s.p.Proto, s.p.Dst.Port(), s.ns)
-	ev := snapshot.Evidence{File: s.ns.Dir + "/sockets", Command: inNS(s.ns) + "ss -lnp " + ssFlag[s.p.Proto]}
+	ev := Quote(&socketQuote{s.ns, nil, s.p.Proto})
 	if other != nil {
 		why = text.F("%s port %d in %s is open for %s only, not for %s", s.p.Proto, s.p.Dst.Port(), s.ns, other.Local.Addr(), s.p.Dst.Addr())
 		ev = socketEvidence(s.ns, other)
@@ -137,8 +137,6 @@ func (w *walk) noSocket(s *state, other *snapshot.Socket) stage {
 	}
 	return nil
 }
-
-var ssFlag = map[packet.Proto]string{packet.TCP: "-t", packet.UDP: "-u", packet.SCTP: "--sctp"}
 
 func socketText(k *snapshot.Socket) string {
 	s := k.Proto.String() + " " + addrText(k.Local)
@@ -159,10 +157,4 @@ func addrText(a netip.AddrPort) string {
 		return "[::]:" + strconv.Itoa(int(a.Port()))
 	}
 	return a.String()
-}
-
-func socketEvidence(ns *network.NS, k *snapshot.Socket) snapshot.Evidence {
-	return snapshot.Evidence{
-		File: ns.Dir + "/sockets", Line: k.Line, Text: socketText(k), Command: inNS(ns) + "ss -lnp " + ssFlag[k.Proto],
-	}
 }

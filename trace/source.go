@@ -4,21 +4,13 @@ import (
 	"net/netip"
 
 	"github.com/plumbnet/plumb/fib"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
-
-// sysctl quotes a setting of the namespace.
-func (s *state) sysctl(key string) snapshot.Evidence {
-	return snapshot.Evidence{
-		File: s.ns.Dir + "/sysctl", Text: key + " = " + s.ns.Sysctl[key], Command: inNS(s.ns) + "sysctl " + key,
-	}
-}
 
 var zeroNet = netip.MustParsePrefix("0.0.0.0/8")
 
 // martian names what ip_route_input_slow refuses before it looks anything up.
-func (w *walk) martian(s *state, r fib.Result, _ fib.Choice) (text.Text, []snapshot.Evidence) {
+func (w *walk) martian(s *state, r fib.Result, _ fib.Choice) (text.Text, []Quote) {
 	if s.p.Is6() {
 		return text.Text{}, nil
 	}
@@ -28,7 +20,7 @@ func (w *walk) martian(s *state, r fib.Result, _ fib.Choice) (text.Text, []snaps
 		return text.F("%s takes no packet from %s: a martian source", d, src), nil
 	case (dst.IsLoopback() || src.IsLoopback()) && d.Conf.RouteLocalnet == 0:
 		return text.F("%s takes no packet from %s to %s: route_localnet is off", d, src, dst),
-			[]snapshot.Evidence{s.sysctl("net.ipv4.conf." + d.Name() + ".route_localnet")}
+			[]Quote{s.sysctl("net.ipv4.conf." + d.Name() + ".route_localnet")}
 	}
 	return text.Text{}, nil
 }
@@ -120,7 +112,7 @@ func (w *walk) rpFilter(s *state, back fib.Result) (stage, bool) {
 	return w.refuse(s, text.F("rp_filter %d of %s drops it: there is no way back to %s", int(d.Conf.RPFilter), d, src), s.sysctl(key), ev), true
 }
 
-func (w *walk) refuse(s *state, why text.Text, ev ...snapshot.Evidence) stage {
+func (w *walk) refuse(s *state, why text.Text, ev ...Quote) stage {
 	s.step(StageRoute, s.in.Name(), why, ev...)
 	w.end(s, Dropped, s.in.Name(), why)
 	return nil

@@ -154,9 +154,9 @@ const (
 
 // A Step is one decision: a route chosen, a rule matched, a tunnel entered.
 type Step struct {
-	Stage    Stage
-	Link     string // the device concerned, if any
-	What     text.Text
-	Evidence []snapshot.Evidence // the route or rule that decided
-	Out      packet.Packet       // the packet after the step
+	Stage  Stage
+	Link   string // the device concerned, if any
+	What   text.Text
+	Quotes []Quote       // the route or rule that decided; Evidence puts them into words
+	Out    packet.Packet // the packet after the step
 }

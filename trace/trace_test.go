@@ -326,10 +326,10 @@ func TestSteps(t *testing.T) {
 	for _, h := range p.Hops {
 		for _, s := range h.Steps {
 			stages = append(stages, h.Node+"/"+h.NetNS+" "+string(s.Stage))
-			if len(s.Evidence) == 0 {
+			if len(s.Evidence()) == 0 {
 				t.Errorf("%s %s: %s: no evidence", h.NetNS, s.Stage, s.What)
 			}
-			for _, e := range s.Evidence {
+			for _, e := range s.Evidence() {
 				if !strings.HasPrefix(e.File, "nodes/") || e.Command == "" {
 					t.Errorf("%s: evidence without its place: %+v", s.What, e)
 				}

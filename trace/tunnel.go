@@ -175,12 +175,6 @@ func (w *walk) flooded(s *state, all []remote) []remote {
 	return take[:1]
 }
 
-func vxlanEvidence(d *network.Iface, m packet.MAC, e *fib.FDBEntry) snapshot.Evidence {
-	ev := fdbEvidence(d.NS, d, m, e)
-	ev.Command = inNS(d.NS) + "bridge fdb show dev " + d.Name()
-	return ev
-}
-
 func (w *walk) vxlanTo(s *state, r remote) stage {
 	d := s.out
 	if r.dst.IsMulticast() {

@@ -1,9 +1,6 @@
 package trace
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 )
@@ -109,23 +106,4 @@ func activePort(b *network.Iface) *network.Iface {
 		}
 	}
 	return nil
-}
-
-func vlanEvidence(p *network.Iface) snapshot.Evidence {
-	ev := snapshot.Evidence{File: p.NS.Dir + "/vlan.json", Command: inNS(p.NS) + "bridge vlan show dev " + p.Name()}
-	var b strings.Builder
-	for _, v := range p.NS.VLANs {
-		if v.Dev != p.Name() {
-			continue
-		}
-		b.WriteString(" " + strconv.Itoa(v.VID))
-		if v.PVID {
-			b.WriteString(" PVID")
-		}
-		if v.Untagged {
-			b.WriteString(" Egress Untagged")
-		}
-	}
-	ev.Text = p.Name() + b.String()
-	return ev
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -175,7 +174,7 @@ func (s *state) enter(ns *network.NS, in *network.Iface) {
 }
 
 // step writes down a decision.
-func (s *state) step(st Stage, link string, what text.Text, ev ...snapshot.Evidence) {
+func (s *state) step(st Stage, link string, what text.Text, ev ...Quote) {
 	h := &s.hops[len(s.hops)-1]
 	if h.Steps == nil {
 		if len(s.arena) == cap(s.arena) {
@@ -186,13 +185,13 @@ func (s *state) step(st Stage, link string, what text.Text, ev ...snapshot.Evide
 	if s.lent = s.lent && len(h.Steps) < cap(h.Steps); s.lent {
 		s.arena = s.arena[:len(s.arena)+1]
 	}
-	h.Steps = append(h.Steps, Step{Stage: st, Link: link, What: what, Evidence: ev, Out: s.p})
+	h.Steps = append(h.Steps, Step{Stage: st, Link: link, What: what, Quotes: ev, Out: s.p})
 }
 
-func (s *state) assume(what text.Text, ev ...snapshot.Evidence) {
+func (s *state) assume(what text.Text, ev ...Quote) {
 	a := Assumption{What: what}
 	if len(ev) > 0 {
-		a.Evidence = ev[0]
+		a.Evidence = ev[0].Evidence()
 	}
 	s.assumed = append(s.assumed, a)
 }

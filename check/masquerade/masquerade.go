@@ -144,7 +144,7 @@ func unwantedFinding(p *check.Pass, path *trace.Path, src netip.Addr) check.Find
 		for _, s := range h.Steps {
 			if s.Out.Src.Addr() == src && s.Stage == trace.StagePostrouting && f.Where == "" {
 				f.Where = h.Node + "/" + h.NetNS
-				f.Evidence = s.Evidence
+				f.Evidence = s.Evidence()
 			}
 		}
 	}
