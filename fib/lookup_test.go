@@ -135,8 +135,6 @@ func with(rules ...Rule) []Rule {
 	return out
 }
 
-func edit(r Rule, f func(*Rule)) Rule { f(&r); return r }
-
 // brief is a Result on one line.
 func brief(r Result) string {
 	if r.Unknown != "" {

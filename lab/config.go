@@ -4,7 +4,6 @@ package lab
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/plumbnet/plumb/snapshot"
 	corev1 "k8s.io/api/core/v1"
@@ -74,14 +73,4 @@ func (l *Lab) flannelConf() string {
 		v6 = fmt.Sprintf("  \"EnableIPv6\": true,\n  \"IPv6Network\": \"%s\",\n", ClusterCIDR6)
 	}
 	return fmt.Sprintf("{\n  \"Network\": \"%s\",\n%s  \"EnableNFTables\": false,\n  \"Backend\": %s\n}\n", ClusterCIDR, v6, backend)
-}
-
-// Corefile returns CoreDNS's configuration, and SetCorefile-like changes go through the ConfigMap.
-func (l *Lab) configMap(key string) *corev1.ConfigMap {
-	for i := range l.Objects.ConfigMaps {
-		if c := &l.Objects.ConfigMaps[i]; strings.EqualFold(c.Namespace+"/"+c.Name, key) {
-			return c
-		}
-	}
-	panic("lab: no ConfigMap " + key)
 }

@@ -21,7 +21,7 @@ func kindOfFile(name string) (*kind, bool) {
 		one := strings.ToLower(kinds[i].name)
 		many := one + "s"
 		switch {
-		case strings.HasSuffix(one, "s") && one != "endpoints":
+		case strings.HasSuffix(one, "s"):
 			many = one + "es"
 		case strings.HasSuffix(one, "y"):
 			many = strings.TrimSuffix(one, "y") + "ies"

@@ -36,7 +36,6 @@ var kinds = []kind{
 	newKind("Pod", "v1", func(o *Objects) *[]corev1.Pod { return &o.Pods }),
 	newKind("Node", "v1", func(o *Objects) *[]corev1.Node { return &o.Nodes }),
 	newKind("Service", "v1", func(o *Objects) *[]corev1.Service { return &o.Services }),
-	newKind("Endpoints", "v1", func(o *Objects) *[]corev1.Endpoints { return &o.Endpoints }),
 	newKind("EndpointSlice", "discovery.k8s.io/v1", func(o *Objects) *[]discoveryv1.EndpointSlice { return &o.EndpointSlices }),
 	newKind("ConfigMap", "v1", func(o *Objects) *[]corev1.ConfigMap { return &o.ConfigMaps }),
 	newKind("Namespace", "v1", func(o *Objects) *[]corev1.Namespace { return &o.Namespaces }),

@@ -192,7 +192,6 @@ type Objects struct {
 	Pods            []corev1.Pod
 	Nodes           []corev1.Node
 	Services        []corev1.Service
-	Endpoints       []corev1.Endpoints
 	EndpointSlices  []discoveryv1.EndpointSlice
 	ConfigMaps      []corev1.ConfigMap
 	Namespaces      []corev1.Namespace

@@ -80,11 +80,6 @@ func ip(node, script string) func(*lab.Lab) error {
 	return func(l *lab.Lab) error { return lab.IPBatch(l.Node(node).NS, script) }
 }
 
-// run returns an injection that runs a command in a node.
-func run(node string, argv ...string) func(*lab.Lab) error {
-	return func(l *lab.Lab) error { return l.Node(node).NS.Run("", argv...) }
-}
-
 // iptables returns an injection that runs iptables, of the lab's back end, in a node.
 func iptables(node string, args ...string) func(*lab.Lab) error {
 	return func(l *lab.Lab) error { return l.Node(node).NS.Run("", l.IPTables("iptables", args...)...) }

@@ -183,7 +183,7 @@ func (g *gen) icmpPacket(p *packet.Packet, src, dst netip.Addr, own uint16) {
 		p.ICMPType = pick(g, uint8(13), 0)
 		return
 	}
-	p.ICMPType, p.ICMPCode, p.ICMPID = uint8(g.r.IntN(1)+3), 1, 0
+	p.ICMPType, p.ICMPCode, p.ICMPID = 3, 1, 0
 	if g.v6 {
 		p.ICMPType = 1
 	}
