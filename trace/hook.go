@@ -37,7 +37,7 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 		return next(w, s, s.p)
 	}
 	w.env = env{w: w, s: s}
-	outs := rules.Eval(netfilter.Input{
+	outs := w.all.eval.Eval(rules, netfilter.Input{
 		Hook: h.hook, Packet: s.p, In: in, Out: out, PhysIn: name(s.phys[0]), PhysOut: name(s.phys[1]),
 		SrcMAC: s.frame.src, Conn: s.conn, UID: s.uid, Env: &w.env,
 	})

@@ -29,7 +29,7 @@ func (w *walk) delivered(s *state, why text.Text) stage {
 		return nil
 	}
 	r := w.answer(s)
-	sub := &walk{net: w.net, total: w.total, q: w.q, kind: reply, want: w.awaits(s), mss: s.p.MSS, origin: s.ns}
+	sub := &walk{net: w.net, all: w.all, q: w.q, kind: reply, want: w.awaits(s), mss: s.p.MSS, origin: s.ns}
 	path.Reply = sub.run(r, send)
 	return nil
 }
@@ -149,7 +149,7 @@ func (w *walk) tellSender(s *state, path *Path, e icmpError) {
 	if w.kind == message || s.p.IsICMPError() || len(s.inner) > 0 {
 		return
 	}
-	sub := &walk{net: w.net, total: w.total, q: w.q, kind: message, want: w.sender(s)}
+	sub := &walk{net: w.net, all: w.all, q: w.q, kind: message, want: w.sender(s)}
 	path.ICMP = sub.run(w.notice(s, e), send)
 }
 

@@ -25,7 +25,7 @@ func Run(n *network.Network, q Query) Result {
 
 // runWith follows the packet of a sender that was told an MSS; 0 where none is known.
 func runWith(n *network.Network, q Query, mss int) []Path {
-	w := &walk{net: n, total: new(int), q: &q, mss: mss}
+	w := &walk{net: n, all: new(run), q: &q, mss: mss}
 	s, from := w.begin()
 	if s == nil {
 		return w.paths

@@ -385,7 +385,7 @@ func (w *walk) bridgedTooBig(s *state, tunnel *network.Iface) bool {
 	n := w.notice(s, fragNeeded(&inner, mtu))
 	n.p.Src = netip.AddrPortFrom(inner.Dst.Addr(), 0)
 	n.in, n.hops[0].In, n.frame = tunnel, tunnel.Name(), frame{dst: from}
-	sub := &walk{net: w.net, total: w.total, q: w.q, kind: message, want: w.sender(s)}
+	sub := &walk{net: w.net, all: w.all, q: w.q, kind: message, want: w.sender(s)}
 	path.ICMP = sub.run(n, receive)
 	return true
 }

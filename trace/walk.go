@@ -33,9 +33,15 @@ type walk struct {
 	paths  []Path
 	stack  []job
 	env    env
-	total  *int        // paths so far, of all walks of a Run
+	all    *run        // what all walks of a Run share
 	mss    int         // what the other end announced; 0 where it is not known
 	origin *network.NS // of a reply: the namespace that makes it
+}
+
+// A run is what all walks of one Run share.
+type run struct {
+	total int // paths so far
+	eval  netfilter.Evaluator
 }
 
 // A kind says what a walk follows.
@@ -130,7 +136,7 @@ func (w *walk) run(s *state, first stage) []Path {
 }
 
 func (w *walk) follow(j job) {
-	if len(w.paths) >= maxPaths || *w.total >= maxTotal {
+	if len(w.paths) >= maxPaths || w.all.total >= maxTotal {
 		w.unknown(j.s, text.F("there are more than %d ways; the rest was not followed", maxPaths))
 		w.dropRest()
 		return
@@ -198,7 +204,7 @@ func (s *state) assume(what text.Text, ev ...Quote) {
 
 // end writes down that a packet has come to its end; where a device is concerned, link names it.
 func (w *walk) end(s *state, f Fate, link string, why text.Text) *Path {
-	*w.total++
+	w.all.total++
 	at := Place{Link: link}
 	if s.ns != nil {
 		at.Node, at.NetNS = s.ns.Node.Name, s.ns.Name
