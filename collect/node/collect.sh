@@ -12,8 +12,9 @@
 # The Kubernetes objects leave out Secrets, and ConfigMaps but those of the network's own namespaces.
 #
 # POSIX sh (dash, busybox). Each namespace is collected by a second run of this
-# script, inside of it.
-set -u
+# script, inside of it. It writes below a fresh folder of mktemp, and OUT.tar.gz.
+set -u # and not -e: a source that fails must not keep the others from being collected
+unset IFS TAR_OPTIONS GZIP
 LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/local/sbin
 export LC_ALL PATH
@@ -22,6 +23,7 @@ umask 077
 # path_of NAME: where the program is. Not by command -v: some shells have an ip of their own, which knows no JSON.
 path_of() (
 	for d in $(echo "$PATH" | tr : ' '); do
+		case $d in /*) ;; *) continue ;; esac
 		if [ -f "$d/$1" ] && [ -x "$d/$1" ]; then
 			echo "$d/$1"
 			exit 0
@@ -281,11 +283,21 @@ for tool in tar gzip stat sed; do
 	have $tool || die "$tool is not there, and nothing works without it"
 done
 work=$(mktemp -d) || die "no folder for temporary files"
+[ -d "$work" ] || die "mktemp made no folder"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 2' INT TERM HUP
 
-# clean: a name that is fit for a folder and for JSON.
-clean() { printf %s "$1" | tr -c 'A-Za-z0-9._-' _; }
+# clean NAME: with nothing in it that means something to a shell, to JSON or in a path; and not too long.
+clean() { printf %.200s "$1" | tr -c 'A-Za-z0-9._-' _; }
+
+# folder NAME: a name that is fit for the folder of a namespace.
+folder() (
+	name=$(clean "$1")
+	case $name in
+	"" | .* | -* | *.error | node.json) name=_$name ;;
+	esac
+	echo "$name"
+)
 
 # pod_of INODE: the Pod of a namespace, "shop/web-0", where containerd or CRI-O have left a record of it.
 pod_of() {
@@ -305,6 +317,7 @@ find_pods() {
 		space=$(sed -n 's/.*"io\.kubernetes\.\(cri\.sandbox-namespace\|pod\.namespace\)": *"\([^"]*\)".*/\2/p' "$f" | head -n 1)
 		path=$(sed -n 's/.*{"type": *"network", *"path": *"\([^"]*\)"}.*/\1/p' "$f" | head -n 1)
 		case $path in "" | /proc/*) continue ;; esac
+		case $space$name in *[!A-Za-z0-9.-]*) continue ;; esac # no name that Kubernetes allows
 		if [ -n "$name" ] && [ -n "$space" ] && i=$(inode "$path"); then
 			echo "$i $space/$name"
 		fi
@@ -323,7 +336,9 @@ collect() {
 	seen="$seen$i "
 	space=$nodedir/$1
 	while [ -e "$space" ]; do space=$space-2; done
-	mkdir "$space" || return
+	if ! mkdir "$space" 2>"$space.error"; then
+		return
+	fi
 	if [ "$i" = "$here" ]; then
 		sh "$0" --inside "$space" "$i" "$3"
 	elif have nsenter; then
@@ -338,8 +353,8 @@ collect() {
 
 if [ -n "$state" ]; then
 	[ "$(id -u)" = 0 ] || echo "collect.sh: not root: much will be missing" >&2
-	nodedir=$work/bundle/nodes/$(clean "$node")
-	mkdir -p "$nodedir"
+	nodedir=$work/bundle/nodes/$(folder "$node")
+	mkdir -p "$nodedir" || die "cannot write to $work"
 	taken=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 	here=$(inode /proc/self/ns/net)
 	find_pods
@@ -347,13 +362,13 @@ if [ -n "$state" ]; then
 	if [ -n "$given" ]; then
 		printf %s "$given" >"$work/given"
 		while IFS= read -r n; do
-			collect "$(clean "${n%%=*}")" "${n#*=}" "" </dev/null
+			collect "$(folder "${n%%=*}")" "${n#*=}" "" </dev/null
 		done <"$work/given"
 	else
-		for path in /run/netns/* /run/docker/netns/*; do
+		for path in /run/netns/* /run/netns/.[!.]* /run/netns/..?* /run/docker/netns/*; do
 			[ -e "$path" ] || continue
 			pod=$(pod_of "$(inode "$path")")
-			name=$(clean "${path##*/}")
+			name=$(folder "${path##*/}")
 			[ -n "$pod" ] && name=pod-$(clean "$pod" | tr _ -)
 			collect "$name" "$path" "$pod"
 		done
