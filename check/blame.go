@@ -24,6 +24,20 @@ func (p *Pass) Blame(f *Finding, dies func(Broken) bool) {
 	}
 }
 
+// Lose makes f the cause of a path that the trace does not know to fail.
+// Where nobody asked about the path it is a probe's, and f may speak for many.
+func (p *Pass) Lose(f *Finding, path *trace.Path, share bool) {
+	f.Explains = append(f.Explains, Symptom{PathBroken, path.At.String()})
+	f.OnPath = len(p.Results) > 0
+	p.lose(path, share)
+}
+
+func (p *Pass) lose(path *trace.Path, share bool) {
+	l := LossOf(path)
+	l.Share = share
+	p.index.lost = append(p.index.lost, l)
+}
+
 // In reports whether the packet dies in ns.
 func (b Broken) In(ns *network.NS) bool {
 	return ns != nil && b.Path.At.Node == ns.Node.Name && b.Path.At.NetNS == ns.Name

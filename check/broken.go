@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/trace"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // PathBroken is the name of the check that says where a path dies; findings explain it.
@@ -92,20 +94,72 @@ func (p *Pass) fails(path *trace.Path) bool {
 	case trace.Unknown, trace.Delivered:
 		return false
 	case trace.LeftCluster:
-		return p.mustStay(path.Final.Dst.Addr())
+		if !p.mustStay(path) {
+			return false
+		}
+		p.lose(path, false)
+		return true
 	case trace.TooBig:
 		return !HeardOf(path)
 	}
 	return true
 }
 
-// mustStay reports whether what is for a should not leave by a router outside.
-// One may know the way to Pods, where nodes do not route to each other.
-func (p *Pass) mustStay(a netip.Addr) bool {
-	if !p.Inside(a) {
+// mustStay reports whether the packet of a path that leaves the cluster is lost
+// there. A router outside may know the way to Pods, where nodes do not route to
+// each other, a load balancer has its addresses outside, and a cloud's network
+// may answer for nodes with a link-layer address of its own.
+func (p *Pass) mustStay(path *trace.Path) bool {
+	a := path.Final.Dst.Addr()
+	if in := path.Final.Inner; in != nil {
+		return p.Misled(path)
+	}
+	if s := p.ServiceOf(a); s != nil {
+		return slices.Contains(ClusterIPs(s), a)
+	}
+	return p.HostOf(a) == nil && p.Inside(a) && p.RoutesDirectly()
+}
+
+// Misled reports whether the path's packet carries one for a Pod to an address
+// on the node's own link that no node has. Behind a router a node may have
+// another address than its own; where a node was not collected, it may be its.
+func (p *Pass) Misled(path *trace.Path) bool {
+	ns, in := p.NS(path.At), path.Final.Inner
+	if in == nil || ns == nil || path.Final.Proto == packet.ICMP || path.Final.Proto == packet.ICMPv6 {
 		return false
 	}
-	return p.ServiceOf(a) != nil || p.HostOf(a) != nil || p.RoutesDirectly()
+	d, far := ns.Iface(path.At.Link), path.Final.Dst.Addr()
+	return d != nil && d.OnLink(far) && p.HostOf(far) == nil && p.Inside(in.Dst.Addr()) && p.Complete()
+}
+
+// Complete reports whether the addresses of all nodes that the API knows were collected.
+func (p *Pass) Complete() bool {
+	return !slices.ContainsFunc(p.Snapshot.Objects.Nodes, func(o corev1.Node) bool {
+		ns := p.Host(o.Name)
+		return ns == nil || p.Network.Missing(ns, "addr.json") != ""
+	})
+}
+
+type directKey struct{}
+
+// RoutesDirectly reports whether nodes are meant to have routes to each other's
+// Pods: one has, to an address of the other node or by a VXLAN. Otherwise a
+// router outside knows the ranges.
+func (p *Pass) RoutesDirectly() bool {
+	return Once(p, directKey{}, func() bool { return slices.ContainsFunc(p.Hosts(), p.routesDirectly) })
+}
+
+func (p *Pass) routesDirectly(ns *network.NS) bool {
+	if len(VTEPs(ns)) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(ns.FIB.Routes, func(r fib.Route) bool {
+		if r.Type != fib.Unicast || r.Dst.Bits() == 0 || len(r.Hops) == 0 {
+			return false
+		}
+		node, owner := p.NodeByPodCIDR(r.Dst.Addr()), p.HostOf(r.Hops[0].Via)
+		return node != ns.Node.Name && owner != nil && owner.Node.Name == node
+	})
 }
 
 // HeardOf reports whether the sender of a packet gets the ICMP message about

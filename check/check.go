@@ -76,7 +76,18 @@ type Result struct {
 	Findings []Finding  // root causes first
 	Unjudged []Unjudged // sorted
 	Ran      []string   // the checks that ran, by name
+	Lost     []Loss     // sorted
 }
+
+// A Loss is a path that fails, as a check knows, though the trace cannot tell.
+type Loss struct {
+	At     trace.Place
+	Packet string // Path.Final, as it prints
+	Share  bool   // not every connection
+}
+
+// LossOf names a path as a Loss does.
+func LossOf(p *trace.Path) Loss { return Loss{At: p.At, Packet: p.Final.String()} }
 
 // Unjudged is something that a check could not judge.
 type Unjudged struct {

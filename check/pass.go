@@ -20,6 +20,7 @@ type index struct {
 	endpoints map[string][]Endpoint
 	broken    []Broken
 	brokenSet bool
+	lost      []Loss
 	memo      map[any]any
 }
 

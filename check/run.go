@@ -40,7 +40,23 @@ func Run(c *snapshot.Cluster, n *network.Network, results []trace.Result, extern
 		return cmp.Or(strings.Compare(a.Check, b.Check), strings.Compare(a.Where, b.Where), strings.Compare(a.Why, b.Why))
 	})
 	r.Unjudged = slices.Compact(r.Unjudged)
+	r.Lost = ix.lost
+	slices.SortFunc(r.Lost, func(a, b Loss) int {
+		return cmp.Or(strings.Compare(a.At.String(), b.At.String()), strings.Compare(a.Packet, b.Packet), compareBool(a.Share, b.Share))
+	})
+	r.Lost = slices.Compact(r.Lost)
 	return r
+}
+
+// compareBool puts false first.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // unmet says which of needs the snapshot lacks, and reports whether one of

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A Role is what a system Pod does for a cluster's network.
@@ -98,6 +99,24 @@ func StateOf(pod *corev1.Pod) string {
 		}
 	}
 	return strings.Join(out, ": ")
+}
+
+// Restart returns the command that restarts what has a role on a node: its
+// DaemonSet makes its Pod again. Where the Pod is not known, it is one that finds it.
+func (p *Pass) Restart(r Role, node string) string {
+	for _, pod := range p.SystemPods(r) {
+		if NodeOf(pod) == node && slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "DaemonSet" }) {
+			return "kubectl -n " + pod.Namespace + " delete pod " + pod.Name
+		}
+	}
+	o := p.NodeObject(node)
+	switch {
+	case r == Proxy:
+		return "kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector spec.nodeName=" + node
+	case o != nil && o.Annotations[flannel+"backend-type"] != "":
+		return "kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=" + node
+	}
+	return "kubectl get pods -A -o wide --field-selector spec.nodeName=" + node
 }
 
 // A NodeAgent is the Pod of a DaemonSet that a node should have.

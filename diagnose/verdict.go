@@ -13,18 +13,22 @@ import (
 	"github.com/plumbnet/plumb/trace"
 )
 
-// A judge weighs paths. It knows the places where the checks found that a packet
-// leaves the cluster although its destination is inside.
-type judge map[string]bool
+// A judge weighs paths. It knows those that fail although the trace cannot tell,
+// and what they come to.
+type judge map[check.Loss]Verdict
 
-// newJudge returns the judge who has heard the checks' findings.
-func newJudge(fs []check.Finding) judge {
+// newJudge returns the judge who has heard what the checks know of.
+func newJudge(lost []check.Loss) judge {
 	j := judge{}
-	for _, f := range fs {
-		if f.Check == check.PathBroken {
-			j[f.Where] = true
+	for _, l := range lost {
+		v := Broken
+		if l.Share {
+			v = Partly
 		}
-		maps.Copy(j, newJudge(f.Consequences))
+		l.Share = false
+		if j[l] != Broken {
+			j[l] = v
+		}
 	}
 	return j
 }
@@ -71,15 +75,23 @@ func (j judge) certain(r trace.Result) bool {
 func (r *Report) Judge(p trace.Path) Verdict { return r.lost.path(p) }
 
 // path says what one path comes to, its answer included. A packet that left
-// the cluster has a fate that the snapshot does not hold: CannotTell, unless it
-// should have stayed inside, or came back in by another node and its answer
-// fails for certain.
+// the cluster has a fate that the snapshot does not hold: CannotTell, unless a
+// check knows it, or it came back in by another node and its answer fails for certain.
 func (j judge) path(p trace.Path) Verdict {
+	v := j.traced(p)
+	if l := j[check.LossOf(&p)]; l != CannotTell && v != Broken {
+		return l
+	}
+	return v
+}
+
+// traced is path without the checks' word.
+func (j judge) traced(p trace.Path) Verdict {
 	switch p.End {
 	case trace.Unknown:
 		return CannotTell
 	case trace.LeftCluster:
-		if j[p.At.String()] || len(p.Reply) > 0 && j.result(trace.Result{Paths: p.Reply}) == Broken {
+		if len(p.Reply) > 0 && j.result(trace.Result{Paths: p.Reply}) == Broken {
 			return Broken
 		}
 		return CannotTell
@@ -117,7 +129,7 @@ func discovers(icmp []trace.Path) Verdict {
 // judge weighs the traces into the report's verdict and says it in one sentence.
 func (r *Report) judge(q question) {
 	var small, big []Trace
-	j := newJudge(r.Checks.Findings)
+	j := newJudge(r.Checks.Lost)
 	r.lost = j
 	for i := range r.Traces {
 		t := &r.Traces[i]

@@ -111,7 +111,7 @@ func TestMustStay(t *testing.T) {
 	p := way(trace.LeftCluster)
 	p.At = trace.Place{Node: "a", NetNS: "host", Link: "eth0"}
 	r := &Report{Traces: []Trace{{Result: trace.Result{Paths: []trace.Path{p}}}}}
-	r.Checks.Findings = []check.Finding{{Check: "proxy-evicted", Consequences: []check.Finding{{Check: check.PathBroken, Where: "a/host/eth0"}}}}
+	r.Checks.Lost = []check.Loss{{At: p.At, Packet: p.Final.String()}}
 	r.judge(question{})
 	if r.Verdict != Broken || r.Traces[0].Verdict != Broken {
 		t.Errorf("got %v, and %v of the trace", r.Verdict, r.Traces[0].Verdict)

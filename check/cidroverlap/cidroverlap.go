@@ -79,6 +79,7 @@ func outer(p *check.Pass, e netip.Prefix, r usedRange, rs []usedRange) check.Fin
 		Severity: check.Error, Where: r.where,
 		What: text.F("the outside range %s overlaps the %s range %s: what is for the outside stays in the cluster", e, r.use, r.prefix),
 		Fix: check.Fix{What: text.F("translate %s to the free range %s where it enters the cluster's network, or give the cluster another range", e, to), Commands: []string{
+			"# on the router between them, not on a node:",
 			"iptables -t nat -A POSTROUTING -s " + e.String() + " -j NETMAP --to " + to.String(),
 			"iptables -t nat -A PREROUTING -d " + to.String() + " -j NETMAP --to " + e.String(),
 		}},
@@ -107,7 +108,7 @@ func routes(p *check.Pass, e netip.Prefix) []snapshot.Evidence {
 	var out []snapshot.Evidence
 	dst := e.Addr().Next()
 	for _, ns := range p.Hosts() {
-		r := check.Lookup(ns, fib.Query{Dst: dst})
+		r := ns.FIB.Lookup(fib.Query{Dst: dst})
 		if r.Unknown != "" || len(r.Choices) == 0 || r.Choices[0].Route == nil || r.Choices[0].Route.Dst.Bits() == 0 {
 			continue
 		}

@@ -47,6 +47,7 @@ func run(p *check.Pass) {
 		f.What = text.F("the CNI agent of %s has no Pod on the node", a.Owner)
 		if a.Pod != nil {
 			f.What = text.F("the CNI agent does not run on the node: %s/%s is %s", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
+			f.Fix.Commands = append(f.Fix.Commands, "kubectl -n "+a.Pod.Namespace+" logs "+a.Pod.Name+" --all-containers --previous")
 			f.Evidence = append(f.Evidence, p.Object("Pod", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod)))
 		}
 		blame(p, &f, a.Node)

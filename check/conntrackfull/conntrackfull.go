@@ -51,6 +51,19 @@ func run(p *check.Pass) {
 	}
 }
 
+// lose makes f the cause of what is lost of the connections through ns that the
+// trace sees arrive: all but those that find an unanswered one to evict (early_drop).
+func lose(p *check.Pass, f *check.Finding, ns *network.NS) {
+	for i := range p.Results {
+		paths := p.Results[i].Paths
+		for j := range paths {
+			if b := (check.Broken{Query: p.Results[i].Query, Path: &paths[j]}); b.Passes(ns) {
+				p.Lose(f, b.Path, true)
+			}
+		}
+	}
+}
+
 func finding(p *check.Pass, ns *network.NS, count, most uint64) check.Finding {
 	more := strconv.FormatUint(max(2*most, 262144), 10)
 	f := check.Finding{
@@ -69,6 +82,7 @@ func finding(p *check.Pass, ns *network.NS, count, most uint64) check.Finding {
 		f.Severity = check.Error
 		f.What = text.F("the connection table is full: %d of at most %d entries; new connections are dropped", count, most)
 		p.Blame(&f, func(b check.Broken) bool { return b.Passes(ns) })
+		lose(p, &f, ns)
 	}
 	return f
 }

@@ -2,6 +2,8 @@
 package criticalpriority
 
 import (
+	"strconv"
+
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
@@ -71,6 +73,6 @@ func judge(p *check.Pass, kind, namespace, name string, t corev1.PodTemplateSpec
 		What: text.F("its priority class is %q: on a full node it is evicted, and the node's network with it", pc),
 		Fix: check.Fix{What: text.F("set priorityClassName to %s", want), Commands: []string{
 			"kubectl -n " + namespace + " patch " + kind + " " + name + ` -p '{"spec":{"template":{"spec":{"priorityClassName":"` + want + `"}}}}'`}},
-		Evidence: []snapshot.Evidence{p.Object(kind, namespace, name, "priorityClassName: "+pc)},
+		Evidence: []snapshot.Evidence{p.Object(kind, namespace, name, "priorityClassName: "+strconv.Quote(pc))},
 	})
 }

@@ -143,7 +143,7 @@ func judgeNeigh(p *check.Pass, pr peer) {
 	default:
 		return
 	}
-	f.Fix = restart(pr.d.NS)
+	f.Fix = restart(p, pr.d.NS)
 	if !want.IsZero() {
 		f.Fix.Commands = append([]string{"ip neigh replace " + pr.via.String() + " lladdr " + want.String() + " dev " + pr.d.Name() + " nud permanent"}, f.Fix.Commands...)
 	}
@@ -156,9 +156,8 @@ func neighText(e *fib.Neigh) string {
 	return e.Dst.String() + " dev " + e.Dev + " lladdr " + e.MAC.String() + " " + e.State
 }
 
-func restart(ns *network.NS) check.Fix {
-	return check.Fix{What: text.F("restart the CNI agent on %s, which writes its entries again", ns.Node.Name), Commands: []string{
-		"kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=" + ns.Node.Name}}
+func restart(p *check.Pass, ns *network.NS) check.Fix {
+	return check.Fix{What: text.F("restart the CNI agent on %s, which writes its entries again", ns.Node.Name), Commands: []string{p.Restart(check.CNI, ns.Node.Name)}}
 }
 
 func judgeFDB(p *check.Pass, pr peer) {
@@ -184,7 +183,7 @@ func judgeFDB(p *check.Pass, pr peer) {
 	default:
 		return
 	}
-	f.Fix = restart(pr.d.NS)
+	f.Fix = restart(p, pr.d.NS)
 	if right.IsValid() {
 		f.Fix.Commands = append([]string{"bridge fdb replace " + mac.String() + " dev " + pr.d.Name() + " dst " + right.String() + " self permanent"}, f.Fix.Commands...)
 	}

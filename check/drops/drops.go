@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
@@ -146,9 +147,9 @@ func meant(rule snapshot.Evidence) bool {
 
 func finding(p *check.Pass, b check.Broken, rule snapshot.Evidence) check.Finding {
 	f := check.Finding{
-		Severity: check.Error, Where: b.Where(),
+		Severity: severity(p), Where: b.Where(),
 		What:     text.F("%s is dropped by %s", b.Path.Final.String(), rule.Text),
-		Fix:      fix(p, rule),
+		Fix:      fix(p.NS(b.Path.At), rule),
 		Evidence: b.Evidence(),
 	}
 	if b.Path.End == trace.Rejected {
@@ -159,8 +160,17 @@ func finding(p *check.Pass, b check.Broken, rule snapshot.Evidence) check.Findin
 	return f
 }
 
+// severity returns how bad a drop is. Where nobody asked about the packet, it is
+// one between two Pods, which network policies may well mean to stop.
+func severity(p *check.Pass) check.Severity {
+	if len(p.Results) == 0 && len(p.Snapshot.Objects.NetworkPolicies) > 0 {
+		return check.Info
+	}
+	return check.Error
+}
+
 // fix returns the command that takes the rule away.
-func fix(p *check.Pass, rule snapshot.Evidence) check.Fix {
+func fix(ns *network.NS, rule snapshot.Evidence) check.Fix {
 	program := "iptables"
 	if strings.Contains(rule.File, "ip6tables") {
 		program = "ip6tables"
@@ -173,10 +183,10 @@ func fix(p *check.Pass, rule snapshot.Evidence) check.Fix {
 		table = " -t " + strings.Fields(t)[0]
 	}
 	if spec, ok := strings.CutPrefix(rule.Text, "-A "); ok {
-		return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{program + table + " -D " + spec}}
+		return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{check.Within(ns, program+table+" -D "+spec)}}
 	}
 	if name, policy, ok := strings.Cut(strings.TrimPrefix(rule.Text, "-P "), " "); ok && policy == "DROP" {
-		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", name), Commands: []string{program + table + " -P " + name + " ACCEPT"}}
+		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", name), Commands: []string{check.Within(ns, program+table+" -P "+name+" ACCEPT")}}
 	}
 	return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{rule.Command}}
 }

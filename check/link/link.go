@@ -114,6 +114,10 @@ func downFinding(p *check.Pass, d *network.Iface) check.Finding {
 		Fix:      check.Fix{What: text.F("set %s up", d.Name()), Commands: []string{check.Within(d.NS, "ip link set "+d.Name()+" up")}},
 		Evidence: []snapshot.Evidence{check.File(d.NS, "addr.json", check.LinkText(d.Link), "ip link show "+d.Name())},
 	}
+	if d.Kind() == "vxlan" {
+		f.Fix.What = text.F("set %s up, and restart the CNI agent: the routes by it are gone", d.Name())
+		f.Fix.Commands = append(f.Fix.Commands, p.Restart(check.CNI, d.NS.Node.Name))
+	}
 	if d.Up() {
 		f.What = text.F("%s is up, but has no carrier: its other end is down", d.Name())
 		f.Fix = check.Fix{What: text.F("set the other end of %s up", d.Name())}

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 
 	"github.com/plumbnet/plumb/check"
-	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
@@ -64,59 +63,58 @@ func missing(p *check.Pass) {
 			if path.End != trace.LeftCluster || p.NodeByPodCIDR(src) == "" || p.Inside(path.Final.Dst.Addr()) {
 				continue
 			}
-			if at := nodeOf(path); at != "" && translates(p, at, src.Is6()) {
-				p.Report(missingFinding(p, path, at))
+			if at := path.At.Node; at != "" {
+				if rule, ok := elsewhere(p, at, r.Query); ok {
+					p.Report(missingFinding(p, path, at, rule))
+				}
 			}
 		}
 	}
 }
 
-// nodeOf returns the node by which a path leaves.
-func nodeOf(path *trace.Path) string { return path.At.Node }
-
-// translates reports whether the cluster is one that masquerades: another
-// node's Pods leave with another address than their own. Where none does, a
-// router outside may know the Pods, or translate for them.
-func translates(p *check.Pass, but string, is6 bool) bool {
+// elsewhere reports whether what a Pod of another node sends to the same
+// destination leaves with another address than its own, and the rules that do
+// that. Where it does not, a router outside may know the Pods, or translate for them.
+func elsewhere(p *check.Pass, but string, q trace.Query) ([]snapshot.Evidence, bool) {
 	for _, ns := range p.Network.NS {
 		if ns.Node.Name == but || ns.IsHost() || ns.PodName == "" {
 			continue
 		}
-		r := trace.Run(p.Network, trace.Query{From: ns, Dst: netip.AddrPortFrom(check.Outside(is6), 80), Proto: packet.TCP, OneWay: true})
-		for _, path := range r.Paths {
-			if path.End == trace.LeftCluster && p.NodeByPodCIDR(path.Final.Src.Addr()) == "" {
-				return true
+		r := trace.Run(p.Network, trace.Query{From: ns, Dst: q.Dst, Proto: q.Proto, OneWay: true})
+		for i := range r.Paths {
+			if path := &r.Paths[i]; path.End == trace.LeftCluster && path.At.Node != but && p.NodeByPodCIDR(path.Final.Src.Addr()) == "" {
+				return translated(path), true
 			}
 		}
 	}
-	return false
+	return nil, false
 }
 
-func missingFinding(p *check.Pass, path *trace.Path, node string) check.Finding {
+// translated returns the rule of POSTROUTING that changed the source of a path's packet.
+func translated(path *trace.Path) []snapshot.Evidence {
+	for _, h := range path.Hops {
+		for _, s := range h.Steps {
+			if s.Stage == trace.StagePostrouting && s.Out.Src.Addr() == path.Final.Src.Addr() && len(s.Quotes) > 0 {
+				return s.Evidence()[len(s.Quotes)-1:]
+			}
+		}
+	}
+	return nil
+}
+
+func missingFinding(p *check.Pass, path *trace.Path, node string, rule []snapshot.Evidence) check.Finding {
 	f := check.Finding{
-		Severity: check.Error, Where: node + "/host", OnPath: len(p.Results) > 0,
+		Severity: check.Error, Where: node + "/host",
 		What: text.F("packets of the Pod %s leave the cluster with its own address; on other nodes they are masqueraded", path.Final.Src.Addr()),
 		Fix:  check.Fix{What: text.F("restart the CNI agent on %s, which writes the rule again", node)},
 	}
-	f.Fix.Commands = []string{
-		"kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=" + node,
-		"iptables -t nat -A POSTROUTING -s " + rangeOf(p, path.Final.Src.Addr()) + " ! -o cni0 -j MASQUERADE",
-	}
+	f.Fix.Commands = []string{p.Restart(check.CNI, node)}
 	if ns := p.Host(node); ns != nil {
 		f.Evidence = []snapshot.Evidence{check.File(ns, "iptables", "(no rule masquerades "+path.Final.Src.Addr().String()+")", "iptables-save -t nat | grep MASQUERADE")}
 	}
+	f.Evidence = append(f.Evidence, rule...)
+	p.Lose(&f, path, false)
 	return f
-}
-
-func rangeOf(p *check.Pass, a netip.Addr) string {
-	if o := p.NodeObject(p.NodeByPodCIDR(a)); o != nil {
-		for _, c := range check.PodCIDRs(o) {
-			if c.Contains(a) {
-				return c.String()
-			}
-		}
-	}
-	return a.String()
 }
 
 func unwanted(p *check.Pass) {

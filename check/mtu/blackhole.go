@@ -1,6 +1,8 @@
 package mtu
 
 import (
+	"strings"
+
 	"strconv"
 
 	"github.com/plumbnet/plumb/check"
@@ -47,19 +49,30 @@ func blackHole(p *check.Pass) {
 			What:     text.F("a packet of %d bytes does not fit here, and its sender is not told", b.Path.Final.Size),
 			Evidence: b.Evidence(),
 			Explains: []check.Symptom{b.Symptom()},
-			Fix:      check.Fix{What: text.F("let ICMP \"fragmentation needed\" through to the sender, or lower the MTU at the ends")},
+			Fix:      check.Fix{What: text.F("give both ends of the link the same MTU, or lower the MTU at the sender")},
 		}
 		if why, ev := lost(b.Path); !why.IsZero() {
 			f.What = text.F("a packet of %d bytes does not fit here, and the ICMP message about it does not reach its sender: %s", b.Path.Final.Size, why)
 			f.Evidence = append(f.Evidence, ev...)
 		}
-		f.Fix.Commands = []string{
-			"iptables -I INPUT -p icmp --icmp-type fragmentation-needed -j ACCEPT",
-			"iptables -I FORWARD -p icmp --icmp-type fragmentation-needed -j ACCEPT",
-			"iptables -I OUTPUT -p icmp --icmp-type fragmentation-needed -j ACCEPT",
+		if ruledOut(b.Path) {
+			f.Fix = accept(b.Path.Final.Is6())
 		}
 		p.Report(f)
 	}
+}
+
+// accept returns the rules that let the ICMP message through.
+func accept(is6 bool) check.Fix {
+	match, what := "iptables -I %s -p icmp --icmp-type fragmentation-needed -j ACCEPT", text.F("let ICMP \"fragmentation needed\" through to the sender, or lower the MTU at the ends")
+	if is6 {
+		match, what = "ip6tables -I %s -p ipv6-icmp --icmpv6-type packet-too-big -j ACCEPT", text.F("let ICMPv6 \"packet too big\" through to the sender, or lower the MTU at the ends")
+	}
+	f := check.Fix{What: what}
+	for _, chain := range []string{"INPUT", "FORWARD", "OUTPUT"} {
+		f.Commands = append(f.Commands, strings.Replace(match, "%s", chain, 1))
+	}
+	return f
 }
 
 // ruledOut reports whether a rule keeps the ICMP message from the sender.

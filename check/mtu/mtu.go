@@ -78,7 +78,6 @@ func tunnel(p *check.Pass, d *network.Iface) {
 		What:     text.F("%s MTU %d needs %d from %s, which has %d", d.Name(), d.Link.MTU, d.Link.MTU+add, under.Name(), under.Link.MTU),
 		Fix:      lower(d, under.Link.MTU-add),
 		Evidence: []snapshot.Evidence{line(d), line(under)},
-		Explains: []check.Symptom{{Check: "mtu-mismatch", Where: under.String()}},
 	}
 	blame(p, &f, func(b check.Broken) bool { return check.Tunnels(b, d) || b.Passes(d.NS) })
 	p.Report(f)
@@ -101,6 +100,7 @@ func pod(p *check.Pass, d *network.Iface) {
 	inside := d.Peer
 	if d.Link.MTU != inside.Link.MTU {
 		unequal(p, d, inside)
+		return
 	}
 	br := d.PortOf()
 	if br != nil && inside.Link.MTU > br.Link.MTU {
@@ -202,5 +202,11 @@ func uplink(p *check.Pass, odd, peer *network.Iface) {
 		Evidence: []snapshot.Evidence{line(odd), line(peer)},
 	}
 	blame(p, &f, func(b check.Broken) bool { return b.In(small.NS) || b.In(big.NS) || b.Passes(odd.NS) })
+	for _, d := range odd.NS.Ifaces { // whose tunnels were made for the usual MTU
+		if add := overhead(d); add > 0 && odd == small && d.Link.MTU+add > odd.Link.MTU {
+			f.Explains = append(f.Explains, check.Symptom{Check: "mtu-mismatch", Where: d.String()})
+			f.Severity = check.Error
+		}
+	}
 	p.Report(f)
 }

@@ -93,7 +93,7 @@ func finding(p *check.Pass, s *corev1.Service, port *corev1.ServicePort, pods []
 	f.Evidence = append(f.Evidence, snapshot.Evidence{
 		File:    p.Object("Service", s.Namespace, s.Name, "").File,
 		Text:    "selector: " + labels.FormatLabels(s.Spec.Selector),
-		Command: "kubectl -n " + s.Namespace + " get endpointslices -l kubernetes.io/service-name=" + s.Name,
+		Command: "kubectl -n " + s.Namespace + " get service " + s.Name + " -o wide",
 	})
 	f.What, f.Fix = why(p, s, port, pods)
 	for _, pod := range pods[:min(3, len(pods))] {

@@ -65,6 +65,9 @@ func what(b check.Broken) text.Text {
 	}
 	if b.Path.End == trace.LeftCluster {
 		why = text.F("it leaves the cluster, although its destination %s is inside", b.Path.Final.Dst.Addr())
+		if in := b.Path.Final.Inner; in != nil {
+			why = text.F("it carries a packet for %s to %s, which no node has", in.Dst.Addr(), b.Path.Final.Dst.Addr())
+		}
 	}
 	if b.Request != nil {
 		return text.F("the answer %s ends here (%s): %s", packet, b.Path.End, why)

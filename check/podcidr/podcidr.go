@@ -189,12 +189,9 @@ func judgeRoom(p *check.Pass, o *corev1.Node, c netip.Prefix, used int) {
 	f := check.Finding{
 		Severity: check.Warning, Where: "node/" + o.Name,
 		What:     text.F("%d of the %d Pod addresses of %s are in use", used, room, c),
-		Fix:      check.Fix{What: text.F("lower the kubelet's maxPods below %d, or give nodes larger Pod ranges", room)},
+		Fix:      check.Fix{What: text.F("set the kubelet's maxPods to %d or less, or give nodes larger Pod ranges", room)},
 		Evidence: []snapshot.Evidence{p.Object("Node", "", o.Name, "spec.podCIDR: "+c.String())},
 	}
 	f.Fix.Commands = []string{"kubectl get pods -A -o wide --field-selector spec.nodeName=" + o.Name}
-	if used >= room {
-		f.Severity = check.Error
-	}
 	p.Report(f)
 }

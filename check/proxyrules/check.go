@@ -220,7 +220,7 @@ func missingFinding(p *check.Pass, n node, lost []port, total int) check.Finding
 	f := check.Finding{
 		Severity: check.Error, Where: n.ns.String(),
 		What: text.F("no rules for %d of the %d ports of Services that have endpoints, such as %s", len(lost), total, lost[0]),
-		Fix:  restart(n.ns),
+		Fix:  restart(p, n.ns),
 		Evidence: []snapshot.Evidence{
 			check.File(n.ns, fileOf(lost[0]), "(no rule for "+lost[0].dest.at.Addr().String()+")", "iptables-save -t nat | grep "+lost[0].dest.at.Addr().String()),
 			p.Object("Service", lost[0].svc.Namespace, lost[0].svc.Name, "clusterIP: "+lost[0].dest.at.Addr().String()),
@@ -234,9 +234,8 @@ func missingFinding(p *check.Pass, n node, lost []port, total int) check.Finding
 	return f
 }
 
-func restart(ns *network.NS) check.Fix {
-	return check.Fix{What: text.F("restart kube-proxy on %s, which writes its rules again", ns.Node.Name), Commands: []string{
-		"kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector spec.nodeName=" + ns.Node.Name}}
+func restart(p *check.Pass, ns *network.NS) check.Fix {
+	return check.Fix{What: text.F("restart kube-proxy on %s, which writes its rules again", ns.Node.Name), Commands: []string{p.Restart(check.Proxy, ns.Node.Name)}}
 }
 
 // A gone is a Service's port whose rules send to something else than its endpoints.
@@ -286,7 +285,7 @@ func stale(p *check.Pass, n node) {
 	}
 	g := all[0]
 	f := check.Finding{
-		Severity: check.Error, Where: n.ns.String(), Fix: restart(n.ns),
+		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
 		Evidence: []snapshot.Evidence{p.Object("Service", g.svc.Namespace, g.svc.Name, "endpoints: "+list(g.want))},
 	}
 	switch {
@@ -338,7 +337,7 @@ func affinity(p *check.Pass, n node) {
 	g := sticky[0]
 	t := g.way.targets[g.dead[0]]
 	f := check.Finding{
-		Severity: check.Error, Where: n.ns.String(), Fix: restart(n.ns),
+		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
 		What: text.F("session affinity of %s may hold clients to %s, which is not among its endpoints (%s)", g.port, t, list(g.want)),
 		Evidence: []snapshot.Evidence{
 			check.RuleLine(n.books[t.Addr().Is6()].table, g.way.rules[g.dead[0]]),

@@ -2,6 +2,7 @@ package proxyrules
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/netfilter"
@@ -97,7 +98,7 @@ func twoBackends(p *check.Pass, ns *network.NS, is6 bool) {
 	f := check.Finding{
 		Severity: check.Warning, Where: ns.String(),
 		What: text.F("kube-proxy has rules in both back ends of iptables: %d chains in %s, %d in %s; both are run", chains(old), backendNames[old[0].Backend], chains(now), backendNames[now[0].Backend]),
-		Fix:  check.Fix{What: text.F("remove the rules that kube-proxy no longer maintains"), Commands: []string{"kube-proxy --cleanup", "reboot"}},
+		Fix:  check.Fix{What: text.F("remove the rules that kube-proxy no longer maintains"), Commands: remove(old)},
 		Evidence: []snapshot.Evidence{
 			check.RuleLine(old[0], jump(old[0])),
 			check.RuleLine(now[0], jump(now[0])),
@@ -111,6 +112,22 @@ func twoBackends(p *check.Pass, ns *network.NS, is6 bool) {
 		f.Explains = append(f.Explains, check.Symptom{Check: c, Where: ns.String()})
 	}
 	p.Report(f)
+}
+
+// remove returns the commands that take kube-proxy's rules out of a back end, and set its FORWARD policy as kernels have it.
+func remove(ts []*netfilter.Table) []string {
+	save := check.Save(ts[0])
+	if ts[0].Backend == netfilter.NFT {
+		save = strings.Replace(save, "-save", "-nft-save", 1)
+	}
+	program := strings.TrimSuffix(save, "-save")
+	out := []string{save + " > /root/" + program + ".saved", "grep -v KUBE- /root/" + program + ".saved | " + program + "-restore"}
+	for _, t := range ts {
+		if c := t.Chains["FORWARD"]; t.Name == "filter" && c != nil && c.Policy == "DROP" {
+			out = append(out, program+" -P FORWARD ACCEPT")
+		}
+	}
+	return out
 }
 
 // deleted reports rules for destinations that look like cluster IPs and are no Service's.
@@ -139,7 +156,7 @@ func deleted(p *check.Pass, n node) {
 		f := check.Finding{
 			Severity: check.Warning, Where: n.ns.String(),
 			What:     text.F("rules for %d addresses that no Service has, such as %s", count, d.at),
-			Fix:      restart(n.ns),
+			Fix:      restart(p, n.ns),
 			Evidence: []snapshot.Evidence{check.RuleLine(b.table, first)},
 		}
 		p.Blame(&f, func(x check.Broken) bool { return x.Passes(n.ns) && x.Query.Dst.Addr() == d.at.Addr() })

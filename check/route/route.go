@@ -177,7 +177,7 @@ func between(p *check.Pass, ns *network.NS, to string, c netip.Prefix, direct bo
 		queries = append(queries, fib.Query{Dst: dst, Src: src, IIF: dev})
 	}
 	for _, q := range queries {
-		w := way{ns: ns, to: to, cidr: c, query: q, res: check.Lookup(ns, q)}
+		w := way{ns: ns, to: to, cidr: c, query: q, res: ns.FIB.Lookup(q)}
 		if w.res.Unknown != "" {
 			p.Unjudged(ns.String(), w.res.Unknown)
 			continue
@@ -208,7 +208,9 @@ func (w *way) judge(p *check.Pass, direct bool) {
 	ruled := w.res.Rule != nil && ruledAside(w.res.Rule)
 	switch {
 	case w.res.Type == fib.Blackhole || w.res.Type == fib.Unreachable || w.res.Type == fib.Prohibit:
-		w.fault = blackhole
+		if len(w.res.Choices) == 0 || w.res.Choices[0].Route == nil || w.res.Choices[0].Route.Dst.Bits() <= w.cidr.Bits() {
+			w.fault = blackhole // of a part of the range, discards says it
+		}
 	case len(w.res.Choices) == 0:
 		if direct {
 			w.fault = missing
@@ -277,7 +279,7 @@ func discards(p *check.Pass) []way {
 			if node == "" || node == ns.Node.Name || !p.Within(node, r.Dst) {
 				continue
 			}
-			res := check.Lookup(ns, fib.Query{Dst: inside(r.Dst)})
+			res := ns.FIB.Lookup(fib.Query{Dst: inside(r.Dst)})
 			if res.Unknown == "" && res.Type == r.Type {
 				res.Choices = []fib.Choice{{Route: r}}
 				out = append(out, way{ns: ns, to: node, cidr: r.Dst, query: fib.Query{Dst: inside(r.Dst)}, res: res, fault: blackhole})
@@ -304,7 +306,7 @@ func unrouted(p *check.Pass) []way {
 			continue
 		}
 		q := fib.Query{Dst: dst}
-		if res := check.Lookup(ns, q); res.Unknown == "" && len(res.Choices) == 0 && typeName(res.Type) == "" {
+		if res := ns.FIB.Lookup(q); res.Unknown == "" && len(res.Choices) == 0 && typeName(res.Type) == "" {
 			out = append(out, way{ns: ns, cidr: netip.PrefixFrom(dst, dst.BitLen()), query: q, res: res, fault: missing})
 		}
 	}
@@ -314,7 +316,6 @@ func unrouted(p *check.Pass) []way {
 func finding(p *check.Pass, w way) check.Finding {
 	f := check.Finding{Severity: check.Error, Where: w.ns.String()}
 	get := w.get()
-	f.Fix = check.Fix{What: text.F("restart the CNI agent on %s, which writes its routes again", w.ns.Node.Name)}
 	var r *fib.Route
 	if len(w.res.Choices) > 0 {
 		r = w.res.Choices[0].Route
@@ -329,21 +330,17 @@ func finding(p *check.Pass, w way) check.Finding {
 	switch {
 	case w.to == "":
 		f.What = text.F("no route to %s, and no default route", w.cidr.Addr())
-		f.Fix = check.Fix{What: text.F("add the node's default route again"), Commands: []string{"ip route add default via GATEWAY", "ip route show"}}
 	case w.fault == missing:
 		f.What = text.F("no route to %s, the Pods of %s", w.cidr, w.to)
-		f.Fix.Commands = []string{get, "ip route show"}
 	case w.fault == blackhole:
-		f.What = text.F("a %s route discards what is for %s, the Pods of %s", typeName(w.res.Type), w.cidr, w.to)
-		f.Fix = check.Fix{What: text.F("delete the %s route", typeName(w.res.Type)), Commands: []string{"ip route del " + typeName(w.res.Type) + " " + routeDst(r, w.cidr)}}
+		f.What = text.F("a route of type %s discards what is for %s, Pods of %s", typeName(w.res.Type), w.cidr, w.to)
 	case w.fault == wrong:
 		f.What = text.F("the route to %s, the Pods of %s, leads to %s", w.cidr, w.to, w.leads())
-		f.Fix.Commands = []string{"ip route del " + routeDst(r, w.cidr)}
 	case w.fault == policy:
 		f.What = text.F("the rule %q leads packets for %s, the Pods of %s, past the right route", ruleText(w.res.Rule), w.cidr, w.to)
-		f.Fix = check.Fix{What: text.F("delete the rule"), Commands: []string{"ip rule del pref " + itoa(w.res.Rule.Priority)}}
 		f.Evidence = append([]snapshot.Evidence{check.File(w.ns, "rules.json", ruleText(w.res.Rule), "ip rule")}, f.Evidence...)
 	}
+	f.Fix = w.cure(p, r)
 	p.Blame(&f, func(b check.Broken) bool { return b.Passes(w.ns) && b.Toward(w.cidr) })
 	return f
 }

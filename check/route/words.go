@@ -14,13 +14,6 @@ func typeName(t fib.RouteType) string {
 	return map[fib.RouteType]string{fib.Blackhole: "blackhole", fib.Unreachable: "unreachable", fib.Prohibit: "prohibit"}[t]
 }
 
-func routeDst(r *fib.Route, c netip.Prefix) string {
-	if r != nil {
-		return r.Dst.String()
-	}
-	return c.String()
-}
-
 // ruleText returns a rule as "ip rule" prints it, as far as Pods' packets are concerned.
 func ruleText(r *fib.Rule) string {
 	s := itoa(r.Priority) + ": "

@@ -71,7 +71,7 @@ func Strict(ns *network.NS, dev string) int {
 
 // wayBack returns the device that leads to a.
 func wayBack(ns *network.NS, a netip.Addr) (string, bool) {
-	r := check.Lookup(ns, fib.Query{Dst: a})
+	r := ns.FIB.Lookup(fib.Query{Dst: a})
 	if r.Unknown != "" || len(r.Choices) == 0 {
 		return "", false
 	}

@@ -117,7 +117,7 @@ func kernelSource(p *check.Pass, d *network.Iface) netip.Addr {
 		if e.Dev != d.Name() || !e.Dst.IsValid() {
 			continue
 		}
-		r := check.Lookup(d.NS, fib.Query{Dst: e.Dst})
+		r := d.NS.FIB.Lookup(fib.Query{Dst: e.Dst})
 		if r.Unknown == "" && len(r.Choices) > 0 && r.Choices[0].Src.IsValid() {
 			return r.Choices[0].Src
 		}
@@ -142,7 +142,7 @@ func join(as []netip.Addr) string {
 func report(p *check.Pass, d *network.Iface, v views, what text.Text, from netip.Addr) {
 	f := check.Finding{
 		Severity: check.Error, Where: d.String(), What: what,
-		Fix: check.Fix{What: text.F("leave one address for the tunnel of %s, then restart the CNI agent there", d.NS.Node.Name)},
+		Fix: check.Fix{What: text.F("register the address that the tunnel of %s is to use, then restart the CNI agent there", d.NS.Node.Name)},
 		Evidence: []snapshot.Evidence{
 			check.File(d.NS, "addr.json", d.Name()+": vxlan local "+from.String(), "ip -d link show "+d.Name()),
 		},
@@ -159,7 +159,7 @@ func report(p *check.Pass, d *network.Iface, v views, what text.Text, from netip
 		f.Evidence = append(f.Evidence, p.Object("Node", "", o.Name, text))
 	}
 	f.Evidence = append(f.Evidence, v.peerLines[:min(2, len(v.peerLines))]...)
-	f.Fix.Commands = commands(d, v)
+	f.Fix.Commands = commands(p, d, v)
 	p.Blame(&f, func(b check.Broken) bool { return check.Tunnels(b, d) || b.Met(v.registered) })
 	p.Report(f)
 }
@@ -172,14 +172,13 @@ func uplink(d *network.Iface, from netip.Addr) *network.Iface {
 	return d.NS.Owner(from)
 }
 
-func commands(d *network.Iface, v views) []string {
+func commands(p *check.Pass, d *network.Iface, v views) []string {
 	right := v.registered
 	if len(v.internal) > 0 && d.NS.Owner(v.internal[0]) != nil {
 		right = v.internal[0]
 	}
 	return []string{
 		"kubectl annotate node " + d.NS.Node.Name + " --overwrite flannel.alpha.coreos.com/public-ip-overwrite=" + right.String(),
-		"ip link delete " + d.Name(),
-		"kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=" + d.NS.Node.Name,
+		p.Restart(check.CNI, d.NS.Node.Name),
 	}
 }
