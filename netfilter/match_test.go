@@ -56,7 +56,7 @@ func scene(name string) Input {
 		in.Packet.Src, in.Packet.Dst = netip.MustParseAddrPort("10.1.0.1:0"), netip.MustParseAddrPort("10.2.0.2:0")
 	case "needfrag":
 		in.Packet.Proto, in.Packet.ICMPType, in.Packet.ICMPCode = packet.ICMP, 3, 4
-	case "tcp6":
+	case "tcp6", "leaves6":
 		in.Packet.Src, in.Packet.Dst = netip.MustParseAddrPort("[fd00::1]:40000"), netip.MustParseAddrPort("[fd00::2]:80")
 	case "echo6":
 		in.Packet.Src, in.Packet.Dst = netip.MustParseAddrPort("[fd00::1]:0"), netip.MustParseAddrPort("[fd00::2]:0")

@@ -3,6 +3,7 @@ package netfilter
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,8 +46,11 @@ func show(o Outcome, fields string) string {
 	return b.String()
 }
 
+// A targetRow is rules of a table at a hook, PREROUTING if it names none, and what becomes of a scene's packet.
+type targetRow struct{ name, hook, table, rules, scene, fields, want string }
+
 func TestTarget(t *testing.T) {
-	for _, row := range []struct{ name, hook, table, rules, scene, fields, want string }{
+	for _, row := range slices.Concat(changeRows, []targetRow{
 		{"accept", "", "mangle", "-j ACCEPT;-j DROP", "tcp", "", "Accept"},
 		{"drop", "", "mangle", "-j DROP", "tcp", "", "Drop"},
 		{"return", "", "mangle", "-j RETURN;-j DROP", "tcp", "", "Accept"},
@@ -130,17 +134,13 @@ func TestTarget(t *testing.T) {
 		{"masquerade without an address", "POSTROUTING", "nat", "-j MASQUERADE", "leaves-bare", "path", "Drop 10.1.0.1:40000>10.2.0.2:80"},
 		{"masquerade, address not known", "POSTROUTING", "nat", "-j MASQUERADE", "leaves-unknown", "why", "Unknown the address that MASQUERADE gives is not known"},
 		{"masquerade once", "POSTROUTING", "nat", "-j MASQUERADE", "leaves-done", "path", "Accept 10.1.0.1:40000>10.2.0.2:80"},
-	} {
+	}) {
 		t.Run(row.name, func(t *testing.T) {
 			in := leaving(scene(row.scene), row.scene)
 			if row.hook == "" {
 				row.hook = "PREROUTING"
 			}
-			for h, name := range chainNames {
-				if name == row.hook {
-					in.Hook = Hook(h)
-				}
-			}
+			in.Hook = hookNamed(row.hook)
 			rules := "-A " + row.hook + " " + strings.ReplaceAll(row.rules, ";", "\n-A "+row.hook+" ")
 			var got []string
 			for _, o := range load(t, in.Packet.Is6(), "*"+row.table+"\n"+rules).Eval(in) {
@@ -158,7 +158,7 @@ func leaving(in Input, name string) Input {
 	switch name {
 	case "bare":
 		in.In = "bare0"
-	case "leaves", "leaves-done", "leaves-bare", "leaves-unknown":
+	case "leaves", "leaves6", "leaves-done", "leaves-bare", "leaves-unknown":
 		in.Out = map[string]string{"leaves-bare": "bare0", "leaves-unknown": "unknown0"}[name]
 		if in.Out == "" {
 			in.Out = "eth0"
