@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/text"
 )
 
@@ -121,24 +122,32 @@ func (w *walk) refuse(s *state, why text.Text, ev ...Quote) stage {
 // mayForward asks whether the namespace forwards what comes in by this device. IPv4 has
 // a setting a device; IPv6 looks at "all" alone. gone says that the packet ended.
 func (w *walk) mayForward(s *state, r fib.Result) (stage, bool) {
-	d := s.in
-	set, key := d.Conf.Forwarding, "net.ipv4.conf."+d.Name()+".forwarding"
-	if s.p.Is6() {
-		set, key = s.ns.Conf.Forwarding6, "net.ipv6.conf.all.forwarding"
-	} else if set < 0 {
-		set, key = s.ns.Conf.IPForward, "net.ipv4.ip_forward"
+	set := s.ns.Conf.Forwarding6
+	if !s.p.Is6() {
+		if set = s.in.Conf.Forwarding; set < 0 {
+			set = s.ns.Conf.IPForward
+		}
 	}
-	if !s.p.Is6() && s.ns.Conf.IPForward == 0 && set == 0 {
-		key = "net.ipv4.ip_forward"
-	}
-	switch {
-	case set.On():
+	if set.On() {
 		return nil, false
-	case set < 0:
+	}
+	key := s.forwardingKey(set)
+	if set < 0 {
 		return w.unknown(s, text.F("whether %s forwards packets is not known: %s was not collected", s.ns, key)), true
 	}
 	why := text.F("%s does not forward: %s is 0, and %s is not its own address", s.ns, key, s.p.Dst.Addr())
-	s.step(StageForward, d.Name(), why, s.sysctl(key))
-	w.end(s, Dropped, d.Name(), why)
+	s.step(StageForward, s.in.Name(), why, s.sysctl(key))
+	w.end(s, Dropped, s.in.Name(), why)
 	return nil, true
+}
+
+// forwardingKey names the setting that keeps the namespace from forwarding.
+func (s *state) forwardingKey(set network.Setting) string {
+	switch {
+	case s.p.Is6():
+		return "net.ipv6.conf.all.forwarding"
+	case s.in.Conf.Forwarding < 0, s.ns.Conf.IPForward == 0 && set == 0:
+		return "net.ipv4.ip_forward"
+	}
+	return "net.ipv4.conf." + s.in.Name() + ".forwarding"
 }

@@ -16,7 +16,7 @@ const (
 	maxTotal  = 3 * maxPaths // paths of a Result, with those of answers and messages
 	maxPaths  = 4096         // of one walk; what is beyond is one Unknown path that says so
 	maxSteps  = 2000         // decisions on one path: a bound for what no other check catches
-	arenaSize = 32           // steps that are allocated at once
+	arenaSize = 24           // steps that are allocated at once
 	maxEncap  = 4            // tunnels within tunnels
 )
 
