@@ -187,7 +187,8 @@ type BridgeVLAN struct {
 	Untagged bool
 }
 
-// Objects are the Kubernetes objects, each kind sorted by namespace and name.
+// Objects are the Kubernetes objects, each kind sorted by namespace and name, without their
+// managedFields and last-applied annotation.
 type Objects struct {
 	Pods            []corev1.Pod
 	Nodes           []corev1.Node
