@@ -59,9 +59,9 @@ func (p *ruleParser) buildTarget(r *rule, m mod, opts []opt) {
 	before := p.why
 	p.why = ""
 	r.target = m.known.target(p, r, opts)
-	r.noop = r.target == nil && m.name == r.targetName
 	if p.why != "" {
 		r.target = &unknownTarget{why: "the target " + m.name + " is not understood: " + p.why}
 	}
+	r.noop = r.target == nil && m.name == r.targetName
 	p.why = before
 }

@@ -60,7 +60,8 @@ type eval struct {
 }
 
 // An Evaluator evaluates one packet after another, and uses its memory again.
-// The zero Evaluator is ready for use; it is not for more than one goroutine.
+// The zero Evaluator is ready for use; it is not for more than one goroutine, nor
+// for the Env that it asks.
 type Evaluator struct{ e eval }
 
 // begin returns the state that an evaluation begins with.

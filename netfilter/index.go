@@ -36,7 +36,7 @@ func (x *index) file(r *Rule, i int32) {
 	case r.noop:
 	case r.dst.IsSingleIP() && r.not&notDst == 0:
 		put(&x.dst, r.dst.Addr(), i, x.next)
-	case r.hasDPort && r.not&notProto == 0 && !r.anyProto:
+	case r.hasDPort:
 		put(&x.port, uint32(r.proto)<<16|uint32(r.dport), i, x.next)
 	case r.src.IsSingleIP() && r.not&notSrc == 0:
 		put(&x.src, r.src.Addr(), i, x.next)

@@ -129,15 +129,12 @@ func (m *macMatch) match(e *eval, _ *state) Tri {
 }
 
 func newMAC(p *ruleParser, _ *rule, o []opt) match {
-	m := &macMatch{}
-	for _, o := range o {
-		mac, err := packet.ParseMAC(o.a)
-		if err != nil {
-			p.misread(err.Error())
-		}
-		m.mac, m.not = mac, o.not
+	arg := p.only(o)
+	mac, err := packet.ParseMAC(arg.a)
+	if err != nil {
+		p.misread(err.Error())
 	}
-	return m
+	return &macMatch{mac, arg.not}
 }
 
 // physdev is "-m physdev": the ports of a bridge that a packet crosses.
@@ -202,10 +199,8 @@ func (m *pktType) match(e *eval, s *state) Tri {
 }
 
 func newPktType(p *ruleParser, _ *rule, o []opt) match {
-	m := &pktType{}
-	for _, o := range o {
-		m.kind, m.not = o.a, o.not
-	}
+	arg := p.only(o)
+	m := &pktType{arg.a, arg.not}
 	if m.kind != "unicast" && m.kind != "multicast" && m.kind != "broadcast" {
 		p.misread("the packet type " + short(m.kind) + " is not understood")
 	}

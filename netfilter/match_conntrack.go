@@ -197,11 +197,8 @@ type markMatch struct {
 func (m *markMatch) match(_ *eval, s *state) Tri { return tri(m.meets(s.p.Mark)).xor(m.not) }
 
 func newMark(p *ruleParser, _ *rule, o []opt) match {
-	m := &markMatch{}
-	for _, o := range o {
-		m.masked, m.not = p.masked(o.a), o.not
-	}
-	return m
+	arg := p.only(o)
+	return &markMatch{p.masked(arg.a), arg.not}
 }
 
 // connmark is "-m connmark"; a packet that belongs to no connection never meets it.
@@ -221,11 +218,8 @@ func (m *connmark) match(_ *eval, s *state) Tri {
 }
 
 func newConnmark(p *ruleParser, _ *rule, o []opt) match {
-	m := &connmark{}
-	for _, o := range o {
-		m.masked, m.not = p.masked(o.a), o.not
-	}
-	return m
+	arg := p.only(o)
+	return &connmark{p.masked(arg.a), arg.not}
 }
 
 // helper is "-m helper": whether a protocol helper made the connection, or expects it.
@@ -238,10 +232,4 @@ func (m *helper) match(e *eval, s *state) Tri {
 	return tri(s.tracked() && m.not)
 }
 
-func newHelper(_ *ruleParser, _ *rule, o []opt) match {
-	m := &helper{}
-	for _, o := range o {
-		m.not = o.not
-	}
-	return m
-}
+func newHelper(p *ruleParser, _ *rule, o []opt) match { return &helper{p.only(o).not} }

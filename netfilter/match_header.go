@@ -98,10 +98,9 @@ func size(p *packet.Packet) (uint64, bool) { return uint64(p.Size), p.Size > 0 }
 
 func newLength(p *ruleParser, _ *rule, o []opt) match {
 	m := &between{of: size, why: "the size of the packet is not known"}
-	for _, o := range o {
-		m.lo, m.hi = p.span(o.a, ":", 16)
-		m.not = o.not
-	}
+	arg := p.only(o)
+	m.lo, m.hi = p.span(arg.a, ":", 16)
+	m.not = arg.not
 	return m
 }
 
@@ -145,12 +144,9 @@ func (p *ruleParser) tosValue(s string, nameMask uint8) (value, mask uint8) {
 }
 
 func newTOS(p *ruleParser, _ *rule, o []opt) match {
-	m := &tosMatch{}
-	for _, o := range o {
-		m.value, m.mask = p.tosValue(o.a, 0x3f)
-		m.not = o.not
-	}
-	return m
+	arg := p.only(o)
+	value, mask := p.tosValue(arg.a, 0x3f)
+	return &tosMatch{value, mask, arg.not}
 }
 
 // dscp reads a DSCP as a number or a class: EF, CS1, AF21, BE.
@@ -170,20 +166,16 @@ func (p *ruleParser) dscp(s string) uint8 {
 }
 
 func newDSCP(p *ruleParser, _ *rule, o []opt) match {
-	m := &tosMatch{mask: 0xfc}
-	for _, o := range o {
-		m.value, m.not = p.dscp(o.a)<<2, o.not
-	}
-	return m
+	arg := p.only(o)
+	return &tosMatch{p.dscp(arg.a) << 2, 0xfc, arg.not}
 }
 
 // newTCPMSS makes "-m tcpmss"; a segment without the option never meets a range, and always its negation.
 func newTCPMSS(p *ruleParser, _ *rule, o []opt) match {
 	m := &between{of: func(p *packet.Packet) (uint64, bool) { return uint64(p.MSS), true }}
-	for _, o := range o {
-		m.lo, m.hi = p.span(o.a, ":", 16)
-		m.lo, m.not = max(m.lo, 1), o.not
-	}
+	arg := p.only(o)
+	m.lo, m.hi = p.span(arg.a, ":", 16)
+	m.lo, m.not = max(m.lo, 1), arg.not
 	return m
 }
 

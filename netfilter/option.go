@@ -18,6 +18,15 @@ func (p *ruleParser) misread(why string) {
 	}
 }
 
+// only returns the one option that a match or target must have.
+func (p *ruleParser) only(o []opt) opt {
+	if len(o) == 0 {
+		p.misread("it lacks its option")
+		return opt{}
+	}
+	return o[len(o)-1]
+}
+
 // option reads the option at i, and returns where the next one is.
 func (p *ruleParser) option(r *rule, i int, not bool) int {
 	name := p.toks[i].s

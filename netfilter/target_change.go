@@ -47,11 +47,8 @@ func (p *ruleParser) markOption(o opt) (masked, bool) {
 }
 
 func newMarkTarget(p *ruleParser, _ *rule, o []opt) target {
-	t := &markTarget{}
-	for _, o := range o {
-		t.set, _ = p.markOption(o)
-	}
-	return t
+	set, _ := p.markOption(p.only(o))
+	return &markTarget{set}
 }
 
 // connmarkTarget is CONNMARK.
@@ -252,11 +249,7 @@ func newTOSTarget(p *ruleParser, _ *rule, o []opt) target {
 }
 
 func newDSCPTarget(p *ruleParser, _ *rule, o []opt) target {
-	t := &tosTarget{mask: 0xfc}
-	for _, o := range o {
-		t.value = p.dscp(o.a) << 2
-	}
-	return t
+	return &tosTarget{p.dscp(p.only(o).a) << 2, 0xfc}
 }
 
 // ttlTarget is TTL and HL.
@@ -277,9 +270,9 @@ func (t *ttlTarget) apply(e *eval, s *state, at Ref) bool {
 }
 
 func newTTLTarget(p *ruleParser, _ *rule, o []opt) target {
-	t := &ttlTarget{op: 's'}
-	for _, o := range o {
-		t.op, t.n = o.name[len(o.name)-3], int(p.number(o.a, 8))
+	arg := p.only(o)
+	if arg.name == "" {
+		return nil
 	}
-	return t
+	return &ttlTarget{arg.name[len(arg.name)-3], int(p.number(arg.a, 8))}
 }

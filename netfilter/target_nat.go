@@ -174,12 +174,5 @@ func graft(p netip.Prefix, a netip.Addr) netip.Addr {
 }
 
 func newNetmap(p *ruleParser, _ *rule, o []opt) target {
-	t := &netmap{}
-	for _, o := range o {
-		t.to = p.address(o.a).Prefix
-	}
-	if !t.to.IsValid() {
-		return &unknownTarget{"a NETMAP without a network is not understood"}
-	}
-	return t
+	return &netmap{p.address(p.only(o).a).Prefix}
 }
