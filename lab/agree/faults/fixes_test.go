@@ -33,6 +33,9 @@ func TestFixes(t *testing.T) {
 			}
 			fs := findings(t, l, take(t, l), f)
 			if len(fs) == 0 || !canRun(fs[0].Fix.Commands) {
+				if len(fs) > 0 {
+					t.Logf("%s: %s: %s: %q", fs[0].Where, fs[0].Check, fs[0].Fix.What, fs[0].Fix.Commands)
+				}
 				t.Skip("its fix is not a node's own command")
 			}
 			tried++
