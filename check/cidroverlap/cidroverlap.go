@@ -78,8 +78,7 @@ func outer(p *check.Pass, e netip.Prefix, r usedRange, rs []usedRange) check.Fin
 	f := check.Finding{
 		Severity: check.Error, Where: r.where,
 		What: text.F("the outside range %s overlaps the %s range %s: what is for the outside stays in the cluster", e, r.use, r.prefix),
-		Fix: check.Fix{What: text.F("translate %s to the free range %s where it enters the cluster's network, or give the cluster another range", e, to), Commands: []string{
-			"# on the router between them, not on a node:",
+		Fix: check.Fix{What: text.F("on the router between them, translate %s to the free range %s; or give the cluster another range", e, to), Commands: []string{
 			"iptables -t nat -A POSTROUTING -s " + e.String() + " -j NETMAP --to " + to.String(),
 			"iptables -t nat -A PREROUTING -d " + to.String() + " -j NETMAP --to " + e.String(),
 		}},
@@ -137,7 +136,7 @@ func foreign(p *check.Pass, ns *network.NS, rs []usedRange) {
 				p.Report(check.Finding{
 					Severity: check.Warning, Where: d.String(),
 					What:     text.F("the node has a route to %s outside, which overlaps the %s range %s", r.Dst, u.use, u.prefix),
-					Fix:      check.Fix{What: text.F("delete the route, or give the network behind it another range"), Commands: []string{"ip route del " + r.Dst.String()}},
+					Fix:      check.Fix{What: text.F("delete the route, or give the network behind it another range"), Commands: []string{check.Cmd("ip route del %s", r.Dst)}},
 					Evidence: []snapshot.Evidence{check.RouteLine(ns, r), u.evidence},
 				})
 				break

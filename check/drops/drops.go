@@ -183,10 +183,10 @@ func fix(ns *network.NS, rule snapshot.Evidence) check.Fix {
 		table = " -t " + strings.Fields(t)[0]
 	}
 	if spec, ok := strings.CutPrefix(rule.Text, "-A "); ok {
-		return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{check.Within(ns, program+table+" -D "+spec)}}
+		return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{check.Within(ns, program+table+" -D "+check.QuoteRule(spec))}}
 	}
 	if name, policy, ok := strings.Cut(strings.TrimPrefix(rule.Text, "-P "), " "); ok && policy == "DROP" {
-		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", name), Commands: []string{check.Within(ns, program+table+" -P "+name+" ACCEPT")}}
+		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", name), Commands: []string{check.Within(ns, program+table+check.Cmd(" -P %s ACCEPT", name))}}
 	}
-	return check.Fix{What: text.F("delete the rule, and find out who adds it"), Commands: []string{rule.Command}}
+	return check.Fix{What: text.F("delete the rule, and find out who adds it")}
 }

@@ -233,10 +233,10 @@ func finding(p *check.Pass, t target, k kind) check.Finding {
 	switch k {
 	case nothing:
 		f.What = text.F("nothing listens on %s port %d in %s", t.proto, t.at.Port(), who)
-		f.Fix = check.Fix{What: text.F("start the server of %s, or correct its port", who), Commands: logs(t)}
+		f.Fix = check.Fix{What: text.F("start the server of %s, or correct its port", who)}
 	case loopback:
 		f.What = text.F("the server on %s port %d of %s listens on the loopback address only", t.proto, t.at.Port(), who)
-		f.Fix = check.Fix{What: text.F("bind the server to 0.0.0.0 instead of 127.0.0.1"), Commands: []string{check.Within(t.ns, "ss -lntup")}}
+		f.Fix = check.Fix{What: text.F("bind the server to 0.0.0.0 instead of 127.0.0.1")}
 	case elsewhere:
 		f.Where = "service/" + t.svc.Namespace + "/" + t.svc.Name + ":" + portName(t.port)
 		f.What = text.F("it sends to %s port %d, on which none of its Pods listens; they listen on %s", t.proto, t.at.Port(), ports)
@@ -258,14 +258,6 @@ func finding(p *check.Pass, t target, k kind) check.Finding {
 	return f
 }
 
-func logs(t target) []string {
-	ns, name, ok := strings.Cut(t.ns.PodName, "/")
-	if t.ns.IsHost() || !ok {
-		return []string{"ss -lntup"}
-	}
-	return []string{"kubectl -n " + ns + " logs " + name, check.Within(t.ns, "ss -lntup")}
-}
-
 func portName(port *corev1.ServicePort) string {
 	if port.Name != "" {
 		return port.Name
@@ -276,7 +268,7 @@ func portName(port *corev1.ServicePort) string {
 // evidence returns the sockets of the port, or all that listen where there is none.
 func evidence(t target) []snapshot.Evidence {
 	var out []snapshot.Evidence
-	cmd := "ss -lntu"
+	cmd := "ss -lntup"
 	for i := range t.ns.Sockets {
 		s := &t.ns.Sockets[i]
 		if s.Proto != t.proto || len(out) == 3 {

@@ -76,15 +76,38 @@ func tunnel(p *check.Pass, d *network.Iface) {
 	f := check.Finding{
 		Severity: check.Error, Where: d.String(),
 		What:     text.F("%s MTU %d needs %d from %s, which has %d", d.Name(), d.Link.MTU, d.Link.MTU+add, under.Name(), under.Link.MTU),
-		Fix:      lower(d, under.Link.MTU-add),
+		Fix:      fit(p, d, under, add),
 		Evidence: []snapshot.Evidence{line(d), line(under)},
 	}
 	blame(p, &f, func(b check.Broken) bool { return check.Tunnels(b, d) || b.Passes(d.NS) })
 	p.Report(f)
 }
 
+// fit returns how to make a tunnel fit into the device under it: that one's MTU
+// is raised where other nodes' is large enough, else the tunnel's is lowered on
+// every node, for what is larger than the far end takes is lost there.
+func fit(p *check.Pass, d, under *network.Iface, add int) check.Fix {
+	for _, ns := range p.Hosts() {
+		l := p.UplinkOf(ns)
+		if l == nil || ns == d.NS || l.MTU < d.Link.MTU+add {
+			continue
+		}
+		if up := ns.Iface(l.Name); up != nil && network.Meet(up, under) {
+			return set(under, l.MTU, text.F("raise %s to %d", under.Name(), l.MTU))
+		}
+	}
+	mtu := under.Link.MTU - add
+	f := set(d, mtu, text.F("lower %s to %d on every node and restart the CNI agents; Pods get the new MTU when they are made again", d.Name(), mtu))
+	f.Commands = append(f.Commands, p.Restart(check.CNI, d.NS.Node.Name))
+	return f
+}
+
 func lower(d *network.Iface, mtu int) check.Fix {
-	return check.Fix{What: text.F("lower %s to %d", d.Name(), mtu), Commands: []string{check.Within(d.NS, "ip link set "+d.Name()+" mtu "+itoa(mtu))}}
+	return set(d, mtu, text.F("lower %s to %d", d.Name(), mtu))
+}
+
+func set(d *network.Iface, mtu int, what text.Text) check.Fix {
+	return check.Fix{What: what, Commands: []string{check.Within(d.NS, check.Cmd("ip link set %s mtu %s", d.Name(), mtu))}}
 }
 
 func line(d *network.Iface) snapshot.Evidence {
@@ -198,7 +221,7 @@ func uplink(p *check.Pass, odd, peer *network.Iface) {
 	f := check.Finding{
 		Severity: check.Warning, Where: odd.String(),
 		What:     text.F("%s MTU %d, but %s has %d on the same network: frames over %d bytes are dropped without a word", odd.Name(), odd.Link.MTU, peer.String(), peer.Link.MTU, small.Link.MTU),
-		Fix:      check.Fix{What: text.F("give all uplinks of the network the same MTU"), Commands: []string{"ip link set " + odd.Name() + " mtu " + itoa(peer.Link.MTU)}},
+		Fix:      set(odd, peer.Link.MTU, text.F("give all uplinks of the network the same MTU")),
 		Evidence: []snapshot.Evidence{line(odd), line(peer)},
 	}
 	blame(p, &f, func(b check.Broken) bool { return b.In(small.NS) || b.In(big.NS) || b.Passes(odd.NS) })

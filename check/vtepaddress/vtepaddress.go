@@ -8,9 +8,11 @@ import (
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
+	"github.com/plumbnet/plumb/trace"
 )
 
 // Check reports nodes whose VXLAN sends from another address than they are registered by.
@@ -160,8 +162,38 @@ func report(p *check.Pass, d *network.Iface, v views, what text.Text, from netip
 	}
 	f.Evidence = append(f.Evidence, v.peerLines[:min(2, len(v.peerLines))]...)
 	f.Fix.Commands = commands(p, d, v)
+	f.Explains = append(f.Explains, refused(p, d, v.registered, from)...)
 	p.Blame(&f, func(b check.Broken) bool { return check.Tunnels(b, d) || b.Met(v.registered) })
 	p.Report(f)
+}
+
+// refused names the firewalls' findings that follow: what the tunnel sends from
+// the other address is dropped where a rule knows the registered one.
+func refused(p *check.Pass, d *network.Iface, registered, from netip.Addr) []check.Symptom {
+	var out []check.Symptom
+	for _, b := range check.DiesOf(p, trace.Dropped, trace.Rejected) {
+		end, ns := b.Path.Final, p.NS(b.Path.At)
+		if ns == nil || ns == d.NS || !registered.IsValid() || end.Inner == nil || end.Src.Addr() != from || int(end.Dst.Port()) != d.Link.Info.Data.Port {
+			continue
+		}
+		if knows(ns, registered) {
+			out = append(out, check.Symptom{Check: "firewall-drop", Where: b.Where()})
+		}
+	}
+	return out
+}
+
+// knows reports whether a rule of the namespace names the source a.
+func knows(ns *network.NS, a netip.Addr) bool {
+	source := " -s " + netip.PrefixFrom(a, a.BitLen()).String() + " "
+	for _, t := range ns.Netfilter.Tables {
+		for _, c := range t.Chains {
+			if slices.ContainsFunc(c.Rules, func(r *netfilter.Rule) bool { return strings.Contains(r.Text, source) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // uplink returns the device under the tunnel.
@@ -177,8 +209,11 @@ func commands(p *check.Pass, d *network.Iface, v views) []string {
 	if len(v.internal) > 0 && d.NS.Owner(v.internal[0]) != nil {
 		right = v.internal[0]
 	}
+	if !v.registered.IsValid() { // not flannel's way
+		return []string{p.Restart(check.CNI, d.NS.Node.Name)}
+	}
 	return []string{
-		"kubectl annotate node " + d.NS.Node.Name + " --overwrite flannel.alpha.coreos.com/public-ip-overwrite=" + right.String(),
+		check.Cmd("kubectl annotate node %s --overwrite %s", d.NS.Node.Name, "flannel.alpha.coreos.com/public-ip-overwrite="+right.String()),
 		p.Restart(check.CNI, d.NS.Node.Name),
 	}
 }
