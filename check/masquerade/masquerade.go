@@ -125,7 +125,8 @@ func unwanted(p *check.Pass) {
 		for i := range r.Paths {
 			path := &r.Paths[i]
 			src := path.Final.Src.Addr()
-			if path.Final.Inner == nil && r.Query.From.Owner(src) == nil && src.IsValid() {
+			to := p.PodByAddr(path.Final.Dst.Addr()) // where a rule sends it elsewhere, its source is the least of it
+			if to != nil && path.Final.Inner == nil && r.Query.From.Owner(src) == nil && src.IsValid() {
 				p.Report(unwantedFinding(p, path, src))
 			}
 		}
