@@ -110,17 +110,18 @@ func output(ctx context.Context, path string, args []string) ([]byte, error) {
 		err = fmt.Errorf("prints more than %d MiB", maxOutput>>20)
 	}
 	if err == nil {
-		return out.Bytes(), nil
+		return out.buf.Bytes(), nil
 	}
-	if said := strings.TrimSpace(errOut.String()); said != "" {
+	if said := strings.TrimSpace(errOut.buf.String()); said != "" {
 		err = errors.New(err.Error() + ": " + said)
 	}
-	return out.Bytes(), fmt.Errorf("%s: %w", cmd.Args[0], err)
+	return out.buf.Bytes(), fmt.Errorf("%s: %w", cmd.Args[0], err)
 }
 
 // limited is a buffer that takes no more than a number of bytes, and passes over the rest.
+// The buffer is not embedded: io.Copy would find its ReadFrom, which knows no limit.
 type limited struct {
-	bytes.Buffer
+	buf  bytes.Buffer
 	left int
 	over bool
 }
@@ -130,6 +131,6 @@ func (l *limited) Write(b []byte) (int, error) {
 	keep := b[:min(len(b), l.left)]
 	l.over = l.over || len(keep) < len(b)
 	l.left -= len(keep)
-	l.Buffer.Write(keep)
+	l.buf.Write(keep)
 	return len(b), nil
 }
