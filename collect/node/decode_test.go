@@ -91,6 +91,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(append([]byte{unix.AF_INET, 24, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0}, message(nil, unix.RTA_DST, []byte{10, 0, 0, 0}, unix.RTA_MULTIPATH, []byte{8, 0, 0, 0, 1, 0, 0, 0})...))
 	f.Add(append([]byte{unix.AF_BRIDGE, 0, 0, 0, 1, 0, 0, 0, 0x80, 0, 2, 0}, message(nil, unix.NDA_LLADDR, []byte{1, 2, 3, 4, 5, 6}, unix.NDA_DST, []byte{1})...))
 	f.Add(make([]byte, sizeofDiagMsg))
+	recorded(f, func(_ string, b []byte) { f.Add(b) })
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := names{1: "eth0"}
 		if l, ok := decodeLink(b); ok {
@@ -107,6 +108,66 @@ func FuzzDecode(f *testing.F) {
 		c := conn{}
 		_, _, _ = c.messages(b, true, func([]byte) {})
 	})
+}
+
+// TestTunnelMembers has the attributes that a tunnel or a port may have and richNode's do not.
+func TestTunnelMembers(t *testing.T) {
+	v6 := netip.MustParseAddr("fd00::7").AsSlice()
+	zero4, zero6, yes := []byte{0, 0, 0, 0}, make([]byte, 16), []byte{1}
+	for _, tt := range []struct {
+		name, kind string
+		data       []byte
+		want       snapshot.LinkData
+	}{
+		{"vxlan of nobody", "vxlan", message(nil, unix.IFLA_VXLAN_ID, n32(4), unix.IFLA_VXLAN_GROUP, zero4, unix.IFLA_VXLAN_LOCAL, zero4, unix.IFLA_VXLAN_LOCAL6, zero6, unix.IFLA_VXLAN_GROUP6, zero6), snapshot.LinkData{ID: 4}},
+		{"vxlan to a group of IPv6", "vxlan", message(nil, unix.IFLA_VXLAN_GROUP6, netip.MustParseAddr("ff02::5").AsSlice(), unix.IFLA_VXLAN_LINK, n32(7), unix.IFLA_VXLAN_TTL, []byte{9}, unix.IFLA_VXLAN_LEARNING, yes),
+			snapshot.LinkData{Group6: netip.MustParseAddr("ff02::5"), Link: "eth0", TTL: 9, Learning: true}},
+		{"geneve by metadata", "geneve", message(nil, unix.IFLA_GENEVE_COLLECT_METADATA, []byte{}, unix.IFLA_GENEVE_REMOTE6, v6, unix.IFLA_GENEVE_TTL, []byte{8}), snapshot.LinkData{External: true, Remote6: netip.MustParseAddr("fd00::7"), TTL: 8}},
+		{"bridge", "bridge", message(nil, unix.IFLA_BR_STP_STATE, n32(1), unix.IFLA_BR_VLAN_FILTERING, yes, unix.IFLA_BR_NF_CALL_IPTABLES, yes, unix.IFLA_BR_NF_CALL_IP6TABLES, yes, unix.IFLA_BR_NF_CALL_ARPTABLES, yes, unix.IFLA_BR_VLAN_DEFAULT_PVID, n16(5)),
+			snapshot.LinkData{STPState: 1, VLANFiltering: 1, NFCallIPTables: 1, NFCallIP6Tables: 1, NFCallARPTables: 1, VLANDefaultPVID: 5}},
+		{"ip6tnl", "ip6tnl", message(nil, iptunLocal, v6, iptunExternal, []byte{}), snapshot.LinkData{Local: "fd00::7", External: true}},
+		{"gre with no key", "gretap", message(nil, greIFlags, []byte{0, 0}, greIKey, []byte{0, 0, 0, 5}, greLocal, zero4, greTTL, []byte{3}, grePMTUDisc, yes, greLink, n32(7)), snapshot.LinkData{Local: "any", TTL: 3, PMTUDisc: true, Link: "eth0"}},
+		{"gre with a short key", "gre", message(nil, greOFlags, []byte{0x20, 0}, greOKey, []byte{5}), snapshot.LinkData{}},
+		{"a bond of no known mode", "bond", message(nil, unix.IFLA_BOND_MODE, []byte{77}), snapshot.LinkData{Mode: "77"}},
+		{"macvlan passthru", "macvtap", message(nil, unix.IFLA_MACVLAN_MODE, n32(8)), snapshot.LinkData{Mode: "passthru"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			info := message(nil, unix.IFLA_INFO_KIND, []byte(tt.kind+"\x00"), unix.IFLA_INFO_DATA, tt.data)
+			l, _ := decodeLink(message(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_IFNAME, []byte("x\x00"), unix.IFLA_LINKINFO, info))
+			if d := cmp.Diff(tt.want, l.named(names{7: "eth0"}, nil).Info.Data, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestNamed gives names to what other messages say, and flags as ip prints them.
+func TestNamed(t *testing.T) {
+	nsid := 3
+	all := names{7: "eth0"}
+	for _, tt := range []struct {
+		name string
+		in   rawLink
+		down bool
+		want snapshot.Link
+	}{
+		{"a peer in another namespace", rawLink{Link: snapshot.Link{PeerNSID: &nsid}, lower: 7}, false, snapshot.Link{PeerNSID: &nsid, PeerIndex: 7, Flags: []string{}}},
+		{"a device below that is down", rawLink{lower: 7}, true, snapshot.Link{PeerName: "eth0", Flags: []string{"M-DOWN"}}},
+		{"a device below that is up", rawLink{lower: 7}, false, snapshot.Link{PeerName: "eth0", Flags: []string{}}},
+		{"a port of a device that is not there", rawLink{master: 9}, false, snapshot.Link{Master: "if9", Flags: []string{}}},
+		{"up without a carrier", rawLink{flags: unix.IFF_UP}, false, snapshot.Link{Flags: []string{"NO-CARRIER", "UP"}}},
+		{"up", rawLink{flags: unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP | unix.IFF_PROMISC}, false, snapshot.Link{Flags: []string{"PROMISC", "UP", "LOWER_UP"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			flags := map[int]uint32{7: unix.IFF_UP}
+			if tt.down {
+				flags = nil
+			}
+			if d := cmp.Diff(tt.want, tt.in.named(all, flags), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
 }
 
 func FuzzText(f *testing.F) {
