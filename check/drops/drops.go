@@ -35,7 +35,7 @@ Commands:
 	Needs: []string{"iptables"},
 	Run: func(p *check.Pass) {
 		run(p, forward)
-		behindRouter(p)
+		behindRouter(p, forward)
 	},
 }
 
@@ -60,7 +60,10 @@ Commands:
     iptables-save -c | grep -e DROP -e REJECT
     nft list ruleset | grep -e drop -e reject`,
 	Needs: []string{"iptables"},
-	Run:   func(p *check.Pass) { run(p, firewall) },
+	Run: func(p *check.Pass) {
+		run(p, firewall)
+		behindRouter(p, firewall)
+	},
 }
 
 // NodePort reports drops of what is sent to a node port.

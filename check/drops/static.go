@@ -12,42 +12,75 @@ import (
 	"github.com/plumbnet/plumb/trace"
 )
 
-// behindRouter asks the FORWARD hook of the node of a Pod about packets that a
-// router outside brings it. It is for clusters whose nodes reach each other's
+// behindRouter asks the hooks of a Pod's node, and of the Pod, about packets that
+// a router outside brings it. It is for clusters whose nodes reach each other's
 // Pods by such a router, where a trace ends.
-func behindRouter(p *check.Pass) {
+func behindRouter(p *check.Pass, want kind) {
 	if p.RoutesDirectly() {
 		return
 	}
 	for _, r := range check.Traced(p) {
 		for i := range r.Paths {
 			if path := &r.Paths[i]; path.End == trace.LeftCluster && path.Final.Inner == nil {
-				arrive(p, path)
+				arrive(p, path, want)
 			}
 		}
 	}
 }
 
-// arrive has the packet of a path come to the node of the Pod that it is for.
-func arrive(p *check.Pass, path *trace.Path) {
+// A stop is a hook that a packet meets on its way from the uplink to a Pod.
+type stop struct {
+	ns      *network.NS
+	hook    netfilter.Hook
+	in, out string
+	kind    kind
+}
+
+// arrive has the packet of a path come to the Pod that it is for.
+func arrive(p *check.Pass, path *trace.Path, want kind) {
 	owners := p.Network.Owners(path.Final.Dst.Addr())
 	if len(owners) != 1 || owners[0].Peer == nil || !owners[0].Peer.NS.IsHost() || owners[0].NS.PodName == "" {
 		return
 	}
-	out := owners[0].Peer
-	ns := out.NS
-	up := p.UplinkOf(ns)
-	if up == nil || ns.Node.Name == path.At.Node || ns.RulesMissing(path.Final.Is6()) != "" {
+	pod, out := owners[0], owners[0].Peer
+	up := p.UplinkOf(out.NS)
+	if up == nil || out.NS.Node.Name == path.At.Node {
 		return
 	}
+	for _, s := range []stop{
+		{out.NS, netfilter.PreRouting, up.Name, "", firewall},
+		{out.NS, netfilter.Forward, up.Name, out.L3().Name(), forward},
+		{pod.NS, netfilter.PreRouting, pod.Name(), "", firewall},
+		{pod.NS, netfilter.LocalIn, pod.Name(), "", firewall},
+	} {
+		o, certain := s.eval(path)
+		if !certain {
+			return // what comes after it is not known
+		}
+		if o.Verdict == netfilter.Drop || o.Verdict == netfilter.Reject {
+			if s.kind == want && len(o.Rules) > 0 {
+				p.Report(staticFinding(p, s.ns, path, o))
+			}
+			return
+		}
+	}
+}
+
+// eval asks the hook. It is certain where there is one outcome that rests on no
+// supposition and leaves the packet's addresses as they are.
+func (s stop) eval(path *trace.Path) (netfilter.Outcome, bool) {
 	pk := path.Final
+	if s.ns.RulesMissing(pk.Is6()) != "" {
+		return netfilter.Outcome{}, false
+	}
 	pk.TTL = max(pk.TTL, 2) - 1
 	tuple := netfilter.Tuple{Src: pk.Src, Dst: pk.Dst, Proto: pk.Proto}
 	conn := netfilter.Conn{State: netfilter.New, Orig: tuple, Back: netfilter.Tuple{Src: pk.Dst, Dst: pk.Src, Proto: pk.Proto}}
-	outs := ns.Netfilter.Eval(netfilter.Input{Hook: netfilter.Forward, Packet: pk, In: up.Name, Out: out.L3().Name(), Conn: &conn, Env: env{}})
-	if len(outs) == 1 && (outs[0].Verdict == netfilter.Drop || outs[0].Verdict == netfilter.Reject) && len(outs[0].Assumed) == 0 && len(outs[0].Rules) > 0 {
-		p.Report(staticFinding(p, ns, path, outs[0]))
+	outs := s.ns.Netfilter.Eval(netfilter.Input{Hook: s.hook, Packet: pk, In: s.in, Out: s.out, Conn: &conn, Env: env{}})
+	if len(outs) != 1 || len(outs[0].Assumed) > 0 || outs[0].Packet.Dst != pk.Dst || outs[0].Packet.Src != pk.Src {
+		return netfilter.Outcome{}, false
 	}
+	return outs[0], true
 }
 
 func staticFinding(p *check.Pass, ns *network.NS, path *trace.Path, o netfilter.Outcome) check.Finding {

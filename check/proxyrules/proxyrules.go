@@ -3,7 +3,10 @@
 //
 // It follows the jumps of the table from PREROUTING and OUTPUT, and does not
 // rely on chains' names: what a cluster IP and port leads to are the DNAT
-// targets below the rule that matches them. Only iptables mode can be judged.
+// targets below the rule that matches them. netfilter.Eval would have to be asked
+// for each port of each Service on each node, of which there may be ten thousand;
+// here each chain is read once, and what one packet meets is left to the trace.
+// Only iptables mode can be judged.
 package proxyrules
 
 import (
