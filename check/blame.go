@@ -78,15 +78,15 @@ func Within(ns *network.NS, command string) string {
 	if ns.IsHost() {
 		return command
 	}
-	return "ip netns exec " + ns.Name + " " + command
+	return "ip netns exec " + Quote(ns.Name) + " " + command
 }
 
 // Object returns evidence from an API object: kind as the API writes it ("Pod"), and what of it is meant.
 func (p *Pass) Object(kind, namespace, name, text string) snapshot.Evidence {
 	file := p.Snapshot.Objects.Source[kind+"/"+namespace+"/"+name]
-	command := "kubectl get " + strings.ToLower(kind) + " " + name + " -o yaml"
+	command := Cmd("kubectl get %s %s -o yaml", strings.ToLower(kind), name)
 	if namespace != "" {
-		command = "kubectl -n " + namespace + " get " + strings.ToLower(kind) + " " + name + " -o yaml"
+		command = Cmd("kubectl -n %s get %s %s -o yaml", namespace, strings.ToLower(kind), name)
 	}
 	return snapshot.Evidence{File: file, Text: text, Command: command}
 }

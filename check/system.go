@@ -102,21 +102,27 @@ func StateOf(pod *corev1.Pod) string {
 }
 
 // Restart returns the command that restarts what has a role on a node: its
-// DaemonSet makes its Pod again. Where the Pod is not known, it is one that finds it.
+// DaemonSet makes its Pod again. What the snapshot does not tell is in angle brackets.
 func (p *Pass) Restart(r Role, node string) string {
 	for _, pod := range p.SystemPods(r) {
 		if NodeOf(pod) == node && slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "DaemonSet" }) {
-			return "kubectl -n " + pod.Namespace + " delete pod " + pod.Name
+			return Cmd("kubectl -n %s delete pod %s", pod.Namespace, pod.Name)
 		}
 	}
 	o := p.NodeObject(node)
 	switch {
 	case r == Proxy:
-		return "kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector spec.nodeName=" + node
+		return Cmd("kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector %s", "spec.nodeName="+node)
 	case o != nil && o.Annotations[flannel+"backend-type"] != "":
-		return "kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=" + node
+		return Cmd("kubectl -n kube-flannel delete pod -l app=flannel --field-selector %s", "spec.nodeName="+node)
 	}
-	return "kubectl get pods -A -o wide --field-selector spec.nodeName=" + node
+	return Cmd("kubectl -n <NAMESPACE> delete pod -l <LABEL-OF-THE-AGENT> --field-selector %s", "spec.nodeName="+node)
+}
+
+// Rewire returns the command that deletes the Pod "namespace/name", which is then wired anew.
+func (p *Pass) Rewire(pod string) string {
+	namespace, name, _ := strings.Cut(pod, "/")
+	return Cmd("kubectl -n %s delete pod %s", namespace, name)
 }
 
 // A NodeAgent is the Pod of a DaemonSet that a node should have.

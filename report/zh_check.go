@@ -91,6 +91,7 @@ var zhCheck = map[string]string{
 	"remove the rules that kube-proxy no longer maintains":                                 "清除 kube-proxy 不再维护的规则",
 	"restart kube-proxy on %s, which writes its rules again":                               "重启 %s 上的 kube-proxy，由其重写规则",
 	"restart the CNI agent on %s, which writes its entries again":                          "重启 %s 上的 CNI 代理，由其重写表项",
+	"restart the CNI agent on %s, which registers its VXLAN again":                         "重启 %s 上的 CNI 代理，由其重新注册 VXLAN",
 	"restart the CNI agent on %s, which writes its routes again":                           "重启 %s 上的 CNI 代理，由其重写路由",
 	"restart the CNI agent on %s, which writes the rule again":                             "重启 %s 上的 CNI 代理，由其重写该规则",
 	"rules for %d addresses that no Service has, such as %s":                               "有 %d 个地址的规则不属于任何 Service，例如 %s",

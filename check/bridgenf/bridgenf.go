@@ -78,7 +78,7 @@ func judge(p *check.Pass, ns *network.NS, br, key string) {
 		Severity: check.Error, Where: check.Place(ns, ""),
 		What: text.F("%s is 0: a Service's answers between Pods on %s are not translated back", key, br),
 		Fix: check.Fix{What: text.F("set %s to 1", key), Commands: []string{
-			"modprobe br_netfilter", "sysctl -w " + key + "=1", "echo '" + key + " = 1' > /etc/sysctl.d/90-bridge.conf"}},
+			"modprobe br_netfilter", check.Cmd("sysctl -w %s", key+"=1"), check.Cmd("echo %s > /etc/sysctl.d/90-bridge.conf", key+" = 1")}},
 		Evidence: []snapshot.Evidence{check.File(ns, "sysctl", key+" = 0", "sysctl "+key)},
 	}
 	is6 := strings.HasSuffix(key, "ip6tables")

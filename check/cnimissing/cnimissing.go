@@ -47,8 +47,9 @@ func run(p *check.Pass) {
 		f.What = text.F("the CNI agent of %s has no Pod on the node", a.Owner)
 		if a.Pod != nil {
 			f.What = text.F("the CNI agent does not run on the node: %s/%s is %s", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
-			f.Fix.Commands = append(f.Fix.Commands, "kubectl -n "+a.Pod.Namespace+" logs "+a.Pod.Name+" --all-containers --previous")
-			f.Evidence = append(f.Evidence, p.Object("Pod", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod)))
+			e := p.Object("Pod", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
+			e.Command = check.Cmd("kubectl -n %s logs %s --all-containers --previous", a.Pod.Namespace, a.Pod.Name)
+			f.Evidence = append(f.Evidence, e)
 		}
 		blame(p, &f, a.Node)
 		p.Report(f)
@@ -73,8 +74,7 @@ func blame(p *check.Pass, f *check.Finding, node string) {
 func finding(node string) check.Finding {
 	f := check.Finding{
 		Severity: check.Error, Where: "node/" + node,
-		Fix: check.Fix{What: text.F("get the CNI agent to run on %s", node), Commands: []string{
-			"kubectl get pods -A -o wide --field-selector spec.nodeName=" + node, "kubectl describe node " + node}},
+		Fix: check.Fix{What: text.F("get the CNI agent to run on %s", node)},
 	}
 	for _, d := range drifts {
 		f.Explains = append(f.Explains, check.Symptom{Check: d, Where: node}, check.Symptom{Check: d, Where: "node/" + node})

@@ -72,7 +72,7 @@ func judge(p *check.Pass, kind, namespace, name string, t corev1.PodTemplateSpec
 		Severity: check.Warning, Where: places[kind] + namespace + "/" + name,
 		What: text.F("its priority class is %q: on a full node it is evicted, and the node's network with it", pc),
 		Fix: check.Fix{What: text.F("set priorityClassName to %s", want), Commands: []string{
-			"kubectl -n " + namespace + " patch " + kind + " " + name + ` -p '{"spec":{"template":{"spec":{"priorityClassName":"` + want + `"}}}}'`}},
+			check.Cmd("kubectl -n %s patch %s %s -p %s", namespace, kind, name, `{"spec":{"template":{"spec":{"priorityClassName":"`+want+`"}}}}`)}},
 		Evidence: []snapshot.Evidence{p.Object(kind, namespace, name, "priorityClassName: "+strconv.Quote(pc))},
 	})
 }

@@ -145,11 +145,34 @@ func judgeNeigh(p *check.Pass, pr peer) {
 	}
 	f.Fix = restart(p, pr.d.NS)
 	if !want.IsZero() {
-		f.Fix.Commands = append([]string{"ip neigh replace " + pr.via.String() + " lladdr " + want.String() + " dev " + pr.d.Name() + " nud permanent"}, f.Fix.Commands...)
+		f.Fix = pr.renew(p, f.Fix, want)
 	}
 	f.Explains = append(f.Explains, check.Symptom{Check: "fdb-drift", Where: pr.d.String()})
 	p.Blame(&f, func(b check.Broken) bool { return b.Passes(pr.d.NS) && b.Toward(pr.route.Dst) || b.Met(pr.via) })
 	p.Report(f)
+}
+
+// renew puts the entries that the node lacks before the restart of its agent.
+// Where the far device has another address than is registered, agents would
+// write the old one again: the far agent is to register it.
+func (pr peer) renew(p *check.Pass, f check.Fix, mac packet.MAC) check.Fix {
+	now := []string{check.Cmd("ip neigh replace %s lladdr %s dev %s nud permanent", pr.via, mac, pr.d.Name())}
+	o, right := p.NodeObject(pr.node), farAddr(p, pr)
+	if right.IsValid() && !leads(pr.d.NS.FDB(pr.d.Name(), mac), right) {
+		now = append(now, pr.forward(mac, right))
+	}
+	if o != nil {
+		if known := check.Registered(o, check.Is6(pr.d)).MAC; !known.IsZero() && known != mac {
+			f = check.Fix{What: text.F("restart the CNI agent on %s, which registers its VXLAN again", pr.node), Commands: []string{p.Restart(check.CNI, pr.node)}}
+		}
+	}
+	f.Commands = append(now, f.Commands...)
+	return f
+}
+
+// forward returns the command that writes the forwarding entry for the far end.
+func (pr peer) forward(mac packet.MAC, at netip.Addr) string {
+	return check.Cmd("bridge fdb replace %s dev %s dst %s self permanent", mac, pr.d.Name(), at)
 }
 
 func neighText(e *fib.Neigh) string {
@@ -185,7 +208,7 @@ func judgeFDB(p *check.Pass, pr peer) {
 	}
 	f.Fix = restart(p, pr.d.NS)
 	if right.IsValid() {
-		f.Fix.Commands = append([]string{"bridge fdb replace " + mac.String() + " dev " + pr.d.Name() + " dst " + right.String() + " self permanent"}, f.Fix.Commands...)
+		f.Fix.Commands = append([]string{pr.forward(mac, right)}, f.Fix.Commands...)
 	}
 	p.Blame(&f, func(b check.Broken) bool { return b.Toward(pr.route.Dst) && b.Passes(pr.d.NS) })
 	p.Report(f)
@@ -230,7 +253,7 @@ func judgePod(p *check.Pass, ns *network.NS, e *fib.Neigh) {
 	f := check.Finding{
 		Severity: check.Warning, Where: d.String(),
 		What:     text.F("the neighbour entry for %s holds %s; %s has %s", e.Dst, e.MAC, own.String(), own.Link.MAC),
-		Fix:      check.Fix{What: text.F("delete the entry, so that the kernel asks again"), Commands: []string{check.Within(ns, "ip neigh del "+e.Dst.String()+" dev "+e.Dev)}},
+		Fix:      check.Fix{What: text.F("delete the entry, so that the kernel asks again"), Commands: []string{check.Within(ns, check.Cmd("ip neigh del %s dev %s", e.Dst, e.Dev))}},
 		Evidence: []snapshot.Evidence{check.File(ns, "neigh.json", neighText(e), "ip neigh show "+e.Dst.String())},
 	}
 	if e.State == "PERMANENT" {

@@ -4,7 +4,6 @@ package duplicateaddress
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/network"
@@ -102,7 +101,7 @@ func finding(p *check.Pass, d, rightful *network.Iface, a netip.Addr) check.Find
 	f := check.Finding{
 		Severity: check.Error, Where: d.String(),
 		What: text.F("%s is on %s and on %s", a, d.String(), rightful.String()),
-		Fix:  check.Fix{What: text.F("remove %s where it does not belong", a), Commands: []string{check.Within(d.NS, "ip addr del "+prefix(d, a)+" dev "+d.Name())}},
+		Fix:  check.Fix{What: text.F("remove %s where it does not belong", a), Commands: []string{check.Within(d.NS, check.Cmd("ip addr del %s dev %s", prefix(d, a), d.Name()))}},
 		Evidence: []snapshot.Evidence{
 			check.File(d.NS, "addr.json", check.LinkText(d.Link), "ip addr show "+d.Name()),
 			check.File(rightful.NS, "addr.json", check.LinkText(rightful.Link), "ip addr show "+rightful.Name()),
@@ -110,7 +109,7 @@ func finding(p *check.Pass, d, rightful *network.Iface, a netip.Addr) check.Find
 		Explains: []check.Symptom{{Check: "neigh-drift", Where: d.NS.Node.Name}, {Check: "neigh-drift", Where: rightful.NS.Node.Name}, {Check: "not-listening", Where: d.NS.String()}},
 	}
 	if name := d.NS.PodName; name != "" && !d.NS.IsHost() {
-		f.Fix.Commands = append(f.Fix.Commands, "kubectl delete pod -n "+strings.Replace(name, "/", " ", 1))
+		f.Fix.Commands = append(f.Fix.Commands, p.Rewire(name))
 	}
 	p.Blame(&f, func(b check.Broken) bool { return b.Went(a) || b.Path.Final.Src.Addr() == a })
 	return f
@@ -129,7 +128,7 @@ func dadFailed(d *network.Iface, a netip.Addr) check.Finding {
 	return check.Finding{
 		Severity: check.Error, Where: d.String(),
 		What:     text.F("%s is not in use: another host on the link answered for it (dadfailed)", a),
-		Fix:      check.Fix{What: text.F("give one of the two hosts another address than %s", a), Commands: []string{check.Within(d.NS, "ip -6 addr show dev "+d.Name())}},
+		Fix:      check.Fix{What: text.F("give one of the two hosts another address than %s", a)},
 		Evidence: []snapshot.Evidence{check.File(d.NS, "addr.json", a.String()+" dadfailed", "ip -6 addr show dev "+d.Name())},
 	}
 }

@@ -58,7 +58,7 @@ func judge(p *check.Pass, d *network.Iface, on int) {
 	f := check.Finding{
 		Severity: check.Info, Where: d.String(),
 		What:     text.F("hairpin mode of %s is off: Pod %s does not reach itself through a Service", d.Name(), d.Peer.NS.PodName),
-		Fix:      check.Fix{What: text.F("turn hairpin mode on for %s", d.Name()), Commands: []string{"ip link set " + d.Name() + " type bridge_slave hairpin on"}},
+		Fix:      check.Fix{What: text.F("turn hairpin mode on for %s", d.Name()), Commands: []string{check.Cmd("ip link set %s type bridge_slave hairpin on", d.Name())}},
 		Evidence: []snapshot.Evidence{check.File(d.NS, "addr.json", check.LinkText(d.Link)+" hairpin off", "bridge -d link show dev "+d.Name())},
 	}
 	if on > 0 {

@@ -67,7 +67,7 @@ func report(p *check.Pass, ns *network.NS, key string) bool {
 	f := check.Finding{
 		Severity: check.Error, Where: check.Place(ns, ""),
 		What:     text.F("%s is 0: the node forwards nothing for its Pods", key),
-		Fix:      check.Fix{What: text.F("set %s to 1", key), Commands: []string{"sysctl -w " + key + "=1", "echo '" + key + " = 1' > /etc/sysctl.d/90-forward.conf"}},
+		Fix:      check.Fix{What: text.F("set %s to 1", key), Commands: []string{check.Cmd("sysctl -w %s", key+"=1"), check.Cmd("echo %s > /etc/sysctl.d/90-forward.conf", key+" = 1")}},
 		Evidence: []snapshot.Evidence{check.File(ns, "sysctl", key+" = 0", "sysctl "+key)},
 	}
 	p.Blame(&f, func(b check.Broken) bool { return b.In(ns) && b.Forwarded() })

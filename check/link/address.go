@@ -38,7 +38,7 @@ func nodeFinding(p *check.Pass, ns *network.NS, a netip.Addr) check.Finding {
 	f := check.Finding{
 		Severity: check.Error, Where: check.Place(ns, ""),
 		What: text.F("no device has the node's address %s, which the API knows it by", a),
-		Fix:  check.Fix{What: text.F("give %s back to the node's uplink, or set the kubelet's --node-ip and restart it", a), Commands: []string{"ip -br addr"}},
+		Fix:  check.Fix{What: text.F("give %s back to the node's uplink, or set the kubelet's --node-ip and restart it", a), Commands: giveBack(p, ns, a)},
 		Evidence: []snapshot.Evidence{
 			p.Object("Node", "", ns.Node.Name, "InternalIP: "+a.String()),
 			check.File(ns, "addr.json", addrText(ns), "ip -br addr"),
@@ -47,6 +47,27 @@ func nodeFinding(p *check.Pass, ns *network.NS, a netip.Addr) check.Finding {
 	}
 	p.Blame(&f, func(b check.Broken) bool { return b.Met(a) })
 	return f
+}
+
+// giveBack returns the command that gives a node its address again, with the
+// subnet that the other nodes' uplinks have it in; nil where none has.
+func giveBack(p *check.Pass, ns *network.NS, a netip.Addr) []string {
+	up := p.UplinkOf(ns)
+	if up == nil {
+		return nil
+	}
+	for _, other := range p.Hosts() {
+		l := p.UplinkOf(other)
+		if l == nil || other == ns {
+			continue
+		}
+		for _, la := range l.Addrs {
+			if c := netip.PrefixFrom(la.Local, la.Len); c.IsValid() && !c.IsSingleIP() && c.Contains(a) {
+				return []string{check.Cmd("ip addr add %s dev %s", netip.PrefixFrom(a, la.Len), up.Name)}
+			}
+		}
+	}
+	return nil
 }
 
 func addrText(ns *network.NS) string {
@@ -68,7 +89,7 @@ func judgePod(p *check.Pass, ns *network.NS, a netip.Addr) {
 	f := check.Finding{
 		Severity: check.Error, Where: check.Place(ns, ""),
 		What: text.F("the Pod does not have its address %s", a),
-		Fix:  check.Fix{What: text.F("delete the Pod, so that it is wired anew"), Commands: []string{"kubectl delete pod -n " + strings.Replace(ns.PodName, "/", " ", 1)}},
+		Fix:  check.Fix{What: text.F("delete the Pod, so that it is wired anew"), Commands: []string{p.Rewire(ns.PodName)}},
 		Evidence: []snapshot.Evidence{
 			check.File(ns, "addr.json", addrText(ns), "ip -br addr"),
 		},
@@ -99,7 +120,7 @@ func gatewayFinding(p *check.Pass, host *network.NS, br *network.Iface, via neti
 	f := check.Finding{
 		Severity: check.Error, Where: br.String(),
 		What: text.F("%s does not have %s, the gateway of the node's Pods", br.Name(), via),
-		Fix:  check.Fix{What: text.F("give %s its address %s again", br.Name(), via), Commands: []string{"ip addr add " + via.String() + "/" + bits(p, host, via) + " dev " + br.Name()}},
+		Fix:  check.Fix{What: text.F("give %s its address %s again", br.Name(), via), Commands: []string{check.Cmd("ip addr add %s dev %s", via.String()+"/"+bits(p, host, via), br.Name())}},
 		Evidence: []snapshot.Evidence{
 			check.File(host, "addr.json", check.LinkText(br.Link), "ip addr show "+br.Name()),
 		},

@@ -111,7 +111,7 @@ func downFinding(p *check.Pass, d *network.Iface) check.Finding {
 	f := check.Finding{
 		Severity: check.Error, Where: d.String(),
 		What:     text.F("%s is down", d.Name()),
-		Fix:      check.Fix{What: text.F("set %s up", d.Name()), Commands: []string{check.Within(d.NS, "ip link set "+d.Name()+" up")}},
+		Fix:      check.Fix{What: text.F("set %s up", d.Name()), Commands: []string{check.Within(d.NS, check.Cmd("ip link set %s up", d.Name()))}},
 		Evidence: []snapshot.Evidence{check.File(d.NS, "addr.json", check.LinkText(d.Link), "ip link show "+d.Name())},
 	}
 	if d.Kind() == "vxlan" {
@@ -209,7 +209,7 @@ func detachedFinding(p *check.Pass, d *network.Iface, bridge string) check.Findi
 	f := check.Finding{
 		Severity: check.Error, Where: d.String(),
 		What:     text.F("%s, the veth of Pod %s, is in no bridge; it belongs in %s", d.Name(), d.Peer.NS.PodName, bridge),
-		Fix:      check.Fix{What: text.F("put %s into %s", d.Name(), bridge), Commands: []string{"ip link set " + d.Name() + " master " + bridge}},
+		Fix:      check.Fix{What: text.F("put %s into %s", d.Name(), bridge), Commands: []string{check.Cmd("ip link set %s master %s", d.Name(), bridge)}},
 		Evidence: []snapshot.Evidence{check.File(d.NS, "addr.json", check.LinkText(d.Link), "ip link show "+d.Name())},
 	}
 	p.Blame(&f, func(b check.Broken) bool {

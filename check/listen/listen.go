@@ -240,7 +240,7 @@ func finding(p *check.Pass, t target, k kind) check.Finding {
 	case elsewhere:
 		f.Where = "service/" + t.svc.Namespace + "/" + t.svc.Name + ":" + portName(t.port)
 		f.What = text.F("it sends to %s port %d, on which none of its Pods listens; they listen on %s", t.proto, t.at.Port(), ports)
-		f.Fix = check.Fix{What: text.F("set targetPort to %s", ports), Commands: []string{"kubectl -n " + t.svc.Namespace + " edit service " + t.svc.Name}}
+		f.Fix = check.Fix{What: text.F("set targetPort to %s", ports), Commands: retarget(t)}
 		f.Evidence = append(f.Evidence, p.Object("Service", t.svc.Namespace, t.svc.Name, "targetPort: "+t.port.TargetPort.String()))
 		for _, e := range p.Endpoints(t.svc) {
 			if ns := p.Network.Pod(e.Pod); ns != nil && e.Port == t.port.Name {
@@ -256,6 +256,18 @@ func finding(p *check.Pass, t target, k kind) check.Finding {
 		return end.Dst == t.at || k == elsewhere && p.Backs(t.svc, end.Dst)
 	})
 	return f
+}
+
+// retarget returns the command that sends the Service's port to the one port that its Pods listen on.
+func retarget(t target) []string {
+	ports := listening(t)
+	for i := range t.svc.Spec.Ports {
+		if len(ports) == 1 && t.svc.Spec.Ports[i].Port == t.port.Port && t.svc.Spec.Ports[i].Protocol == t.port.Protocol {
+			patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/ports/%d/targetPort","value":%d}]`, i, ports[0])
+			return []string{check.Cmd("kubectl -n %s patch service %s --type=json -p %s", t.svc.Namespace, t.svc.Name, patch)}
+		}
+	}
+	return []string{check.Cmd("kubectl -n %s edit service %s", t.svc.Namespace, t.svc.Name)}
 }
 
 func portName(port *corev1.ServicePort) string {

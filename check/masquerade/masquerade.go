@@ -148,7 +148,7 @@ func unwantedFinding(p *check.Pass, path *trace.Path, src netip.Addr) check.Find
 		}
 	}
 	if len(f.Evidence) > 0 {
-		f.Fix.Commands = []string{"iptables -t nat -D " + trimA(f.Evidence[len(f.Evidence)-1].Text)}
+		f.Fix.Commands = []string{"iptables -t nat -D " + check.QuoteRule(trimA(f.Evidence[len(f.Evidence)-1].Text))}
 	}
 	return f
 }

@@ -93,11 +93,15 @@ func finding(p *check.Pass, s *corev1.Service, port *corev1.ServicePort, pods []
 	f.Evidence = append(f.Evidence, snapshot.Evidence{
 		File:    p.Object("Service", s.Namespace, s.Name, "").File,
 		Text:    "selector: " + labels.FormatLabels(s.Spec.Selector),
-		Command: "kubectl -n " + s.Namespace + " get service " + s.Name + " -o wide",
+		Command: check.Cmd("kubectl -n %s get service %s -o wide", s.Namespace, s.Name),
 	})
 	f.What, f.Fix = why(p, s, port, pods)
 	for _, pod := range pods[:min(3, len(pods))] {
-		f.Evidence = append(f.Evidence, p.Object("Pod", pod.Namespace, pod.Name, state(pod)))
+		e := p.Object("Pod", pod.Namespace, pod.Name, state(pod))
+		if !check.Ready(pod) { // its events say why
+			e.Command = check.Cmd("kubectl -n %s describe pod %s", pod.Namespace, pod.Name)
+		}
+		f.Evidence = append(f.Evidence, e)
 	}
 	if len(s.Spec.Selector) == 0 {
 		f.Severity = check.Info // its endpoints are made by hand: maybe none is wanted
@@ -117,24 +121,23 @@ func why(p *check.Pass, s *corev1.Service, port *corev1.ServicePort, pods []*cor
 			ready++
 		}
 	}
-	get := "kubectl -n " + s.Namespace + " get pods "
+	edit := []string{check.Cmd("kubectl -n %s edit service %s", s.Namespace, s.Name)}
 	selector := labels.FormatLabels(s.Spec.Selector)
 	switch {
 	case len(s.Spec.Selector) == 0:
 		return text.F("the Service has no selector and no endpoints"), check.Fix{What: text.F("write an EndpointSlice for it, or give it a selector")}
 	case len(pods) == 0:
 		return text.F("no endpoints for port %d: its selector %s matches no Pod", port.Port, selector),
-			check.Fix{What: text.F("make the Service's selector match its Pods' labels"), Commands: []string{get + "--show-labels"}}
+			check.Fix{What: text.F("make the Service's selector match its Pods' labels"), Commands: edit}
 	case ready == 0:
 		return text.F("no endpoints for port %d: none of the %d Pods that it selects is ready", port.Port, len(pods)),
-			check.Fix{What: text.F("make the Pods ready: look at their readiness probes and events"), Commands: []string{
-				"kubectl -n " + s.Namespace + " describe pod " + pods[0].Name}}
+			check.Fix{What: text.F("make the Pods ready: look at their readiness probes and events")}
 	case len(p.Endpoints(s)) == 0 || port.TargetPort.Type != intstr.String:
 		return text.F("no endpoints for port %d, although %d Pods that it selects are ready: the EndpointSlices are behind", port.Port, ready),
-			check.Fix{What: text.F("look why the endpointslice controller does not run"), Commands: []string{"kubectl -n kube-system get pods -l component=kube-controller-manager"}}
+			check.Fix{What: text.F("look why the endpointslice controller does not run")}
 	}
 	return text.F("no endpoints for port %d, although %d Pods that it selects are ready", port.Port, ready),
-		check.Fix{What: text.F("make targetPort %s a port that the Pods declare", port.TargetPort.String()), Commands: []string{get + "-l " + selector + " -o jsonpath='{..containers[*].ports}'"}}
+		check.Fix{What: text.F("make targetPort %s a port that the Pods declare", port.TargetPort.String()), Commands: edit}
 }
 
 func state(pod *corev1.Pod) string {
@@ -202,7 +205,7 @@ func judgeName(p *check.Pass, s *corev1.Service, port *corev1.ServicePort, pods 
 		Severity: check.Error, Where: where(s, port),
 		What: text.F("port %d goes to the port named %q, which none of its %d Pods has; they have %s", port.Port, port.TargetPort.StrVal, len(pods), strings.Join(names, " ")),
 		Fix: check.Fix{What: text.F("set targetPort to a name or number that the Pods declare"), Commands: []string{
-			"kubectl -n " + s.Namespace + " edit service " + s.Name}},
+			check.Cmd("kubectl -n %s edit service %s", s.Namespace, s.Name)}},
 		Evidence: []snapshot.Evidence{
 			p.Object("Service", s.Namespace, s.Name, "targetPort: "+port.TargetPort.StrVal),
 			p.Object("Pod", pods[0].Namespace, pods[0].Name, "ports: "+strings.Join(names, " ")),

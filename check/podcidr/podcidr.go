@@ -93,9 +93,8 @@ func missing(p *check.Pass) {
 		}
 		f := check.Finding{
 			Severity: check.Error, Where: "node/" + o.Name,
-			What: text.F("the node has no Pod range; %d other nodes have one", with),
-			Fix: check.Fix{What: text.F("let the controller manager give %s a Pod range", o.Name), Commands: []string{
-				"kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR"}},
+			What:     text.F("the node has no Pod range; %d other nodes have one", with),
+			Fix:      check.Fix{What: text.F("let the controller manager give %s a Pod range", o.Name)},
 			Evidence: []snapshot.Evidence{p.Object("Node", "", o.Name, "spec.podCIDR: (none)")},
 			Explains: []check.Symptom{{Check: "cni-missing", Where: "node/" + o.Name}, {Check: "route-missing", Where: o.Name}},
 		}
@@ -124,7 +123,7 @@ func overlap(p *check.Pass) {
 				Severity: check.Error, Where: "node/" + nodes[i].Name,
 				What: text.F("its Pod range %s overlaps %s of node %s", b, a, nodes[j].Name),
 				Fix: check.Fix{What: text.F("give %s a Pod range of its own: drain it, delete its node object, and let it join again", nodes[i].Name), Commands: []string{
-					"kubectl drain " + nodes[i].Name + " --ignore-daemonsets", "kubectl delete node " + nodes[i].Name}},
+					check.Cmd("kubectl drain %s --ignore-daemonsets", nodes[i].Name), check.Cmd("kubectl delete node %s", nodes[i].Name)}},
 				Evidence: []snapshot.Evidence{
 					p.Object("Node", "", nodes[j].Name, "spec.podCIDR: "+a.String()),
 					p.Object("Node", "", nodes[i].Name, "spec.podCIDR: "+b.String()),
@@ -192,6 +191,5 @@ func judgeRoom(p *check.Pass, o *corev1.Node, c netip.Prefix, used int) {
 		Fix:      check.Fix{What: text.F("set the kubelet's maxPods to %d or less, or give nodes larger Pod ranges", room)},
 		Evidence: []snapshot.Evidence{p.Object("Node", "", o.Name, "spec.podCIDR: "+c.String())},
 	}
-	f.Fix.Commands = []string{"kubectl get pods -A -o wide --field-selector spec.nodeName=" + o.Name}
 	p.Report(f)
 }

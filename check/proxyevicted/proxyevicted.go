@@ -46,8 +46,7 @@ func finding(p *check.Pass, a check.NodeAgent) check.Finding {
 	f := check.Finding{
 		Severity: check.Error, Where: "node/" + a.Node,
 		What: text.F("kube-proxy does not run on the node: it has no Pod there"),
-		Fix: check.Fix{What: text.F("get kube-proxy to run on %s", a.Node), Commands: []string{
-			"kubectl get pods -A -l k8s-app=kube-proxy --field-selector spec.nodeName=" + a.Node}},
+		Fix:  check.Fix{What: text.F("get kube-proxy to run on %s", a.Node)},
 		Explains: []check.Symptom{
 			{Check: "proxy-rules-missing", Where: a.Node},
 			{Check: "proxy-rules-stale", Where: a.Node},
@@ -61,7 +60,7 @@ func finding(p *check.Pass, a check.NodeAgent) check.Finding {
 	if pc := a.Pod.Spec.PriorityClassName; pc != "system-node-critical" {
 		f.What = text.F("kube-proxy does not run on the node: %s/%s is %s; its priority class is %q, not system-node-critical", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod), pc)
 		f.Fix = check.Fix{What: text.F("give kube-proxy the priority class system-node-critical"), Commands: []string{
-			"kubectl -n " + a.Pod.Namespace + ` patch daemonset kube-proxy -p '{"spec":{"template":{"spec":{"priorityClassName":"system-node-critical"}}}}'`}}
+			check.Cmd("kubectl -n %s patch daemonset kube-proxy -p %s", a.Pod.Namespace, `{"spec":{"template":{"spec":{"priorityClassName":"system-node-critical"}}}}`)}}
 		f.Explains = append(f.Explains, check.Symptom{Check: "critical-priority", Where: "daemonset/" + a.Owner})
 	}
 	return f

@@ -74,7 +74,7 @@ func finding(p *check.Pass, s *corev1.Service, port *corev1.ServicePort, without
 		Severity: check.Info, Where: "service/" + s.Namespace + "/" + s.Name,
 		What: text.F("%s is Local, and %d of %d nodes have no endpoint of port %d: %s", field, len(without), len(p.Snapshot.Objects.Nodes), port.Port, strings.Join(without, " ")),
 		Fix: check.Fix{What: text.F("use the Service on nodes that have a Pod of it, or set %s to Cluster", field), Commands: []string{
-			"kubectl -n " + s.Namespace + " patch service " + s.Name + ` -p '{"spec":{"` + field + `":"Cluster"}}'`}},
+			check.Cmd("kubectl -n %s patch service %s -p %s", s.Namespace, s.Name, `{"spec":{"`+field+`":"Cluster"}}`)}},
 		Evidence: []snapshot.Evidence{p.Object("Service", s.Namespace, s.Name, field+": Local")},
 	}
 	lacks := func(ns *network.NS) bool {

@@ -110,7 +110,7 @@ func most(ds []*network.Iface, value func(*network.Iface) int) (usual, n int) {
 
 func report(p *check.Pass, d *network.Iface, f check.Finding, setting string) {
 	f.Severity, f.Where = check.Error, d.String()
-	f.Fix = check.Fix{What: text.F("delete %s and restart the CNI agent, which makes it again", d.Name()), Commands: []string{"ip link delete " + d.Name(), p.Restart(check.CNI, d.NS.Node.Name)}}
+	f.Fix = check.Fix{What: text.F("delete %s and restart the CNI agent, which makes it again", d.Name()), Commands: []string{check.Cmd("ip link delete %s", d.Name()), p.Restart(check.CNI, d.NS.Node.Name)}}
 	f.Evidence = []snapshot.Evidence{check.File(d.NS, "addr.json", d.Name()+": vxlan"+setting, "ip -d link show "+d.Name())}
 	p.Blame(&f, func(b check.Broken) bool { return check.Tunnels(b, d) })
 	p.Report(f)
