@@ -49,7 +49,7 @@ func (f *flood) out(d *network.Iface, vlan, depth int) {
 		if d.Lower != nil {
 			f.out(d.Lower, d.Link.Info.Data.ID, depth+1)
 		}
-	case "macvlan":
+	case "macvlan", "ipvlan":
 		f.siblings(d, depth)
 		if d.Lower != nil {
 			f.out(d.Lower, vlan, depth+1)
@@ -65,6 +65,9 @@ func (f *flood) out(d *network.Iface, vlan, depth int) {
 			f.in(d.Peer, vlan, depth+1)
 			return
 		}
+	case "", "dummy":
+	default:
+		f.unclear, f.why = true, "what a "+d.Kind()+" device does is not modelled"
 	}
 	if d.Uplink {
 		f.wire(d, vlan, depth)
@@ -132,7 +135,7 @@ func (f *flood) in(d *network.Iface, vlan, depth int) {
 		}
 	}
 	for _, u := range d.Uppers {
-		if u.Kind() == "macvlan" && u.Up() {
+		if (u.Kind() == "macvlan" || u.Kind() == "ipvlan") && u.Up() {
 			f.got = append(f.got, u)
 		}
 	}
@@ -188,13 +191,13 @@ func (f *flood) ports(b, from *network.Iface, vid, depth int) {
 	}
 }
 
-// siblings gives a frame to the macvlan devices on the same lower device.
+// siblings gives a frame to the macvlan or ipvlan devices on the same lower device.
 func (f *flood) siblings(d *network.Iface, depth int) {
-	if d.Lower == nil || d.Link.Info.Data.Mode != "bridge" {
+	if d.Lower == nil || d.Kind() == "macvlan" && d.Link.Info.Data.Mode != "bridge" {
 		return
 	}
 	for _, u := range d.Lower.Uppers {
-		if u != d && u.Kind() == "macvlan" && u.Link.Info.Data.Mode == "bridge" && u.Up() {
+		if u != d && u.Kind() == d.Kind() && u.Link.Info.Data.Mode == d.Link.Info.Data.Mode && u.Up() {
 			f.got = append(f.got, u)
 		}
 	}

@@ -15,11 +15,12 @@ import (
 
 // A made namespace is lines of "device flags…", routes, and what else differs.
 type made struct {
-	links  []string // members of "ip -j -d addr" objects, without the braces
-	routes []string
-	neighs string
-	vlans  string
-	conf   string
+	links   []string // members of "ip -j -d addr" objects, without the braces
+	routes  []string
+	routes6 []string
+	neighs  string
+	vlans   string
+	conf    string
 }
 
 func link(index int, name, mac, addrs, more string) string {
@@ -54,13 +55,14 @@ func make2(t *testing.T, a, b made) *network.Network {
 		lo := `{"ifindex":1,"ifname":"lo","flags":["LOOPBACK","UP","LOWER_UP"],"mtu":65536,"link_type":"loopback","addr_info":[]}`
 		files[dir+"addr.json"] = []byte("[" + strings.Join(append([]string{lo}, m.links...), ",\n") + "]")
 		files[dir+"routes.json"] = []byte("[" + strings.Join(m.routes, ",\n") + "]")
-		for _, empty := range []string{"routes6.json", "rules.json", "rules6.json", "nexthops.json", "fdb.json"} {
+		files[dir+"routes6.json"] = []byte("[" + strings.Join(m.routes6, ",\n") + "]")
+		for _, empty := range []string{"rules.json", "rules6.json", "nexthops.json", "fdb.json"} {
 			files[dir+empty] = []byte("[]")
 		}
 		files[dir+"neigh.json"] = []byte("[" + m.neighs + "]")
 		files[dir+"vlan.json"] = []byte("[" + m.vlans + "]")
 		files[dir+"iptables"], files[dir+"ip6tables"] = []byte(""), []byte("")
-		files[dir+"sockets"] = []byte("tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\n")
+		files[dir+"sockets"] = []byte("tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\ntcp LISTEN 0 128 [::]:80 [::]:*\n")
 		conf := "net.ipv4.ip_forward = 1\n"
 		for _, l := range []string{"all", "eth0", "tunl0", "eth0/100", "bond0", "br0", "lo"} {
 			for _, k := range []string{"rp_filter", "accept_local", "route_localnet", "proxy_arp"} {

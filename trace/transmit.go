@@ -31,7 +31,7 @@ var transmitters map[string]stage
 func init() {
 	transmitters = map[string]stage{
 		"veth": vethTransmit, "netkit": vethTransmit, "bridge": bridgeTransmit, "vlan": vlanTransmit,
-		"macvlan": macvlanTransmit, "bond": bondTransmit, "dummy": dummyTransmit,
+		"macvlan": macvlanTransmit, "ipvlan": ipvlanTransmit, "bond": bondTransmit, "dummy": dummyTransmit,
 		"vxlan": vxlanTransmit, "ipip": ipTunnelTransmit, "sit": ipTunnelTransmit, "gre": ipTunnelTransmit,
 	}
 }
@@ -136,6 +136,33 @@ func macvlanTransmit(w *walk, s *state) stage {
 	}
 	s.step(StageTransmit, d.Name(), text.F("%s sends by %s, beside that device's own IP stack", d, d.Lower), linkEvidence(d))
 	return s.goBelow(d.Lower)
+}
+
+// ipvlanTransmit gives a frame to the sibling that holds the destination, or to the device below;
+// all of them have one link-layer address (ipvlan_xmit_mode_l2).
+func ipvlanTransmit(w *walk, s *state) stage {
+	d := s.out
+	switch {
+	case d.Link.Info.Data.Mode != "l2":
+		return w.unknown(s, text.F("what an ipvlan device in mode %s does with a packet is not modelled: %s", d.Link.Info.Data.Mode, d))
+	case d.Lower == nil:
+		return w.lowerMissing(s)
+	case s.frame.dst != d.Link.MAC:
+		s.step(StageTransmit, d.Name(), text.F("%s sends by %s, beside that device's own IP stack", d, d.Lower), linkEvidence(d))
+		return s.goBelow(d.Lower)
+	}
+	for _, u := range d.Lower.Uppers {
+		if u != d && u.Kind() == "ipvlan" && u.Up() && u.Has(s.p.Dst.Addr()) {
+			s.step(StageTransmit, d.Name(), text.F("%s and %s are on the same device", d, u), linkEvidence(d))
+			s.scrub(u.NS)
+			s.arrive(u)
+			return ipReceive
+		}
+	}
+	s.step(StageTransmit, d.Name(), text.F("%s gives it to %s, which has the same link-layer address", d, d.Lower), linkEvidence(d))
+	s.scrub(d.Lower.NS)
+	s.arrive(d.Lower)
+	return ipReceive
 }
 
 func bondTransmit(w *walk, s *state) stage {

@@ -33,7 +33,7 @@ func (w *walk) across(u *network.Iface, s *state) []*network.Iface {
 	}
 	var all, meet []*network.Iface
 	for _, v := range w.net.Behind(s.frame.dst) {
-		if v == u || v.NS == u.NS && v.L3() == u.L3() {
+		if v == u || v.NS == u.NS && v.L3() == u.L3() || idle(v) {
 			continue
 		}
 		all = append(all, v)
@@ -45,6 +45,15 @@ func (w *walk) across(u *network.Iface, s *state) []*network.Iface {
 		return meet
 	}
 	return all
+}
+
+// idle reports whether a device is a port of a bond that uses another: the switch has the address on that one.
+func idle(v *network.Iface) bool {
+	if v.Master == nil || v.Master.Kind() != "bond" {
+		return false
+	}
+	active := activePort(v.Master)
+	return active != nil && active != v
 }
 
 func (w *walk) cross(s *state, u, v *network.Iface) stage {
