@@ -32,6 +32,32 @@ func (p *Pass) Lose(f *Finding, path *trace.Path, share bool) {
 	p.lose(path, share)
 }
 
+// LoseBehindRouter makes f the cause of what routers outside bring to Pods, where
+// a trace ends: of the packets for a Pod's device for which dies holds.
+func (p *Pass) LoseBehindRouter(f *Finding, dies func(pod *network.Iface) bool) {
+	for i := range p.Results {
+		for j := range p.Results[i].Paths {
+			path := &p.Results[i].Paths[j]
+			if pod := p.BehindRouter(path); pod != nil && dies(pod) {
+				p.Lose(f, path, false)
+			}
+		}
+	}
+}
+
+// BehindRouter returns the device of the Pod on another node that a path's packet
+// is for, which leaves for a router outside that knows the nodes' Pods; else nil.
+func (p *Pass) BehindRouter(path *trace.Path) *network.Iface {
+	if path.End != trace.LeftCluster || path.Final.Inner != nil || p.RoutesDirectly() {
+		return nil
+	}
+	owners := p.Network.Owners(path.Final.Dst.Addr())
+	if len(owners) != 1 || owners[0].NS.PodName == "" || owners[0].NS.Node.Name == path.At.Node {
+		return nil
+	}
+	return owners[0]
+}
+
 func (p *Pass) lose(path *trace.Path, share bool) {
 	l := LossOf(path)
 	l.Share = share

@@ -16,13 +16,10 @@ import (
 // a router outside brings it. It is for clusters whose nodes reach each other's
 // Pods by such a router, where a trace ends.
 func behindRouter(p *check.Pass, want kind) {
-	if p.RoutesDirectly() {
-		return
-	}
 	for _, r := range check.Traced(p) {
 		for i := range r.Paths {
-			if path := &r.Paths[i]; path.End == trace.LeftCluster && path.Final.Inner == nil {
-				arrive(p, path, want)
+			if pod := p.BehindRouter(&r.Paths[i]); pod != nil && pod.Peer != nil && pod.Peer.NS.IsHost() {
+				arrive(p, &r.Paths[i], pod, want)
 			}
 		}
 	}
@@ -36,15 +33,11 @@ type stop struct {
 	kind    kind
 }
 
-// arrive has the packet of a path come to the Pod that it is for.
-func arrive(p *check.Pass, path *trace.Path, want kind) {
-	owners := p.Network.Owners(path.Final.Dst.Addr())
-	if len(owners) != 1 || owners[0].Peer == nil || !owners[0].Peer.NS.IsHost() || owners[0].NS.PodName == "" {
-		return
-	}
-	pod, out := owners[0], owners[0].Peer
+// arrive has the packet of a path come to the Pod's device that it is for.
+func arrive(p *check.Pass, path *trace.Path, pod *network.Iface, want kind) {
+	out := pod.Peer
 	up := p.UplinkOf(out.NS)
-	if up == nil || out.NS.Node.Name == path.At.Node {
+	if up == nil {
 		return
 	}
 	for _, s := range []stop{

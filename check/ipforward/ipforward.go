@@ -71,6 +71,9 @@ func report(p *check.Pass, ns *network.NS, key string) bool {
 		Evidence: []snapshot.Evidence{check.File(ns, "sysctl", key+" = 0", "sysctl "+key)},
 	}
 	p.Blame(&f, func(b check.Broken) bool { return b.In(ns) && b.Forwarded() })
+	if key == "net.ipv4.ip_forward" {
+		p.LoseBehindRouter(&f, func(pod *network.Iface) bool { return pod.NS.Node == ns.Node })
+	}
 	p.Report(f)
 	return true
 }

@@ -140,6 +140,9 @@ func downFinding(p *check.Pass, d *network.Iface) check.Finding {
 	p.Blame(&f, func(b check.Broken) bool {
 		return slices.ContainsFunc(ends, func(e *network.Iface) bool { return e != nil && (p.DiesAt(b, e) || leadsTo(b, e)) }) || bounced(b, d)
 	})
+	p.LoseBehindRouter(&f, func(pod *network.Iface) bool {
+		return pod == d || pod.Peer != nil && (pod.Peer == d || pod.Peer.PortOf() == d)
+	})
 	return f
 }
 
@@ -212,6 +215,7 @@ func detachedFinding(p *check.Pass, d *network.Iface, bridge string) check.Findi
 		Fix:      check.Fix{What: text.F("put %s into %s", d.Name(), bridge), Commands: []string{check.Cmd("ip link set %s master %s", d.Name(), bridge)}},
 		Evidence: []snapshot.Evidence{check.File(d.NS, "addr.json", check.LinkText(d.Link), "ip link show "+d.Name())},
 	}
+	p.LoseBehindRouter(&f, func(pod *network.Iface) bool { return pod == d.Peer })
 	p.Blame(&f, func(b check.Broken) bool {
 		if p.DiesAt(b, d) || p.DiesAt(b, d.Peer) || b.In(d.Peer.NS) {
 			return true
