@@ -57,7 +57,7 @@ func (n *Network) add(ns *NS) {
 	if ns.FIB.Built == nil {
 		ns.FIB.Index()
 	}
-	ns.noRoutes = [2]string{n.routesMissing(ns, "routes.json", "rules.json"), n.routesMissing(ns, "routes6.json", "rules6.json")}
+	ns.noRoutes = [2]string{n.routesMissing(ns, "addr.json", "routes.json", "rules.json"), n.routesMissing(ns, "addr.json", "routes6.json", "rules6.json")}
 	ns.noRules = [2]string{n.rulesMissing(ns, "iptables", false), n.rulesMissing(ns, "ip6tables", true)}
 	if ns.IsHost() && n.hosts[ns.Node.Name] == nil {
 		n.hosts[ns.Node.Name] = ns
@@ -71,7 +71,7 @@ func (n *Network) add(ns *NS) {
 	}
 }
 
-// routesMissing says why not all routes and rules of a family were read.
+// routesMissing says why not all that a route lookup rests on was read: a source address is among it.
 func (n *Network) routesMissing(ns *NS, files ...string) string {
 	for _, f := range files {
 		if why := n.Missing(ns, f); why != "" {

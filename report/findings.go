@@ -192,10 +192,13 @@ func (t textReport) tally(r check.Result) {
 		n[min(int(f.Severity), 2)]++
 	}
 	st, mark := green, "✓"
-	line := text.F("nothing wrong in what could be judged; checks that ran: %d", len(r.Ran))
+	line := text.F("nothing wrong; checks that ran: %d", len(r.Ran))
 	if n[2]+n[1] > 0 {
 		st, mark = red, "✗"
 		line = text.F("errors: %d, warnings: %d, notes: %d; checks that ran: %d", n[2], n[1], n[0], len(r.Ran))
+	} else if len(r.Unjudged) > 0 {
+		st, mark = yellow, "?"
+		line = text.F("cannot tell: nothing was found, but not all could be judged")
 	}
 	t.put(t.paint(st, mark+" "+t.say(line)))
 	t.put()

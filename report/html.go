@@ -51,7 +51,11 @@ func CheckHTML(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) erro
 	p.Gaps = v.gaps(gaps)
 	p.Title = v.say(text.F("Every check over every node"))
 	p.Class, p.Mark, p.Word = "good", "✓", v.say(text.F("nothing wrong"))
-	p.Summary = v.say(text.F("nothing wrong in what could be judged; checks that ran: %d", len(r.Ran)))
+	p.Summary = v.say(text.F("nothing wrong; checks that ran: %d", len(r.Ran)))
+	if len(r.Unjudged) > 0 {
+		p.Class, p.Mark, p.Word = "unknown", "?", v.say(text.F("cannot tell"))
+		p.Summary = v.say(text.F("cannot tell: nothing was found, but not all could be judged"))
+	}
 	if n := len(p.Also); n > 0 {
 		p.Class, p.Mark, p.Word = "bad", "✗", v.say(text.F("something is wrong"))
 		p.Summary = v.say(text.F("root causes: %d; checks that ran: %d", n, len(r.Ran)))

@@ -376,7 +376,7 @@ func TestFates(t *testing.T) {
 }
 
 // routing are the files without which no route lookup can be answered.
-var routing = map[string]bool{"routes.json": true, "routes6.json": true, "rules.json": true, "rules6.json": true}
+var routing = map[string]bool{"addr.json": true, "routes.json": true, "routes6.json": true, "rules.json": true, "rules6.json": true}
 
 // TestHalfMissing takes every file away in turn, and cuts every file short: no panic, and no packet that arrives
 // though the rules or settings on its way are not known.
