@@ -341,6 +341,11 @@ func finding(p *check.Pass, w way) check.Finding {
 		f.Evidence = append([]snapshot.Evidence{check.File(w.ns, "rules.json", ruleText(w.res.Rule), "ip rule")}, f.Evidence...)
 	}
 	f.Fix = w.cure(p, r)
+	if w.fault == wrong { // whose next hop has no entries, being none
+		for _, c := range []string{"neigh-drift", "fdb-drift"} {
+			f.Explains = append(f.Explains, check.Symptom{Check: c, Where: w.ns.String() + "/" + w.res.Choices[0].Hop.Dev})
+		}
+	}
 	p.Blame(&f, func(b check.Broken) bool { return b.Passes(w.ns) && b.Toward(w.cidr) })
 	return f
 }
