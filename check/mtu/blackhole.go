@@ -3,15 +3,11 @@ package mtu
 import (
 	"strings"
 
-	"strconv"
-
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 // BlackHole reports big packets that do not fit and whose sender is not told.
 var BlackHole = &check.Check{
