@@ -48,7 +48,8 @@ func TestParseIP(t *testing.T) {
 	}
 }
 
-// TestProxyChainNames compares chain names with those that kube-proxy really made (recorded from a cluster).
+// TestProxyChainNames compares chain names with two that every kubeadm cluster shows:
+// of the Services kubernetes and kube-dns.
 func TestProxyChainNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"default/kubernetes:httpstcp": "NPX46M4PTMTKRN6Y",

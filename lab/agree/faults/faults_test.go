@@ -3,11 +3,8 @@
 package faults
 
 import (
-	"cmp"
 	"fmt"
-	"net/netip"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/plumbnet/plumb/check"
@@ -17,7 +14,6 @@ import (
 	"github.com/plumbnet/plumb/lab/fault"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/network"
-	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 )
 
@@ -54,20 +50,6 @@ func take(t *testing.T, l *lab.Lab) *snapshot.Cluster {
 	return c
 }
 
-// ask puts a path of the lab into the words of a user.
-func ask(l *lab.Lab, p lab.Path, external []string) diagnose.Ask {
-	outside, office := lab.OutsideIP.String(), l.OfficeAt.String()
-	if p.IPv6 {
-		outside, office = "["+lab.OutsideIP6.String()+"]", "["+lab.OfficeIP6.String()+"]"
-	}
-	name := strings.NewReplacer("outside", outside, "office", office)
-	a := diagnose.Ask{Src: name.Replace(p.From), Dst: name.Replace(p.To), Proto: cmp.Or(p.Proto, packet.TCP).String()}
-	for _, s := range external {
-		a.External = append(a.External, netip.MustParsePrefix(s))
-	}
-	return a
-}
-
 // reaches are the faults in spite of which the packet and the answer arrive, and what is wrong then.
 var reaches = map[string]string{
 	"masquerade-unwanted": "the server sees the node's address in place of the Pod's",
@@ -86,9 +68,12 @@ var behindRouter = map[string]string{
 // findings says what plumb says of a path or, without one, of the whole cluster.
 func findings(t *testing.T, l *lab.Lab, c *snapshot.Cluster, f fault.Fault) []check.Finding {
 	t.Helper()
-	a := ask(l, f.Path, f.External)
 	if f.Path.From == "" {
-		return check.Run(c, network.New(c), nil, a.External, all.Checks...).Findings
+		return check.Run(c, network.New(c), nil, nil, all.Checks...).Findings
+	}
+	a, err := f.Ask(l)
+	if err != nil {
+		t.Fatal(err)
 	}
 	r, err := diagnose.Run(c, a, all.Checks...)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/lab/fault"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/trace"
@@ -130,7 +131,11 @@ func judgeWild(t *testing.T, l *lab.Lab, c *snapshot.Cluster, p lab.Path) bool {
 		t.Fatal(err)
 	}
 	o := l.Probe(q)
-	r, err := diagnose.Run(c, ask(l, p, nil), all.Checks...)
+	a, err := fault.Fault{Path: p}.Ask(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := diagnose.Run(c, a, all.Checks...)
 	if err != nil {
 		t.Fatal(err)
 	}
