@@ -111,11 +111,19 @@ func (n *Network) namePods() {
 			}
 			continue
 		}
-		n.addAbsent("Pod "+p.Name, p.Addrs)
+		n.addAbsent(holder(p), p.Addrs)
 	}
 	for _, p := range n.Snapshot.NodePlaces() {
 		n.addAbsent("node "+p.Name, p.Addrs)
 	}
+}
+
+// holder names who has the addresses of a Pod: with hostNetwork, they are its node's.
+func holder(p *snapshot.PodPlace) string {
+	if p.HostNetwork && p.Node != "" {
+		return "node " + p.Node
+	}
+	return "Pod " + p.Name
 }
 
 func (n *Network) addAbsent(who string, addrs []netip.Addr) {

@@ -213,6 +213,7 @@ const objects = `{"kind":"PodList","apiVersion":"v1","items":[
 {"metadata":{"namespace":"shop","name":"web-0"},"spec":{"nodeName":"a"},"status":{"phase":"Running","podIP":"10.244.1.2","podIPs":[{"ip":"10.244.1.2"}]}},
 {"metadata":{"namespace":"shop","name":"proxy"},"spec":{"nodeName":"b","hostNetwork":true},"status":{"phase":"Running","podIP":"192.168.9.2","podIPs":[{"ip":"192.168.9.2"}]}},
 {"metadata":{"namespace":"shop","name":"done"},"spec":{"nodeName":"a"},"status":{"phase":"Succeeded","podIP":"10.244.1.3"}},
+{"metadata":{"namespace":"shop","name":"far-proxy"},"spec":{"nodeName":"c","hostNetwork":true},"status":{"phase":"Running","podIP":"192.168.9.3","podIPs":[{"ip":"192.168.9.3"}]}},
 {"metadata":{"namespace":"shop","name":"gone"},"spec":{"nodeName":"c"},"status":{"phase":"Running","podIP":"10.244.3.3"}}]}`
 
 func TestPods(t *testing.T) {
@@ -243,6 +244,9 @@ func TestPods(t *testing.T) {
 	}
 	if got := find(n, "b/host").PodName; got != "" {
 		t.Errorf("the node's own namespace is Pod %q", got)
+	}
+	if got := n.Uncollected(netip.MustParseAddr("192.168.9.3")); got != "node c" {
+		t.Errorf("192.168.9.3, of a Pod with hostNetwork, is the address of %q, want its node", got)
 	}
 	if got := n.Uncollected(netip.MustParseAddr("10.244.3.3")); got != "Pod shop/gone" {
 		t.Errorf("10.244.3.3 is %q", got)
