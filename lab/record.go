@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -178,5 +179,28 @@ func recordSysctl(ns *sandbox.NS, dir string) error {
 			stat = "conntrack_count " + v
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "stat"), []byte(stat), 0o644)
+	drops, err := conntrackDrops(ns)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "stat"), []byte(stat+drops), 0o644)
+}
+
+// conntrackDrops returns the line "conntrack_drop N" of "stat": how many packets found the table full, on all CPUs.
+func conntrackDrops(ns *sandbox.NS) (string, error) {
+	out, err := ns.Output("", "conntrack", "-S")
+	if err != nil {
+		return "", err
+	}
+	sum := 0
+	for _, field := range strings.Fields(out) {
+		if n, ok := strings.CutPrefix(field, "drop="); ok {
+			v, err := strconv.Atoi(n)
+			if err != nil {
+				return "", fmt.Errorf("conntrack -S: %w", err)
+			}
+			sum += v
+		}
+	}
+	return fmt.Sprintf("conntrack_drop %d\n", sum), nil
 }

@@ -34,12 +34,15 @@ import (
 
 // Run runs checks, and with a query path-broken too, over every
 // testdata/*.txtar and compares what they say with "want". Under UPDATE=1 it
-// writes "want" anew. A folder must hold three cases or more: the fault, the
+// writes "want" anew; under SHRINK=1 it first takes out of the cases what they do not need. A folder must hold three cases or more: the fault, the
 // healthy twin, the gap.
 func Run(t *testing.T, checks ...*check.Check) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%s: %d cases in testdata, want 3 or more", checks[0].Name, len(files))
+	}
+	if os.Getenv("SHRINK") != "" {
+		shrink(t, files, checks)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {

@@ -16,6 +16,8 @@ var (
 	pair  = []string{"node-a/host", "node-a/pod-shop-web-0", "node-b/host", "node-b/pod-shop-web-1"}
 	three = []string{"node-a/host", "node-a/pod-shop-web-0", "node-b/host", "node-b/pod-shop-web-1", "node-c/host", "node-c/pod-shop-web-2"}
 	hosts = []string{"node-a/host", "node-b/host", "node-c/host"}
+	// with all Pods of node-b: where one is not known, nor is who answers on its bridge
+	whole = append(pair[:len(pair):len(pair)], "node-b/pod-shop-api-6c9f7d5b8-9qjtl", "node-b/pod-kube-system-coredns-76f75df574-m4v9z")
 )
 
 // podRules are the rules that packets between Pods meet; podSysctls what decides about them.
@@ -106,6 +108,20 @@ var recipes = []recipe{
 		gap: []string{"objects/nodes.json"},
 	},
 	{
+		dir: "conntrackfull", fault: "conntrack-full", twin: "healthy-flannel",
+		story: "A port scan filled node-b's conntrack table with connections that count as established.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-b/host"}, Files: []string{"sysctl", "stat"}, Sysctl: `^net\.netfilter\.nf_conntrack_max `},
+		gap: []string{"nodes/node-b/host/stat"},
+	},
+	{
+		dir: "conntrackfull", fault: "conntrack-nearly-full", twin: "healthy-flannel",
+		story: "Nine tenths of node-b's conntrack table are in use.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-b/host"}, Files: []string{"sysctl", "stat"}, Sysctl: `^net\.netfilter\.nf_conntrack_max `},
+		gap: []string{"nodes/node-b/host/sysctl"},
+	},
+	{
 		dir: "ipforward", fault: "ip-forward-off", twin: "healthy-flannel",
 		story: "A sysctl profile turned ip_forward off on node-b.",
 		query: "from shop/web-0\nto 10.244.1.2:8080\n", twinQuery: "",
@@ -123,7 +139,7 @@ var recipes = []recipe{
 		dir: "link", fault: "veth-down", twin: "healthy-flannel",
 		story: "The node's end of web-1's veth is down.",
 		query: "from shop/web-0\nto 10.244.1.2:8080\n", twinQuery: "",
-		Cut: Cut{NetNS: pair, Files: walkFiles, Objects: `nodes//node-[ab]|pods/shop/(web-[01]|api-.*(4xk2p|9qjtl))`, Rules: podRules, Sysctl: podSysctls},
+		Cut: Cut{NetNS: whole, Files: walkFiles, Objects: `nodes//node-[ab]|pods/shop/(web-[01]|api-.*(4xk2p|9qjtl))`, Rules: podRules, Sysctl: podSysctls},
 		gap: []string{"nodes/node-b/host/addr.json"},
 	},
 	{
@@ -137,7 +153,7 @@ var recipes = []recipe{
 		dir: "link", fault: "veth-detached", twin: "healthy-flannel",
 		story: "web-1's veth is no longer a port of the bridge.",
 		query: "from shop/web-0\nto 10.244.1.2:8080\n", twinQuery: "",
-		Cut: Cut{NetNS: pair, Files: walkFiles, Objects: `nodes//node-[ab]|pods/shop/(web-[01]|api-.*(4xk2p|9qjtl))`, Rules: podRules, Sysctl: podSysctls},
+		Cut: Cut{NetNS: whole, Files: walkFiles, Objects: `nodes//node-[ab]|pods/shop/(web-[01]|api-.*(4xk2p|9qjtl))`, Rules: podRules, Sysctl: podSysctls},
 		gap: []string{"nodes/node-b/host/addr.json"},
 	},
 	{

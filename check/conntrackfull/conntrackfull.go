@@ -37,8 +37,12 @@ Commands:
 
 const maxKey = "net.netfilter.nf_conntrack_max"
 
-// nearly is the share of the table in use from which a burst can fill it.
-const nearly = 0.8
+// nearly is the share of the table in use from which a burst can fill it. Where packets
+// were dropped, it is full from brim on: entries that end leave room for a moment.
+const (
+	nearly = 0.8
+	brim   = 0.99
+)
 
 func run(p *check.Pass) {
 	for _, ns := range p.Network.NS {
@@ -75,10 +79,11 @@ func finding(p *check.Pass, ns *network.NS, count, most uint64) check.Finding {
 			check.File(ns, "sysctl", maxKey+" = "+ns.Sysctl[maxKey], "sysctl "+maxKey),
 		},
 	}
-	if drops := ns.Stat["conntrack_drop"]; drops > 0 {
+	drops := ns.Stat["conntrack_drop"]
+	if drops > 0 {
 		f.Evidence = append(f.Evidence, check.File(ns, "stat", "conntrack_drop "+strconv.FormatUint(drops, 10), "conntrack -S"))
 	}
-	if count >= most {
+	if count >= most || drops > 0 && float64(count) >= brim*float64(most) {
 		f.Severity = check.Error
 		f.What = text.F("the connection table is full: %d of at most %d entries; new connections are dropped", count, most)
 		p.Blame(&f, func(b check.Broken) bool { return b.Passes(ns) })
