@@ -3,6 +3,7 @@ package report
 // zhTrace is what package trace says, in Chinese.
 var zhTrace = map[string]string{
 	"%d bytes are cut into fragments of at most %d":                                         "%d 字节的报文被分片，每片最多 %d 字节",
+	"is told that no more than %d bytes fit at %s, and sends smaller ones":                  "得知 %[2]s 最多放得下 %[1]d 字节，改发更小的报文",
 	"%d bytes do not fit %s: its MTU is %d":                                                 "%d 字节的报文超出 %s 的 MTU（%d）",
 	"%s adds %d bytes to %d, and the MTU of %s is %d":                                       "%[1]s 封装增加 %[2]d 字节（原报文 %[3]d 字节），超出 %[4]s 的 MTU（%[5]d）",
 	"%s adds VLAN tag %d and sends by %s":                                                   "%s 打上 VLAN 标签 %d，经 %s 发出",

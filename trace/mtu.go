@@ -50,7 +50,8 @@ func fragNeeded(p *packet.Packet, mtu int) icmpError {
 	return icmpError{typ: 3, code: 4, mtu: mtu}
 }
 
-// finishOutput is ip_finish_output: what is too large is cut into fragments, where it may be.
+// finishOutput is ip_finish_output: what is too large is cut into fragments, where it may be. A socket is told of
+// what may not be, where OUTPUT sends it by a smaller device than the socket had chosen.
 func finishOutput(w *walk, s *state) stage {
 	mtu := s.routeMTU()
 	if s.frameSize() <= mtu {
@@ -59,7 +60,10 @@ func finishOutput(w *walk, s *state) stage {
 	if s.p.DF && !s.p.Is6() || s.p.Is6() && s.p.Proto == packet.TCP {
 		why := text.F("%d bytes do not fit %s: its MTU is %d", s.p.Size, s.out, mtu)
 		s.step(StageTransmit, s.out.Name(), why, linkEvidence(s.out))
-		w.end(s, TooBig, s.out.Name(), why)
+		path := w.end(s, TooBig, s.out.Name(), why)
+		if s.moved { // else the socket had refused to send it
+			w.tellSender(s, path, fragNeeded(&s.p, mtu))
+		}
 		return nil
 	}
 	s.frag = mtu

@@ -28,10 +28,21 @@ func (w *walk) delivered(s *state, why text.Text) stage {
 	if w.q.OneWay || w.kind != request {
 		return nil
 	}
-	r := w.answer(s)
-	sub := &walk{net: w.net, all: w.all, q: w.q, kind: reply, want: w.awaits(s), mss: s.p.MSS, origin: s.ns}
-	path.Reply = sub.run(r, send)
+	path.Reply = w.answers(s, 0)
+	if s.p.Proto == packet.TCP && w.q.ReplySize == FullSegment {
+		path.Reply = smaller(path.Reply, func(size int) []Path { return w.answers(s, size) })
+	}
 	return nil
+}
+
+// answers follows the answer to a packet that arrived: of a size, or of the one that the Query asks for.
+func (w *walk) answers(s *state, size int) []Path {
+	r := w.answer(s)
+	if size > 0 {
+		r.p.Size = size
+	}
+	sub := &walk{net: w.net, all: w.all, q: w.q, kind: reply, want: w.awaits(s), mss: s.p.MSS, origin: s.ns}
+	return sub.run(r, send)
 }
 
 // awaits returns who waits for the answer to the packet that s began as.

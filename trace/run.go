@@ -16,7 +16,11 @@ func Run(n *network.Network, q Query) Result {
 		return r
 	}
 	if q.Proto == packet.TCP && q.Size == FullSegment {
-		r.Paths = runSegments(n, q)
+		r.Paths = smaller(runSegments(n, q), func(size int) []Path {
+			q := q
+			q.Size = size
+			return runWith(n, q, 0)
+		})
 		return r
 	}
 	r.Paths = runWith(n, q, 0)

@@ -116,6 +116,7 @@ func localOut(w *walk, s *state) stage {
 				return w.noRoute(s, StageOutput, q, r, msg)
 			}
 			s.setRoute(r, c)
+			s.moved = true
 			if s.out == nil {
 				w.end(s, Unknown, c.Hop.Dev, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))
 				return nil

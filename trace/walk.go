@@ -73,6 +73,7 @@ type state struct {
 	uid     *uint32
 	anySrc  bool // its source need not be an address of ns
 	proxy   bool // TPROXY gave it to a local socket
+	moved   bool // OUTPUT changed it, and its way was looked up again
 	frag    int  // the size of the fragments it was cut into; 0 for none
 
 	weight  float64
