@@ -33,7 +33,7 @@ func (x *Index) addrType4(a netip.Addr, dev string) string {
 	if tb == nil {
 		return "UNICAST"
 	}
-	got, ok := x.table4(tb, &flow{q: &Query{Dst: a}, dst: a})
+	got, ok := x.table4(tb, &flow{q: Query{Dst: a}, dst: a})
 	if !ok || got.err != "" || got.why != "" || dev != "" && got.e.hops[0].Dev != dev {
 		return "UNICAST"
 	}

@@ -40,13 +40,17 @@ func errorOf(t RouteType) string {
 // the first, and other routes that stand between them are left out. And of several
 // routes that share a nexthop object, the kernel may answer with the table and
 // source of the one that used it first on that CPU (rt6i_pcpu of struct fib6_nh).
-func (t *Tables) Lookup(q Query) Result {
+func (t *Tables) Lookup(q Query) Result { return t.LookupIn(q, nil) }
+
+// LookupIn does what Lookup does, and puts the Choices into room where they fit
+// its capacity: it allocates nothing then. The Result is good until room is used again.
+func (t *Tables) LookupIn(q Query, room []Choice) Result {
 	x := t.indexed()
 	q.Dst, q.Src = q.Dst.WithZone(""), q.Src.WithZone("")
 	if !q.Dst.IsValid() || q.Src.IsValid() && q.Src.Is6() != q.Dst.Is6() {
 		return Result{Err: errInvalid}
 	}
-	f := &flow{q: &q, is6: q.Dst.Is6(), dst: q.Dst, src: q.Src, iif: q.IIF, oif: q.OIF}
+	f := &flow{q: q, is6: q.Dst.Is6(), dst: q.Dst, src: q.Src, iif: q.IIF, oif: q.OIF, room: room[:0]}
 	f.hasSrc = q.Src.IsValid() && !q.Src.IsUnspecified()
 	if !q.Src.IsValid() {
 		f.src = everything(f.is6).Addr()
@@ -65,48 +69,53 @@ func (t *Tables) Lookup(q Query) Result {
 func (f *flow) local() bool { return f.q.IIF == "" }
 
 // failed is the Result of a lookup that leads nowhere.
-func failed(r *Rule, got found) Result {
+func (f *flow) failed(r *Rule, got found) Result {
 	if got.why != "" {
 		return Result{Unknown: got.why, Rule: r}
 	}
 	res := Result{Err: got.err, Rule: r}
 	if got.e != nil {
 		res.Type = got.e.r.Type
-		res.Choices = []Choice{{Route: got.e.r, Weight: 1}}
+		res.Choices = append(f.room, Choice{Route: got.e.r, Weight: 1})
 	}
 	return res
 }
 
 // one is the Result of a lookup that can go one way.
-func one(typ RouteType, r *Rule, c Choice) Result {
+func (f *flow) one(typ RouteType, r *Rule, c Choice) Result {
 	c.Weight = 1
-	return Result{Type: typ, Rule: r, Choices: []Choice{c}}
+	return Result{Type: typ, Rule: r, Choices: append(f.room, c)}
 }
 
 // usable reports whether a hop is neither dead, nor without carrier where that counts.
-func usable(h NextHop, ignoreLinkdown map[string]bool) bool {
-	if len(h.Flags) == 0 {
+// For IPv4 the setting of "all" counts for every device, for IPv6 it does not (ip6_ignore_linkdown).
+func (x *Index) usable(h *NextHop, is6 bool) bool {
+	switch {
+	case len(h.Flags) == 0:
 		return true
-	}
-	if slices.Contains(h.Flags, "dead") {
+	case slices.Contains(h.Flags, "dead"):
 		return false
+	case !slices.Contains(h.Flags, "linkdown"):
+		return true
+	case is6:
+		return !x.t.IgnoreLinkdown6[h.Dev]
 	}
-	return !slices.Contains(h.Flags, "linkdown") || !(ignoreLinkdown[h.Dev] || ignoreLinkdown["all"])
+	return !x.t.IgnoreLinkdown[h.Dev] && !x.t.IgnoreLinkdown["all"]
 }
 
 // shares returns the share of flows that each hop gets by its weight
 // (fib_rebalance, rt6_upper_bound_set); hops that are not usable get none.
-func shares(hops []NextHop, ok func(NextHop) bool) []float64 {
+func shares(hops []NextHop, ok func(*NextHop) bool) []float64 {
 	out := make([]float64, len(hops))
 	total := 0
-	for _, h := range hops {
-		if ok(h) {
-			total += max(h.Weight, 1)
+	for i := range hops {
+		if ok(&hops[i]) {
+			total += max(hops[i].Weight, 1)
 		}
 	}
-	for i, h := range hops {
-		if ok(h) {
-			out[i] = float64(max(h.Weight, 1)) / float64(total)
+	for i := range hops {
+		if ok(&hops[i]) {
+			out[i] = float64(max(hops[i].Weight, 1)) / float64(total)
 		}
 	}
 	return out
@@ -116,7 +125,7 @@ func shares(hops []NextHop, ok func(NextHop) bool) []float64 {
 // gets (nexthop_select_path_hthr): the flows of a member whose neighbour is not
 // valid go to the next one that is, or else to the first.
 func (x *Index) groupShares(hops []NextHop) []float64 {
-	all := shares(hops, func(NextHop) bool { return true })
+	all := shares(hops, func(*NextHop) bool { return true })
 	good := make([]bool, len(hops))
 	for i, h := range hops {
 		good[i] = x.validNeigh(h)

@@ -19,16 +19,15 @@ func isLocalMulticast(a netip.Addr) bool { return a.Is4() && a.IsLinkLocalMultic
 
 // lookup4 is fib_lookup: all rules, or the merged tables while there are none but the kernel's own.
 func (x *Index) lookup4(f *flow) (*Rule, found) {
-	in := func(tb *table) (found, bool) { return x.table4(tb, f) }
 	if x.merged == nil {
-		return x.ask(f, in)
+		return x.ask(f)
 	}
-	got, ok := in(x.merged)
+	got, ok := x.table4(x.merged, f)
 	if ok {
 		return x.rules[0][ownRuleOf(got.e)], got
 	}
 	if tb := x.tables[0][TableDefault]; tb != nil {
-		if got, ok := in(tb); ok {
+		if got, ok := x.table4(tb, f); ok {
 			return x.rules[0][2], got
 		}
 	}
@@ -100,8 +99,8 @@ func (x *Index) node4(n *node, f *flow) (found, bool) {
 
 // firstHop4 returns the first hop that a flow may take (fib_lookup_good_nhc), or -1.
 func (x *Index) firstHop4(e *entry, f *flow) int {
-	for i, h := range e.hops {
-		if usable(h, x.t.IgnoreLinkdown) && (f.oif == "" || f.oif == h.Dev) {
+	for i := range e.hops {
+		if h := &e.hops[i]; x.usable(h, false) && (f.oif == "" || f.oif == h.Dev) {
 			return i
 		}
 	}
@@ -137,20 +136,20 @@ func (x *Index) output4(f *flow) Result {
 	}
 	r, got := x.lookup4(f)
 	if got.why != "" {
-		return failed(r, got)
+		return f.failed(r, got)
 	}
 	if got.err != "" && f.oif != "" {
 		return x.onLink(f, f.oif, scopeLink)
 	}
 	if got.err != "" {
-		return failed(r, got)
+		return f.failed(r, got)
 	}
 	if got.e.r.Type == Local {
 		src := got.e.r.PrefSrc
 		if !src.IsValid() {
 			src = f.dst
 		}
-		return one(Local, r, Choice{Route: got.e.r, Src: f.chosen(src)})
+		return f.one(Local, r, Choice{Route: got.e.r, Src: f.chosen(src)})
 	}
 	return x.check4(f, Result{Type: typeFor(f.dst, got.e.r.Type), Rule: r, Choices: x.choices4(f, got)})
 }
@@ -166,7 +165,7 @@ func (x *Index) toSelf(f *flow) Result {
 	if !src.IsValid() || src.IsUnspecified() {
 		src = loopback4
 	}
-	return one(Local, nil, Choice{Src: f.chosen(src)})
+	return f.one(Local, nil, Choice{Src: f.chosen(src)})
 }
 
 // chosen returns the source that was chosen, unless the query brought its own.
@@ -185,7 +184,7 @@ func (x *Index) onLink(f *flow, dev string, scope uint8) Result {
 		src, _ = x.selectAddr(dev, netip.Addr{}, scope)
 	}
 	c := Choice{Hop: NextHop{Dev: dev, Weight: 1}, Src: f.chosen(src)}
-	return x.check4(f, one(typeFor(f.dst, Unicast), nil, c))
+	return x.check4(f, f.one(typeFor(f.dst, Unicast), nil, c))
 }
 
 // typeFor returns the type of the route that __mkroute_output makes.
@@ -230,22 +229,22 @@ func (x *Index) routeLocalnet(dev string) bool {
 func (x *Index) choices4(f *flow, got found) []Choice {
 	e := got.e
 	if f.oif != "" || len(e.hops) == 1 && (e.r.Dst.Bits() > 0 || got.tb.defaults < 2) {
-		return []Choice{x.choice4(f, e.r, e.hops[got.hop], 1)}
+		return append(f.room, x.choice4(f, e.r, &e.hops[got.hop], 1))
 	}
 	if len(e.hops) == 1 && !f.local() {
-		return []Choice{x.choice4(f, e.r, e.hops[0], 1)}
+		return append(f.room, x.choice4(f, e.r, &e.hops[0], 1))
 	}
 	if len(e.hops) == 1 {
 		return x.defaults4(f, got)
 	}
 	w := x.groupShares(e.hops)
 	if !e.group {
-		w = shares(e.hops, func(h NextHop) bool { return usable(h, x.t.IgnoreLinkdown) })
+		w = shares(e.hops, func(h *NextHop) bool { return x.usable(h, false) })
 	}
-	var out []Choice
-	for i, h := range e.hops {
+	out := f.room
+	for i := range e.hops {
 		if w[i] > 0 {
-			out = append(out, x.choice4(f, e.r, h, w[i]))
+			out = append(out, x.choice4(f, e.r, &e.hops[i], w[i]))
 		}
 	}
 	return out
@@ -266,17 +265,17 @@ func (x *Index) defaults4(f *flow, got found) []Choice {
 		same = append(same, e)
 	}
 	if len(same) < 2 || same[0] != got.e {
-		return []Choice{x.choice4(f, got.e.r, got.e.hops[got.hop], 1)}
+		return append(f.room, x.choice4(f, got.e.r, &got.e.hops[got.hop], 1))
 	}
-	var out []Choice
+	out := f.room
 	for _, e := range same {
-		out = append(out, x.choice4(f, e.r, e.hops[0], 1/float64(len(same))))
+		out = append(out, x.choice4(f, e.r, &e.hops[0], 1/float64(len(same))))
 	}
 	return out
 }
 
-func (x *Index) choice4(f *flow, r *Route, h NextHop, weight float64) Choice {
-	c := Choice{Route: r, Hop: h, Weight: weight}
+func (x *Index) choice4(f *flow, r *Route, h *NextHop, weight float64) Choice {
+	c := Choice{Route: r, Hop: *h, Weight: weight}
 	if x.ownGateways[h.Via] && !x.onLinkIn(r.Table, h) {
 		c.Hop.Via = netip.Addr{}
 	}
@@ -297,7 +296,7 @@ func (x *Index) choice4(f *flow, r *Route, h NextHop, weight float64) Choice {
 // onLinkIn reports whether the kernel takes a gateway, though it is an own address,
 // for one on the link: another table than main is asked for it first, and then by
 // the rules the local table (fib_check_nh_v4_gw).
-func (x *Index) onLinkIn(id uint32, h NextHop) bool {
+func (x *Index) onLinkIn(id uint32, h *NextHop) bool {
 	if id == TableMain {
 		id = TableLocal
 	}
@@ -305,7 +304,7 @@ func (x *Index) onLinkIn(id uint32, h NextHop) bool {
 	if tb == nil {
 		return false
 	}
-	got, ok := x.table4(tb, &flow{q: &Query{Dst: h.Via}, dst: h.Via, oif: h.Dev})
+	got, ok := x.table4(tb, &flow{q: Query{Dst: h.Via}, dst: h.Via, oif: h.Dev})
 	return ok && got.err == "" && got.why == "" && got.e.r.Type == Unicast && !got.e.hops[got.hop].Via.IsValid()
 }
 
@@ -327,9 +326,9 @@ func (x *Index) input4(f *flow) Result {
 	case f.src.IsMulticast() || f.src == broadcast4:
 		return Result{Err: errInvalid}
 	case f.dst.IsMulticast():
-		return one(Multicast, nil, Choice{})
+		return f.one(Multicast, nil, Choice{})
 	case toAll:
-		return one(Broadcast, nil, Choice{})
+		return f.one(Broadcast, nil, Choice{})
 	case isZeronet(f.src) || isZeronet(f.dst):
 		return Result{Err: errInvalid}
 	case (f.dst.IsLoopback() || f.src.IsLoopback()) && f.iif != "lo" && !x.routeLocalnet(f.iif):
@@ -337,13 +336,13 @@ func (x *Index) input4(f *flow) Result {
 	}
 	r, got := x.lookup4(f)
 	if got.err != "" || got.why != "" {
-		return failed(r, got)
+		return f.failed(r, got)
 	}
 	switch t := got.e.r.Type; t {
 	case Local, Broadcast:
-		return one(t, r, Choice{Route: got.e.r})
+		return f.one(t, r, Choice{Route: got.e.r})
 	case Unicast:
 		return Result{Type: t, Rule: r, Choices: x.choices4(f, got)}
 	}
-	return Result{Type: got.e.r.Type, Err: errInvalid, Rule: r, Choices: []Choice{{Route: got.e.r, Weight: 1}}}
+	return Result{Type: got.e.r.Type, Err: errInvalid, Rule: r, Choices: append(f.room, Choice{Route: got.e.r, Weight: 1})}
 }

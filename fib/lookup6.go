@@ -11,16 +11,16 @@ type search6 struct {
 
 // lookup6 is ip6_route_output, and ip6_route_input_lookup for a flow that came in.
 func (x *Index) lookup6(f *flow) Result {
-	s := search6{oif: f.oif, strict: needStrict(f.dst), reachable: !x.t.Forwarding6}
+	f.s6 = search6{oif: f.oif, strict: needStrict(f.dst), reachable: !x.t.Forwarding6}
 	if f.local() {
 		f.iif = "lo"
-		s.strict = s.strict || f.oif != ""
+		f.s6.strict = f.s6.strict || f.oif != ""
 	} else {
-		f.oif, s.oif = "", f.iif
+		f.oif, f.s6.oif = "", f.iif
 	}
-	r, got := x.ask(f, func(tb *table) (found, bool) { return x.table6(tb, f, s) })
+	r, got := x.ask(f)
 	if got.err != "" || got.why != "" {
-		return failed(r, got)
+		return f.failed(r, got)
 	}
 	typ := got.e.r.Type
 	if typ == Local || typ == Anycast {
@@ -28,9 +28,9 @@ func (x *Index) lookup6(f *flow) Result {
 		if f.local() && !f.hasSrc {
 			c.Src = x.sourceOf(got.e, got.hop, f.dst)
 		}
-		return one(typ, r, c)
+		return f.one(typ, r, c)
 	}
-	return Result{Type: typ, Rule: r, Choices: x.choices6(f, s, got)}
+	return Result{Type: typ, Rule: r, Choices: x.choices6(f, got)}
 }
 
 // needStrict is rt6_need_strict: such addresses mean something on one link only.
@@ -39,7 +39,8 @@ func needStrict(a netip.Addr) bool {
 }
 
 // table6 is fib6_table_lookup. It returns false where the next rule is to be asked.
-func (x *Index) table6(tb *table, f *flow, s search6) (found, bool) {
+func (x *Index) table6(tb *table, f *flow) (found, bool) {
+	s := f.s6
 	lists := candidates(tb, f)
 	got := x.select6(lists, s)
 	if got.e == nil && s.reachable {
@@ -61,7 +62,7 @@ func (x *Index) table6(tb *table, f *flow, s search6) (found, bool) {
 // this source. A prefix that has only such of other sources is passed over even
 // if it has routes of any source, unless the search came to a longer one first.
 func candidates(tb *table, f *flow) [][]entry {
-	var out [][]entry
+	out := f.lists[:0]
 	var root *node
 	for _, l := range tb.lens {
 		n := l.node[mask(f.dst, l.bits)]
@@ -85,7 +86,7 @@ func candidates(tb *table, f *flow) [][]entry {
 		}
 	}
 	if len(out) == 0 && root != nil {
-		return [][]entry{root.routes}
+		return append(out, root.routes)
 	}
 	return out
 }
@@ -121,10 +122,11 @@ func (x *Index) best6(list []entry, s search6) found {
 		}
 		hops := e.hops
 		if len(hops) == 0 {
-			hops = []NextHop{{Dev: "lo"}} // of a route that rejects
+			hops = rejecting
 		}
-		for j, h := range hops {
-			if !usable6(h, x.t.IgnoreLinkdown6) {
+		for j := range hops {
+			h := &hops[j]
+			if !x.usable(h, true) {
 				continue
 			}
 			if m := x.score6(e.r, h, s); m > best {
@@ -135,16 +137,14 @@ func (x *Index) best6(list []entry, s search6) found {
 	return got
 }
 
-// usable6 is usable, but "all" does not count for every device (ip6_ignore_linkdown).
-func usable6(h NextHop, ignoreLinkdown map[string]bool) bool {
-	return usable(h, map[string]bool{h.Dev: ignoreLinkdown[h.Dev]})
-}
+// rejecting stands for the hops of a route that rejects, which has none.
+var rejecting = []NextHop{{Dev: "lo"}}
 
 // prefBits is IPV6_DECODE_PREF.
 var prefBits = map[string]int{"low": 1, "": 2, "medium": 2, "high": 3}
 
 // score6 is rt6_score_route; below 0 the hop will not do.
-func (x *Index) score6(r *Route, h NextHop, s search6) int {
+func (x *Index) score6(r *Route, h *NextHop, s search6) int {
 	m := 0
 	if s.oif == "" || h.Dev == s.oif {
 		m = 2
@@ -158,43 +158,52 @@ func (x *Index) score6(r *Route, h NextHop, s search6) int {
 	return m | prefBits[r.Pref]<<2
 }
 
-func (x *Index) failedNeigh(h NextHop) bool {
+func (x *Index) failedNeigh(h *NextHop) bool {
 	n, ok := x.neighs[neighKey{h.Dev, h.Via}]
 	return ok && n.State == "FAILED"
 }
 
 // choices6 is fib6_select_path.
-func (x *Index) choices6(f *flow, s search6, got found) []Choice {
+func (x *Index) choices6(f *flow, got found) []Choice {
 	e := got.e
-	w := make([]float64, max(len(e.hops), 1))
-	w[got.hop] = 1
-	if len(e.hops) > 1 && e.group {
-		w = x.groupShares(e.hops)
+	switch {
+	case len(e.hops) == 0:
+		return nil
+	case len(e.hops) == 1:
+		return append(f.room, x.choice6(f, e, 0, 1))
 	}
-	if len(e.hops) > 1 && !e.group {
-		w = x.siblingShares(got, s)
-	}
-	var out []Choice
-	for i, h := range e.hops {
-		if w[i] == 0 {
-			continue
+	out := f.room
+	for i, share := range x.shares6(f, got) {
+		if share > 0 {
+			out = append(out, x.choice6(f, e, i, share))
 		}
-		c := Choice{Route: e.r, Hop: h, Weight: w[i]}
-		if f.local() && !f.hasSrc {
-			c.Src = x.sourceOf(e, i, f.dst)
-		}
-		out = append(out, c)
 	}
 	return out
+}
+
+// shares6 returns the share of flows that each of several hops gets.
+func (x *Index) shares6(f *flow, got found) []float64 {
+	if got.e.group {
+		return x.groupShares(got.e.hops)
+	}
+	return x.siblingShares(got, f.s6)
+}
+
+func (x *Index) choice6(f *flow, e *entry, hop int, weight float64) Choice {
+	c := Choice{Route: e.r, Hop: e.hops[hop], Weight: weight}
+	if f.local() && !f.hasSrc {
+		c.Src = x.sourceOf(e, hop, f.dst)
+	}
+	return c
 }
 
 // siblingShares are the shares of the hops of a multipath route. Flows whose hop
 // will not do go by the one that the search found.
 func (x *Index) siblingShares(got found, s search6) []float64 {
 	hops := got.e.hops
-	w := shares(hops, func(h NextHop) bool { return usable6(h, x.t.IgnoreLinkdown6) })
-	for i, h := range hops {
-		if i != got.hop && w[i] > 0 && x.score6(got.e.r, h, s) < 0 {
+	w := shares(hops, func(h *NextHop) bool { return x.usable(h, true) })
+	for i := range hops {
+		if i != got.hop && w[i] > 0 && x.score6(got.e.r, &hops[i], s) < 0 {
 			w[got.hop] += w[i]
 			w[i] = 0
 		}

@@ -16,11 +16,14 @@ const (
 
 // A flow is a query as the rules see it (struct flowi).
 type flow struct {
-	q        *Query
+	q        Query
 	is6      bool
 	dst, src netip.Addr // src is 0.0.0.0 or :: where none is chosen yet
 	hasSrc   bool
-	iif, oif string // iif is "lo" for packets of local origin
+	iif, oif string   // iif is "lo" for packets of local origin
+	room     []Choice // for the choices of the Result
+	s6       search6  // of IPv6
+	lists    [4][]entry
 }
 
 // match says whether the rule selects the flow, and for maybe, why it is not
@@ -34,7 +37,7 @@ func (x *Index) match(r *Rule, f *flow) (tri, string) {
 }
 
 func (x *Index) selects(r *Rule, f *flow) (tri, string) {
-	q := f.q
+	q := &f.q
 	switch {
 	case r.IIF != "" && r.IIF != f.iif,
 		r.OIF != "" && r.OIF != f.oif,
@@ -124,8 +127,8 @@ type found struct {
 }
 
 // ask walks the rules (fib_rules_lookup) and returns the rule that decided, or
-// nil. in looks the flow up in one table; it returns false to go on.
-func (x *Index) ask(f *flow, in func(tb *table) (found, bool)) (*Rule, found) {
+// nil.
+func (x *Index) ask(f *flow) (*Rule, found) {
 	rules := x.rules[family(f.is6)]
 	for i := 0; i < len(rules); i++ {
 		r := rules[i]
@@ -146,7 +149,7 @@ func (x *Index) ask(f *flow, in func(tb *table) (found, bool)) (*Rule, found) {
 		if m == maybe && r.L3MDev { // its table is not known either
 			return r, found{why: why}
 		}
-		got, ok := x.act(r, f, in)
+		got, ok := x.act(r, f)
 		if ok && m == maybe {
 			return r, found{why: why}
 		}
@@ -169,7 +172,7 @@ func target(rules []*Rule, r *Rule) int {
 }
 
 // act does what a rule says; false means that the next rule is asked.
-func (x *Index) act(r *Rule, f *flow, in func(tb *table) (found, bool)) (found, bool) {
+func (x *Index) act(r *Rule, f *flow) (found, bool) {
 	switch r.Action {
 	case "":
 	case "unreachable":
@@ -189,11 +192,19 @@ func (x *Index) act(r *Rule, f *flow, in func(tb *table) (found, bool)) (found, 
 	if !ok {
 		return found{}, false
 	}
-	got, ok := in(tb)
+	got, ok := x.in(tb, f)
 	if !ok || got.err != "" || got.why != "" {
 		return got, ok
 	}
 	return x.suppress(r, got)
+}
+
+// in looks a flow up in one table; it returns false where the next rule is to be asked.
+func (x *Index) in(tb *table, f *flow) (found, bool) {
+	if f.is6 {
+		return x.table6(tb, f)
+	}
+	return x.table4(tb, f)
 }
 
 // suppress applies suppress_prefixlength and suppress_ifgroup to a route that was found.

@@ -14,7 +14,7 @@ func (x *Index) deviceOf(a netip.Addr) (string, bool) {
 	if tb == nil {
 		return "", false
 	}
-	got, ok := x.table4(tb, &flow{q: &Query{Dst: a}, dst: a})
+	got, ok := x.table4(tb, &flow{q: Query{Dst: a}, dst: a})
 	if !ok || got.err != "" || got.why != "" || got.e.r.Type != Local {
 		return "", false
 	}
