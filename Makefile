@@ -11,15 +11,15 @@ FUZZ  ?= 10m
 .PHONY: build deps demo test check lint agree faults bench fuzz generate clean
 
 build:
-	go build -o bin/plumb ./cmd/plumb
-	go build -o bin/plumb-lab ./cmd/plumb-lab
+	go build -o bin/ ./cmd/plumb ./cmd/plumb-lab
 
 deps:
 	@sh lab/deps.sh
 
-demo: deps
+# The packages are installed while the compiler runs: one waits for disks, the other for cores.
+demo:
 	@echo "building plumb (the first time this takes about a minute)" >&2
-	@$(MAKE) -s build
+	@$(MAKE) -s -j2 deps build
 	@./bin/plumb-lab demo --plumb ./bin/plumb $(INCIDENT)
 
 test: deps lint

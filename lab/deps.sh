@@ -26,5 +26,5 @@ echo "installing:$missing" >&2
 # shellcheck disable=SC2086 # one word a package
 {
 	apt-get update -qq || true
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing
+	DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get install -qq -y --no-install-recommends $missing
 } >/dev/null
