@@ -12,10 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message puts attributes after a header.
+// message puts attributes after a header: a number, and a value.
 func message(header []byte, attributes ...any) []byte {
 	for i := 0; i+1 < len(attributes); i += 2 {
-		header = attr(header, uint16(attributes[i].(int)), attributes[i+1].([]byte))
+		typ, ok := attributes[i].(uint16)
+		if !ok {
+			typ = uint16(attributes[i].(int))
+		}
+		header = attr(header, typ, attributes[i+1].([]byte))
 	}
 	return header
 }
@@ -31,9 +35,9 @@ func TestDecodeLinkData(t *testing.T) {
 		data []byte
 		want snapshot.LinkData
 	}{
-		{"ipip", message(nil, iptunLink, n32(7), iptunLocal, []byte{10, 0, 0, 1}, iptunRemote, []byte{0, 0, 0, 0}, iptunTTL, []byte{64}, iptunPMTUDisc, []byte{1}),
+		{"ipip", message(nil, iptun.link, n32(7), iptun.local, []byte{10, 0, 0, 1}, iptun.remote, []byte{0, 0, 0, 0}, iptun.ttl, []byte{64}, iptun.pmtuDisc, []byte{1}),
 			snapshot.LinkData{Link: "eth0", Local: "10.0.0.1", Remote: "any", TTL: 64, PMTUDisc: true}},
-		{"gre", message(nil, greIFlags, []byte{0x20, 0}, greOFlags, []byte{0, 0}, greIKey, []byte{0, 0, 0, 5}, greOKey, []byte{0, 0, 0, 6}, greRemote, remote, greExternal, []byte{}),
+		{"gre", message(nil, greIFlags, []byte{0x20, 0}, greOFlags, []byte{0, 0}, greIKey, []byte{0, 0, 0, 5}, greOKey, []byte{0, 0, 0, 6}, gre.remote, remote, gre.external, []byte{}),
 			snapshot.LinkData{IKey: "0.0.0.5", Remote: "10.0.0.2", External: true}},
 		{"vlan", message(nil, unix.IFLA_VLAN_ID, n16(5), unix.IFLA_VLAN_PROTOCOL, []byte{0x81, 0}), snapshot.LinkData{ID: 5, Protocol: "802.1Q"}},
 		{"ipvlan", message(nil, unix.IFLA_IPVLAN_MODE, n16(1)), snapshot.LinkData{Mode: "l3"}},
@@ -125,8 +129,8 @@ func TestTunnelMembers(t *testing.T) {
 		{"geneve by metadata", "geneve", message(nil, unix.IFLA_GENEVE_COLLECT_METADATA, []byte{}, unix.IFLA_GENEVE_REMOTE6, v6, unix.IFLA_GENEVE_TTL, []byte{8}), snapshot.LinkData{External: true, Remote6: netip.MustParseAddr("fd00::7"), TTL: 8}},
 		{"bridge", "bridge", message(nil, unix.IFLA_BR_STP_STATE, n32(1), unix.IFLA_BR_VLAN_FILTERING, yes, unix.IFLA_BR_NF_CALL_IPTABLES, yes, unix.IFLA_BR_NF_CALL_IP6TABLES, yes, unix.IFLA_BR_NF_CALL_ARPTABLES, yes, unix.IFLA_BR_VLAN_DEFAULT_PVID, n16(5)),
 			snapshot.LinkData{STPState: 1, VLANFiltering: 1, NFCallIPTables: 1, NFCallIP6Tables: 1, NFCallARPTables: 1, VLANDefaultPVID: 5}},
-		{"ip6tnl", "ip6tnl", message(nil, iptunLocal, v6, iptunExternal, []byte{}), snapshot.LinkData{Local: "fd00::7", External: true}},
-		{"gre with no key", "gretap", message(nil, greIFlags, []byte{0, 0}, greIKey, []byte{0, 0, 0, 5}, greLocal, zero4, greTTL, []byte{3}, grePMTUDisc, yes, greLink, n32(7)), snapshot.LinkData{Local: "any", TTL: 3, PMTUDisc: true, Link: "eth0"}},
+		{"ip6tnl", "ip6tnl", message(nil, iptun.local, v6, iptun.external, []byte{}), snapshot.LinkData{Local: "fd00::7", External: true}},
+		{"gre with no key", "gretap", message(nil, greIFlags, []byte{0, 0}, greIKey, []byte{0, 0, 0, 5}, gre.local, zero4, gre.ttl, []byte{3}, gre.pmtuDisc, yes, gre.link, n32(7)), snapshot.LinkData{Local: "any", TTL: 3, PMTUDisc: true, Link: "eth0"}},
 		{"gre with a short key", "gre", message(nil, greOFlags, []byte{0x20, 0}, greOKey, []byte{5}), snapshot.LinkData{}},
 		{"a bond of no known mode", "bond", message(nil, unix.IFLA_BOND_MODE, []byte{77}), snapshot.LinkData{Mode: "77"}},
 		{"macvlan passthru", "macvtap", message(nil, unix.IFLA_MACVLAN_MODE, n32(8)), snapshot.LinkData{Mode: "passthru"}},

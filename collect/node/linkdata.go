@@ -3,7 +3,6 @@
 package node
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +12,7 @@ import (
 var linkData = map[string]func(l *rawLink, typ uint16, v []byte){
 	"vxlan": vxlanData, "geneve": geneveData, "bridge": bridgeData, "bond": bondData,
 	"vlan": vlanData, "macvlan": macvlanData, "macvtap": macvlanData, "ipvlan": ipvlanData, "vrf": vrfData,
-	"ipip": tunnelData, "sit": tunnelData, "ip6tnl": tunnelData,
+	"ipip": iptun.read, "sit": iptun.read, "ip6tnl": iptun.read,
 	"gre": greData, "gretap": greData, "ip6gre": greData, "ip6gretap": greData,
 }
 
@@ -145,41 +144,38 @@ func endpoint(v []byte) string {
 	return a.String()
 }
 
-// IFLA_IPTUN_* and IFLA_GRE_* (linux/if_tunnel.h).
-const (
-	iptunLink     = 1
-	iptunLocal    = 2
-	iptunRemote   = 3
-	iptunTTL      = 4
-	iptunPMTUDisc = 10
-	iptunExternal = 19
-	greLink       = 1
-	greIFlags     = 2
-	greOFlags     = 3
-	greIKey       = 4
-	greOKey       = 5
-	greLocal      = 6
-	greRemote     = 7
-	greTTL        = 8
-	grePMTUDisc   = 10
-	greExternal   = 18
+// tunnelAttrs are the numbers of the attributes that every tunnel has, of which each
+// family of tunnels has its own (linux/if_tunnel.h).
+type tunnelAttrs struct{ link, local, remote, ttl, pmtuDisc, external uint16 }
+
+var (
+	iptun = tunnelAttrs{link: 1, local: 2, remote: 3, ttl: 4, pmtuDisc: 10, external: 19} // IFLA_IPTUN_*
+	gre   = tunnelAttrs{link: 1, local: 6, remote: 7, ttl: 8, pmtuDisc: 10, external: 18} // IFLA_GRE_*
 )
 
-// tunnelData reads IFLA_IPTUN_*.
-func tunnelData(l *rawLink, t uint16, v []byte) {
+// IFLA_GRE_* of the keys.
+const (
+	greIFlags = 2
+	greOFlags = 3
+	greIKey   = 4
+	greOKey   = 5
+)
+
+// read reads an attribute that every tunnel has.
+func (a tunnelAttrs) read(l *rawLink, t uint16, v []byte) {
 	d := &l.Info.Data
 	switch t {
-	case iptunLink:
+	case a.link:
 		l.under = int(u32(v))
-	case iptunLocal:
+	case a.local:
 		d.Local = endpoint(v)
-	case iptunRemote:
+	case a.remote:
 		d.Remote = endpoint(v)
-	case iptunTTL:
+	case a.ttl:
 		d.TTL = int(u8(v))
-	case iptunPMTUDisc:
+	case a.pmtuDisc:
 		d.PMTUDisc = u8(v) != 0
-	case iptunExternal:
+	case a.external:
 		d.External = true
 	}
 }
@@ -190,36 +186,28 @@ const greKey = 0x2000
 // greData reads IFLA_GRE_*. A key stands after the flags that say whether it counts.
 func greData(l *rawLink, t uint16, v []byte) {
 	d := &l.Info.Data
-	key := func() string {
-		if len(v) < 4 {
-			return ""
-		}
-		return netip.AddrFrom4([4]byte(v[:4])).String()
-	}
 	switch t {
-	case greLink:
-		l.under = int(u32(v))
 	case greIFlags:
-		l.greIn = len(v) >= 2 && binary.BigEndian.Uint16(v)&greKey != 0
+		l.greIn = be16(v)&greKey != 0
 	case greOFlags:
-		l.greOut = len(v) >= 2 && binary.BigEndian.Uint16(v)&greKey != 0
+		l.greOut = be16(v)&greKey != 0
 	case greIKey:
 		if l.greIn {
-			d.IKey = key()
+			d.IKey = greKeyText(v)
 		}
 	case greOKey:
 		if l.greOut {
-			d.OKey = key()
+			d.OKey = greKeyText(v)
 		}
-	case greLocal:
-		d.Local = endpoint(v)
-	case greRemote:
-		d.Remote = endpoint(v)
-	case greTTL:
-		d.TTL = int(u8(v))
-	case grePMTUDisc:
-		d.PMTUDisc = u8(v) != 0
-	case greExternal:
-		d.External = true
+	default:
+		gre.read(l, t, v)
 	}
+}
+
+// greKeyText returns a key as ip prints it: as an address.
+func greKeyText(v []byte) string {
+	if len(v) < 4 {
+		return ""
+	}
+	return netip.AddrFrom4([4]byte(v[:4])).String()
 }
