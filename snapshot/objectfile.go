@@ -55,14 +55,13 @@ func (r *reader) objectFile(name string) *Objects {
 
 // objectReader reads the objects of one file.
 type objectReader struct {
-	r       *reader
-	name    string
-	found   Objects
-	count   int    // objects of any kind
-	bad     int    // those that are not understood
-	lists   bool   // there was a List
-	likely  *kind  // what the next object will be, by the file's name or the last one; or nil
-	scratch []byte // an object without its white space
+	r      *reader
+	name   string
+	found  Objects
+	count  int   // objects of any kind
+	bad    int   // those that are not understood
+	lists  bool  // there was a List
+	likely *kind // what the next object will be, by the file's name or the last one; or nil
 }
 
 // enoughBad is how many objects that are not understood are named, each in a Gap of its own.
@@ -218,10 +217,8 @@ func (f *objectReader) document(d document) error {
 func (f *objectReader) object(raw []byte, version, kind string) error {
 	f.count++
 	f.r.objectCount++
-	f.scratch = compact(f.scratch[:0], raw)
-	raw = f.scratch
 	if k := f.likely; k != nil {
-		if key, err := k.add(&f.found, raw, version, kind); err == nil {
+		if key, err := k.add(&f.found, &f.r.decoder, raw, version, kind); err == nil {
 			f.put(k, key)
 			return nil
 		}
@@ -238,7 +235,7 @@ func (f *objectReader) object(raw []byte, version, kind string) error {
 	if k == nil {
 		return err
 	}
-	key, err := k.add(&f.found, raw, version, kind)
+	key, err := k.add(&f.found, &f.r.decoder, raw, version, kind)
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.name, err)
 	}

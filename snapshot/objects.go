@@ -26,9 +26,11 @@ type kind struct {
 	name    string // "Pod"
 	version string // "v1", "apps/v1"
 	grow    func(o *Objects, n int)
-	add     func(o *Objects, raw []byte, version, kind string) (key string, err error)
+	add     func(o *Objects, d *decoder, raw []byte, version, kind string) (key string, err error)
 	merge   func(parts []*Objects, to *Objects, clash clashFunc)
 	sort    func(*Objects)
+	keys    func(*Objects) []string
+	encode  func(*Objects) ([]byte, error) // a List
 }
 
 // kinds are all kinds that Objects holds.
@@ -64,12 +66,12 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 	return kind{
 		name: name, version: version,
 		grow: func(o *Objects, n int) { *at(o) = slices.Grow(*at(o), n) },
-		add: func(o *Objects, raw []byte, listVersion, listKind string) (string, error) {
+		add: func(o *Objects, d *decoder, raw []byte, listVersion, listKind string) (string, error) {
 			list := at(o)
 			var zero T
 			*list = append(*list, zero)
 			v := P(&(*list)[len(*list)-1])
-			err := decode(v, raw, metav1.TypeMeta{Kind: name, APIVersion: version}, metav1.TypeMeta{Kind: listKind, APIVersion: listVersion})
+			err := d.object(v, raw, metav1.TypeMeta{Kind: name, APIVersion: version}, metav1.TypeMeta{Kind: listKind, APIVersion: listVersion})
 			if err != nil {
 				*v = zero
 				*list = (*list)[:len(*list)-1]
@@ -89,6 +91,20 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 			}
 		},
 		sort: func(o *Objects) { *at(o) = sorted[T, P](*at(o)) },
+		keys: func(o *Objects) []string {
+			list := *at(o)
+			keys := make([]string, len(list))
+			for i := range list {
+				keys[i] = Key(name, P(&list[i]).GetNamespace(), P(&list[i]).GetName())
+			}
+			return keys
+		},
+		encode: func(o *Objects) ([]byte, error) {
+			return json.Marshal(struct {
+				metav1.TypeMeta `json:",inline"`
+				Items           []T `json:"items"`
+			}{metav1.TypeMeta{Kind: name + "List", APIVersion: version}, *at(o)})
+		},
 	}
 }
 
@@ -114,10 +130,20 @@ func sorted[T any, P object[T]](list []T) []T {
 	return out
 }
 
-// decode reads an object, which must be of the kind want; what it does not say of its kind its List does.
-func decode(o apiObject, raw []byte, want, list metav1.TypeMeta) error {
-	if err := json.Unmarshal(raw, o); err != nil {
-		return err
+// decoder reads objects, one after the other.
+type decoder struct {
+	filler
+	scratch []byte // an object without its white space
+}
+
+// object reads an object, which must be of the kind want; what it does not say of its kind its List does.
+func (d *decoder) object(o apiObject, raw []byte, want, list metav1.TypeMeta) error {
+	if !d.fill(o, raw) {
+		d.scratch = compact(d.scratch[:0], raw)
+		reflect.ValueOf(o).Elem().SetZero()
+		if err := json.Unmarshal(d.scratch, o); err != nil {
+			return err
+		}
 	}
 	if is, ok := o.GetObjectKind().(*metav1.TypeMeta); ok {
 		if cmp.Or(is.Kind, list.Kind) != want.Kind || cmp.Or(is.APIVersion, list.APIVersion) != want.APIVersion {

@@ -97,6 +97,7 @@ type reader struct {
 	dir         string          // the folder that names lists
 	names       map[string]bool // what is in dir
 	buf         bytes.Buffer    // of the file that was read last
+	decoder     decoder
 }
 
 func (r *reader) gap(path, format string, args ...any) {
