@@ -67,11 +67,17 @@ type Report struct {
 	Traces  []Trace
 	Checks  check.Result
 	Verdict Verdict
-	Summary text.Text   // one sentence
-	Needs   []text.Text // what a firmer verdict would have needed
+	Summary text.Text // one sentence
+	Needs   []Need    // what a firmer verdict would have needed
 	Gaps    []snapshot.Gap
 
 	lost judge // what Judge has to know
+}
+
+// A Need is something that is not known, and that bears on the verdict.
+type Need struct {
+	What text.Text
+	Gaps []snapshot.Gap // those of Report.Gaps that What tells of
 }
 
 // A Trace is one packet that was followed, and why.

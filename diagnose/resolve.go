@@ -19,9 +19,12 @@ type question struct {
 	from     *network.NS // nil: outside the cluster, or not collected
 	proto    packet.Proto
 	aims     []aim
-	needs    []text.Text
+	needs    []Need
 	nothing  text.Text // why there is nothing to trace, where that is so and is itself the answer
 }
+
+// need notes what the answer lacks.
+func (q *question) need(what text.Text) { q.needs = append(q.needs, Need{What: what}) }
 
 // An aim is one address that a connection can be opened to.
 type aim struct {
@@ -108,7 +111,7 @@ func (r *resolver) source(t target) error {
 	if r.q.from != nil {
 		e.Node, e.NetNS = r.q.from.Node.Name, r.q.from.Name
 	} else if t.kind != "address" {
-		r.q.needs = append(r.q.needs, text.F("the state of node %s, on which %s is: no snapshot of it was given", orUnknown(e.Node), e.Name))
+		r.q.need(text.F("the state of node %s, on which %s is: no snapshot of it was given", orUnknown(e.Node), e.Name))
 	}
 	r.q.src = e
 	return nil
@@ -166,7 +169,7 @@ func (r *resolver) aim(e Endpoint, addrs []netip.Addr, port uint16, havePort boo
 	for _, a := range addrs {
 		src, ok := r.sourceAddr(a)
 		if !ok {
-			r.q.needs = append(r.q.needs, text.F("an address of %s of the same family as %s", r.q.src.Name, a))
+			r.q.need(text.F("an address of %s of the same family as %s", r.q.src.Name, a))
 			continue
 		}
 		r.q.aims = append(r.q.aims, aim{src: src, dst: netip.AddrPortFrom(a, port), missing: r.q.from == nil && r.q.src.Kind != "address"})
@@ -232,7 +235,7 @@ func (r *resolver) host(t target, e Endpoint) error {
 			ns = labels[1]
 		}
 		if find(r.c.Objects.Services, ns, labels[0]) != nil {
-			r.q.needs = append(r.q.needs, text.F("the name lookup itself, which was not followed: %s was taken for Service %s/%s", t.name, ns, labels[0]))
+			r.q.need(text.F("the name lookup itself, which was not followed: %s was taken for Service %s/%s", t.name, ns, labels[0]))
 			e.Kind, t.ns, t.name = "service", ns, labels[0]
 			return r.service(t, e)
 		}

@@ -113,7 +113,7 @@ func TestResolve(t *testing.T) {
 			}
 			said := q.nothing.String()
 			for _, s := range q.needs {
-				said += "\n" + s.String()
+				said += "\n" + s.What.String()
 			}
 			if !strings.Contains(said, row.say) {
 				t.Errorf("said %q, want %q in it", said, row.say)

@@ -1,14 +1,10 @@
 package diagnose
 
 import (
-	"cmp"
-	"maps"
-	"path"
-	"slices"
+	"math"
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
-	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
@@ -131,6 +127,7 @@ func (r *Report) judge(q question) {
 	var small, big []Trace
 	j := newJudge(r.Checks.Lost)
 	r.lost = j
+	r.Traces = j.needed(r.Traces)
 	for i := range r.Traces {
 		t := &r.Traces[i]
 		t.Verdict = j.result(t.Result)
@@ -149,7 +146,7 @@ func (r *Report) judge(q question) {
 	case first == Broken:
 		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s", r.Source.Name, r.destName())
 	case first == Partly:
-		r.Verdict, r.Summary = Partly, text.F("%s reaches %s with some connections only", r.Source.Name, r.destName())
+		r.Verdict, r.Summary = Partly, r.partly(small)
 	case sized == Broken || sized == Partly:
 		r.Verdict, r.Summary = Partly, text.F("%s reaches %s with small packets, but full-sized ones are lost", r.Source.Name, r.destName())
 	case first == Works && sized != CannotTell:
@@ -163,7 +160,52 @@ func (r *Report) judge(q question) {
 	default:
 		r.Verdict, r.Summary = CannotTell, text.F("cannot tell whether %s reaches %s", r.Source.Name, r.destName())
 	}
-	r.addNeeds(small)
+	r.addNeeds()
+}
+
+// needed drops the full-sized packets to where not even the first packet comes:
+// follow has not sent them where the trace alone knew it.
+func (j judge) needed(ts []Trace) (out []Trace) {
+	dead := false
+	for _, t := range ts {
+		if !t.Big {
+			dead = j.result(t.Result) == Broken
+		}
+		if !t.Big || !dead {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// partly says which connections fail: those to some addresses, or a share of all.
+func (r *Report) partly(small []Trace) text.Text {
+	var good, bad []string
+	for _, t := range small {
+		dst := t.Result.Query.Dst.Addr()
+		switch {
+		case dst.IsValid() && t.Verdict == Works:
+			good = append(good, dst.String())
+		case dst.IsValid() && t.Verdict == Broken:
+			bad = append(bad, dst.String())
+		}
+	}
+	if len(good) > 0 && len(bad) > 0 && len(good)+len(bad) == len(small) {
+		return text.F("%s reaches %s by %s, but not by %s", r.Source.Name, r.destName(), strings.Join(good, ", "), strings.Join(bad, ", "))
+	}
+	lost, sure := 0.0, len(small) == 1
+	for _, p := range small[0].Result.Paths {
+		switch r.lost.path(p) {
+		case Broken:
+			lost += p.Weight
+		case Partly, CannotTell:
+			sure = false
+		}
+	}
+	if share := int(math.Round(lost * 100)); sure && 0 < share && share < 100 {
+		return text.F("%s reaches %s with some connections only: %d %% of them fail", r.Source.Name, r.destName(), share)
+	}
+	return text.F("%s reaches %s with some connections only", r.Source.Name, r.destName())
 }
 
 // worst weighs several traces: any that is broken counts, then any that is not known.
@@ -213,74 +255,6 @@ func leavesBack(ps []trace.Path) bool {
 		}
 	}
 	return true
-}
-
-// addNeeds says what the paths that could not be followed to their end would have needed.
-func (r *Report) addNeeds(ts []Trace) {
-	seen := map[string]bool{}
-	add := func(t text.Text) {
-		if !t.IsZero() && !seen[t.String()] {
-			seen[t.String()] = true
-			r.Needs = append(r.Needs, t)
-		}
-	}
-	var walk func(ps []trace.Path)
-	walk = func(ps []trace.Path) {
-		for _, p := range ps {
-			if p.End == trace.Unknown {
-				add(p.Why)
-			}
-			for _, a := range p.Assumed {
-				add(a.What)
-			}
-			walk(p.Reply)
-		}
-	}
-	for _, t := range ts {
-		if t.Verdict != Works {
-			walk(t.Result.Paths)
-		}
-	}
-	for _, t := range r.onPath() {
-		add(t)
-	}
-}
-
-// deciding are the files of a namespace that decide about every packet that passes it.
-var deciding = []string{
-	"addr.json", "routes.json", "rules.json", "neigh.json", "sysctl",
-	"iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "nft.json", "ipset", "ipvs",
-}
-
-// onPath says which files that decide are missing of the namespaces that were passed, a sentence a namespace and reason.
-func (r *Report) onPath() (missing []text.Text) {
-	passed := map[string]bool{}
-	var walk func(ps []trace.Path)
-	walk = func(ps []trace.Path) {
-		for _, p := range ps {
-			for _, h := range p.Hops {
-				passed["nodes/"+h.Node+"/"+h.NetNS] = true
-			}
-			walk(p.Reply)
-		}
-	}
-	for _, t := range r.Traces {
-		walk(t.Result.Paths)
-	}
-	files := map[snapshot.Gap][]string{} // by folder and reason
-	for _, g := range r.Gaps {
-		dir, file := path.Split(g.Path)
-		dir = strings.TrimSuffix(dir, "/")
-		if passed[dir] && slices.Contains(deciding, file) {
-			k := snapshot.Gap{Path: dir, Why: g.Why}
-			files[k] = append(files[k], file)
-		}
-	}
-	byPath := func(a, b snapshot.Gap) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Why, b.Why)) }
-	for _, k := range slices.SortedFunc(maps.Keys(files), byPath) {
-		missing = append(missing, text.F("%s of %s, by which packets pass: %s", strings.Join(files[k], ", "), k.Path, k.Why))
-	}
-	return missing
 }
 
 func (r *Report) destName() text.Text {

@@ -101,7 +101,7 @@ func TestNeeds(t *testing.T) {
 		},
 	}
 	r.judge(question{})
-	if len(r.Needs) != 1 || r.Needs[0].String() != "iptables-legacy, ipvs of nodes/a/host, by which packets pass: not collected" {
+	if len(r.Needs) != 1 || r.Needs[0].What.String() != "iptables-legacy, ipvs of nodes/a/host, by which packets pass: not collected" {
 		t.Errorf("needs: %v", r.Needs)
 	}
 }

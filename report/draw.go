@@ -32,7 +32,7 @@ func (t textReport) draw(w way) {
 		t.put("  ", verdictMarks[w.verdict], " ", t.paint(bold, t.say(text.F("%s of connections", percent(w.path.Weight)))))
 	}
 	if w.reply && w.verdict != diagnose.Works && *t.drew && !t.verbose {
-		t.para("  "+fateMark(w.path.End)+" ", "    ", plain, t.say(text.F("the request: %s", fateWords[w.path.End]))+"  "+clean(strings.Join(chain(w.path), " → ")))
+		t.para("  "+verdictMarks[t.judge.end(w.path)]+" ", "    ", plain, t.say(text.F("the request: %s", fateWords[w.path.End]))+"  "+clean(strings.Join(chain(w.path), " → ")))
 	} else {
 		t.path(w.path, false)
 		*t.drew = true
@@ -137,19 +137,9 @@ func (t textReport) packet(p packet.Packet) string {
 
 // end prints how a path ended, and why.
 func (t textReport) end(p trace.Path, last mark) {
-	st := yellow
-	switch fateMark(p.End) {
-	case "✓":
-		st = green
-	case "✗":
-		st = red
-	}
+	v := t.judge.end(p)
 	word := strings.ToUpper(t.say(fateWords[p.End]))
-	head := t.say(text.F("%s at %s", word, p.At.String()))
-	if fateMark(p.End) == "✗" {
-		head = t.say(text.F("DIES HERE: %s at %s", word, p.At.String()))
-	}
-	t.para("  "+fateMark(p.End)+" ", "    ", st, head)
+	t.para("  "+verdictMarks[v]+" ", "    ", verdictStyle(v), t.say(t.judge.ending(p, word)))
 	if why := t.say(p.Why); why != "" && why != t.say(last.What) {
 		t.para("    ", "    ", plain, why)
 	}
@@ -164,12 +154,12 @@ func (t textReport) reply(w way) {
 		return
 	}
 	for _, p := range w.path.Reply {
-		head := "  " + fateMark(p.End) + " "
+		head := "  " + verdictMarks[t.judge.end(p)] + " "
 		share := text.F("the answer: %s", fateWords[p.End])
 		if p.Weight < whole {
 			share = text.F("the answer (%s of it): %s", percent(p.Weight), fateWords[p.End])
 		}
-		if p.End == trace.Delivered && !t.verbose {
+		if t.judge.end(p) == diagnose.Works && !t.verbose {
 			t.para(head, "    ", plain, t.say(share)+"  "+clean(strings.Join(chain(p), " → ")))
 			continue
 		}
@@ -182,11 +172,7 @@ func (t textReport) reply(w way) {
 // icmp prints what became of the error messages that tell the sender.
 func (t textReport) icmp(p trace.Path) {
 	for _, e := range p.ICMP {
-		line := text.F("the error message (ICMP) reaches the sender")
-		if e.End != trace.Delivered {
-			line = text.F("the error message (ICMP) never reaches the sender: %s at %s", fateWords[e.End], e.At.String())
-		}
-		t.para("  "+fateMark(e.End)+" ", "    ", plain, t.say(line))
+		t.para("  "+fateMark(e.End)+" ", "    ", plain, t.say(notice(e)))
 		if why := t.say(e.Why); why != "" && e.End != trace.Delivered {
 			t.para("    ", "    ", plain, why)
 		}

@@ -2,7 +2,7 @@ package report
 
 import (
 	"io"
-	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,10 +13,10 @@ import (
 
 // CheckText writes what the checks found for a terminal, root causes first.
 func CheckText(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) error {
-	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, new(bool)}
+	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, judge{}, new(bool)}
 	t.findings(r, false, nil)
 	t.tally(r)
-	t.unjudged(r.Unjudged, gaps)
+	t.missing(missingOf(nil, r.Unjudged, gaps))
 	return t.flush(w)
 }
 
@@ -59,7 +59,7 @@ func (t textReport) findings(r check.Result, asked bool, unexplained *way) {
 		if i == 1 {
 			t.label(text.F("Also on this path"))
 		}
-		t.finding(f)
+		t.unlessSaid(f, p.path[:i])
 	}
 	t.others(p.wrong, asked)
 	if len(p.info) > 0 {
@@ -84,7 +84,7 @@ func (t textReport) others(fs []check.Finding, asked bool) {
 			t.oneLine("  ", f)
 			continue
 		}
-		t.finding(f)
+		t.unlessSaid(f, fs[:i])
 	}
 	if asked {
 		t.put()
@@ -124,7 +124,7 @@ func (t textReport) finding(f check.Finding) {
 	head := severityMark(f.Severity) + " " + t.say(severityWords[f.Severity]) + " " + clean(f.Check)
 	t.headed(severityStyle(f.Severity), "  "+head+"  ", "    ", plain, t.where(f.Where))
 	t.para("    ", "    ", bold, t.say(f.What))
-	t.fix(f.Fix)
+	t.fix(f)
 	for _, e := range f.Evidence {
 		t.evidence(e)
 	}
@@ -132,14 +132,64 @@ func (t textReport) finding(f check.Finding) {
 	t.put()
 }
 
+// unlessSaid prints a finding in full, or in a line where one before it has the same cure and evidence.
+func (t textReport) unlessSaid(f check.Finding, before []check.Finding) {
+	if !slices.ContainsFunc(before, func(b check.Finding) bool { return sameCure(b, f) }) {
+		t.finding(f)
+		return
+	}
+	t.oneLine("  ", f)
+	t.put("      ", t.say(text.F("The fix and the evidence are those above.")))
+	t.put()
+}
+
+// sameCure reports whether two findings are of one fault: the same check finds
+// them at the same place, by the same evidence, and they have the same cure.
+func sameCure(a, b check.Finding) bool {
+	return a.Check == b.Check && a.Where == b.Where && a.Fix.What.String() == b.Fix.What.String() &&
+		slices.Equal(a.Fix.Commands, b.Fix.Commands) && slices.Equal(a.Evidence, b.Evidence) &&
+		len(a.Evidence) > 0 && len(b.Consequences) == 0
+}
+
 // fix prints a cure, its commands unbroken so that they can be pasted.
-func (t textReport) fix(f check.Fix) {
-	if what := t.say(f.What); what != "" {
+func (t textReport) fix(f check.Finding) {
+	if what := t.say(f.Fix.What); what != "" {
 		t.headed(green, "    "+t.say(text.F("Fix: ")), "      ", plain, what)
 	}
-	for _, c := range f.Commands {
-		t.put("      ", t.paint(cyan, "$ "+clean(c)))
+	for _, c := range commands(f) {
+		if c.on != "" {
+			t.put("      ", t.say(text.F("on %s:", c.on)))
+		}
+		t.put("      ", t.paint(cyan, "$ "+clean(c.text)))
 	}
+}
+
+// A command is one of a fix, and the node to run it on where that has to be said.
+type command struct{ on, text string }
+
+// commands lists those of a fix. What is not kubectl's runs on the node that the finding is about.
+func commands(f check.Finding) (out []command) {
+	on := nodeOf(f)
+	for _, c := range f.Fix.Commands {
+		if strings.HasPrefix(c, "kubectl ") {
+			out = append(out, command{text: c})
+			continue
+		}
+		out = append(out, command{on, c})
+		on = ""
+	}
+	return out
+}
+
+// nodeOf returns the node whose state a finding is about, or "".
+func nodeOf(f check.Finding) string {
+	name, _, _ := strings.Cut(f.Where, "/")
+	for _, e := range f.Evidence {
+		if strings.HasPrefix(e.File, "nodes/"+name+"/") {
+			return name
+		}
+	}
+	return ""
 }
 
 // evidence prints where a statement can be checked: the file and line, what is there, and the command that shows it.
@@ -204,29 +254,6 @@ func (t textReport) tally(r check.Result) {
 	t.put()
 }
 
-// unjudged prints what could not be judged, and what is absent from the snapshot.
-func (t textReport) unjudged(us []check.Unjudged, gaps []snapshot.Gap) {
-	rows := notJudged(us)
-	if len(rows) > 0 {
-		t.label(text.F("Could not be judged (%d)", len(rows)))
-	}
-	t.list(len(rows), func(i int) {
-		t.para("  ? ", "    ", plain, t.where(rows[i].where)+": "+t.plain(rows[i].why)+t.bracket(strings.Join(rows[i].checks, ", ")))
-	})
-	if len(gaps) > 0 {
-		t.label(text.F("Absent from the snapshot (%d)", len(gaps)))
-	}
-	merged := mergeGaps(gaps)
-	if t.verbose {
-		merged = gaps
-	}
-	t.list(len(merged), func(i int) {
-		t.para("  ? ", "    ", plain, clean(merged[i].Path)+": "+t.plain(merged[i].Why))
-	})
-}
-
-func (t textReport) bracket(s string) string { return " (" + clean(s) + ")" }
-
 // list prints n rows, the first few only unless all are asked for.
 func (t textReport) list(n int, row func(int)) {
 	for i := range n {
@@ -239,48 +266,4 @@ func (t textReport) list(n int, row func(int)) {
 	if n > 0 {
 		t.put()
 	}
-}
-
-// mergeGaps puts the same gap of several namespaces into one, in the order of the first: ".../ipset × 6".
-func mergeGaps(gaps []snapshot.Gap) []snapshot.Gap {
-	var out []snapshot.Gap
-	count := map[snapshot.Gap]int{}
-	key := func(g snapshot.Gap) snapshot.Gap { return snapshot.Gap{Path: path.Base(g.Path), Why: g.Why} }
-	for _, g := range gaps {
-		count[key(g)]++
-	}
-	for _, g := range gaps {
-		k := key(g)
-		switch n := count[k]; {
-		case n == 1:
-			out = append(out, g)
-		case n > 1:
-			out = append(out, snapshot.Gap{Path: ".../" + k.Path + " × " + strconv.Itoa(n), Why: g.Why})
-			count[k] = 0
-		}
-	}
-	return out
-}
-
-// A blank is one thing that could not be judged, and the checks that would have.
-type blank struct {
-	where, why string
-	checks     []string
-}
-
-// notJudged merges what several checks could not judge for the same reason, in the order of the first.
-func notJudged(us []check.Unjudged) []blank {
-	var out []blank
-	at := map[[2]string]int{}
-	for _, u := range us {
-		k := [2]string{u.Where, u.Why}
-		i, ok := at[k]
-		if !ok {
-			i = len(out)
-			at[k] = i
-			out = append(out, blank{where: u.Where, why: u.Why})
-		}
-		out[i].checks = append(out[i].checks, u.Check)
-	}
-	return out
 }

@@ -23,8 +23,8 @@ var pageCSS string
 // It shows the verdict and the root cause first, then the ways, hop by hop;
 // each step opens to its evidence.
 func HTML(w io.Writer, r *diagnose.Report, o Options) error {
-	v := viewer{tongue(o.Lang), o.Verbose, clean(r.Dest.Name)}
-	p := parted(v, r.Checks)
+	v := viewer{tongue(o.Lang), o.Verbose, judge{r}, clean(r.Dest.Name)}
+	p := parted(v, folded(r))
 	if len(p.Causes) > 1 {
 		p.Causes, p.Also = p.Causes[:1], p.Causes[1:]
 	}
@@ -35,10 +35,8 @@ func HTML(w io.Writer, r *diagnose.Report, o Options) error {
 		e := v.end(u.fail)
 		p.NoCause = &e
 	}
-	p.Traces, p.Gaps = v.traces(r), v.gaps(r.Gaps)
-	for _, n := range r.Needs {
-		p.Needs = append(p.Needs, v.say(n))
-	}
+	p.Traces = v.traces(r)
+	v.missing(&p, missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
 	return v.write(w, p)
 }
 
@@ -48,7 +46,7 @@ func CheckHTML(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) erro
 	p := parted(v, r)
 	p.Also, p.Wrong = append(p.Causes, p.Wrong...), nil
 	p.Causes = nil
-	p.Gaps = v.gaps(gaps)
+	v.missing(&p, missingOf(nil, r.Unjudged, gaps))
 	p.Title = v.say(text.F("Every check over every node"))
 	p.Class, p.Mark, p.Word = "good", "✓", v.say(text.F("nothing wrong"))
 	p.Summary = v.say(text.F("nothing wrong; checks that ran: %d", len(r.Ran)))
@@ -68,7 +66,7 @@ func parted(v viewer, r check.Result) viewPage {
 	g := group(r.Findings)
 	return viewPage{
 		Lang: v.code(), Causes: v.findings(g.path), Wrong: v.findings(g.wrong), Notes: v.findings(g.info),
-		Blanks: v.blanks(r.Unjudged), ChecksRan: clean(strings.Join(r.Ran, ", ")),
+		ChecksRan: clean(strings.Join(r.Ran, ", ")),
 	}
 }
 

@@ -32,7 +32,7 @@ func JSON(w io.Writer, r *diagnose.Report, o Options) error {
 		v.Traces = append(v.Traces, j.trace(t))
 	}
 	for _, n := range r.Needs {
-		v.Needs = append(v.Needs, j.text(n))
+		v.Needs = append(v.Needs, j.text(n.What))
 	}
 	return writeJSON(w, v)
 }
@@ -97,7 +97,7 @@ type jsoner struct {
 }
 
 func (j jsoner) text(t text.Text) jsonText {
-	v := jsonText{EN: t.String()}
+	v := jsonText{EN: Say(t, "en")}
 	if j.lang == "zh" {
 		v.ZH = Say(t, "zh")
 	}
@@ -108,7 +108,7 @@ func (j jsoner) text(t text.Text) jsonText {
 func (j jsoner) reason(s string) jsonText {
 	v := jsonText{EN: s}
 	if j.lang == "zh" {
-		v.ZH = plainZH(s)
+		v.ZH = plainIn(s, "zh")
 	}
 	return v
 }

@@ -72,7 +72,7 @@ func (p *printer) headed(head style, first, rest string, st style, s string) {
 		}
 		first, head = rest, plain
 	}
-	for i, line := range wrap(s, p.width-max(width(first), width(rest))) {
+	for i, line := range wrapFirst(s, p.width-width(first), p.width-width(rest)) {
 		if i > 0 {
 			first, head = rest, plain
 		}

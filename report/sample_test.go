@@ -246,7 +246,7 @@ func sampleUnknown() *diagnose.Report {
 	path := trace.Path{Weight: 1, Hops: hops, End: trace.Unknown, At: trace.Place{Node: "node-a", NetNS: "host", Link: "eth0"}, Why: why,
 		Assumed: []trace.Assumption{{What: text.F("leaves by %s for router %s, which is not in the snapshot; supposed to come to %s", "eth0", "192.168.0.254", "node-b")}}}
 	r.Traces = []diagnose.Trace{traced(text.F("the first packet to %s", "10.96.0.20:80"), false, diagnose.CannotTell, path)}
-	r.Needs = []text.Text{text.F("the state of node %s, on which %s is: no snapshot of it was given", "node-b", "shop/api-0")}
+	r.Needs = []diagnose.Need{{What: text.F("the state of node %s, on which %s is: no snapshot of it was given", "node-b", "shop/api-0")}}
 	r.Gaps = []snapshot.Gap{{Path: "nodes/node-b", Why: "the agent did not answer in 5 s"}, {Path: "nodes/node-a/host/ipset", Why: "not collected"}}
 	r.Checks.Unjudged = []check.Unjudged{
 		{Check: "mtu-mismatch", Where: "nodes/node-b/host", Why: "the state of this node was not collected"},
@@ -272,7 +272,7 @@ func sampleHostile() *diagnose.Report {
 	f.Check, f.Where, f.Fix.Commands = evil, evil, []string{evil}
 	f.What, f.Evidence[0].Text = text.F("%s has no address", evil), evil
 	r.Gaps = []snapshot.Gap{{Path: evil, Why: evil}}
-	r.Needs = []text.Text{text.F("%s has no address", evil)}
+	r.Needs = []diagnose.Need{{What: text.F("%s has no address", evil)}}
 	r.Checks.Unjudged = []check.Unjudged{{Check: evil, Where: evil, Why: evil}}
 	return r
 }

@@ -24,11 +24,8 @@ func Say(t text.Text, lang string) string {
 	if t.IsZero() {
 		return ""
 	}
-	if lang != "zh" {
-		return t.String()
-	}
 	format, ok := zh[t.Format]
-	if !ok {
+	if !ok || lang != "zh" {
 		format = t.Format
 	}
 	args := make([]any, len(t.Args))
@@ -46,14 +43,14 @@ func sayArg(a any, lang string) any {
 	case trace.Fate:
 		return Say(fateWords[a], lang)
 	case string:
-		return plainZH(a)
+		return plainIn(a, lang)
 	}
 	return a
 }
 
-// plainZH translates a string that the catalogue holds as a whole.
-func plainZH(s string) string {
-	if v, ok := zhPlain[s]; ok {
+// plainIn translates a string that the catalogue holds as a whole.
+func plainIn(s, lang string) string {
+	if v, ok := zhPlain[s]; ok && lang == "zh" {
 		return v
 	}
 	return s
@@ -67,10 +64,7 @@ func (l tongue) say(t text.Text) string { return clean(Say(t, string(l))) }
 
 // plain returns the reason of a gap, which is a string in English, in the tongue where the catalogue knows it.
 func (l tongue) plain(s string) string {
-	if l == "zh" {
-		s = plainZH(s)
-	}
-	return clean(s)
+	return clean(plainIn(s, string(l)))
 }
 
 // code returns the tongue's code for HTML's lang attribute.

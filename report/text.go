@@ -12,13 +12,12 @@ import (
 // Text writes a diagnosis for a terminal: the ways as a person would draw them,
 // then the verdict, the root cause, its cure and its evidence, then what was not known.
 func Text(w io.Writer, r *diagnose.Report, o Options) error {
-	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, new(bool)}
+	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, judge{r}, new(bool)}
 	t.ask(r)
 	t.ways(r)
 	t.verdict(r)
-	t.findings(r.Checks, true, noCause(r))
-	t.needs(r.Needs)
-	t.unjudged(r.Checks.Unjudged, r.Gaps)
+	t.findings(folded(r), true, noCause(r))
+	t.missing(missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
 	return t.flush(w)
 }
 
@@ -27,6 +26,7 @@ type textReport struct {
 	*printer
 	tongue
 	verbose bool
+	judge   judge
 	drew    *bool // a request has been drawn
 }
 
@@ -131,15 +131,6 @@ func noCause(r *diagnose.Report) *way {
 
 // label prints a small title above a part of the report.
 func (t textReport) label(s text.Text) { t.put(t.paint(bold, t.say(s))) }
-
-// needs prints what a firmer verdict would have needed.
-func (t textReport) needs(needs []text.Text) {
-	if len(needs) == 0 {
-		return
-	}
-	t.label(text.F("A firmer verdict would have needed"))
-	t.list(len(needs), func(i int) { t.para("  • ", "    ", plain, t.say(needs[i])) })
-}
 
 // where prints a place, or the word for all of the cluster.
 func (t textReport) where(s string) string {

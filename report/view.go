@@ -23,7 +23,7 @@ type viewPage struct {
 	Wrong, Notes      []viewFinding
 	NoCause           *viewEnd // where it ends, if no check explains it
 	Traces            []viewTrace
-	Needs             []string
+	Needs             []viewNeed
 	Blanks, Gaps      []viewBlank
 	Dies              bool // a drawing holds the place of death
 	ChecksRan         string
@@ -33,7 +33,7 @@ type viewAsk struct{ From, FromNode, To, ToNode, Proto string }
 
 type viewFinding struct {
 	Check, Class, Word, Where, What, Fix string
-	Commands                             []string
+	Commands                             []viewCommand
 	Evidence                             []viewEvidence
 	Consequences                         []viewFinding
 }
@@ -41,6 +41,10 @@ type viewFinding struct {
 type viewEvidence struct{ Place, Text, Command string }
 
 type viewBlank struct{ Where, Why, Checks string }
+
+type viewNeed struct{ What, Checks string }
+
+type viewCommand struct{ On, Text string }
 
 type viewTrace struct {
 	Title, Class, Mark, Word string
@@ -102,8 +106,9 @@ type viewEnd struct{ Class, Mark, Word, At, Why string }
 // A viewer makes views in a tongue.
 type viewer struct {
 	tongue
-	all  bool
-	dest string // what the packet was to reach
+	all   bool
+	judge judge
+	dest  string // what the packet was to reach
 }
 
 // classOf are the CSS classes of the verdicts.
@@ -120,8 +125,12 @@ func (v viewer) finding(f check.Finding) viewFinding {
 		Check: clean(f.Check), Class: severityNames[f.Severity], Word: v.say(severityWords[f.Severity]),
 		Where: clean(f.Where), What: v.say(f.What), Fix: v.say(f.Fix.What), Evidence: evidenceViews(f.Evidence),
 	}
-	for _, c := range f.Fix.Commands {
-		out.Commands = append(out.Commands, clean(c))
+	for _, c := range commands(f) {
+		v := viewCommand{On: v.say(text.F("on %s:", c.on)), Text: clean(c.text)}
+		if c.on == "" {
+			v.On = ""
+		}
+		out.Commands = append(out.Commands, v)
 	}
 	for _, c := range flatten(f.Consequences, nil) {
 		c.Consequences = nil
@@ -144,25 +153,26 @@ func evidenceViews(es []snapshot.Evidence) (out []viewEvidence) {
 	return out
 }
 
-func (v viewer) blanks(us []check.Unjudged) (out []viewBlank) {
-	for _, b := range notJudged(us) {
-		out = append(out, viewBlank{clean(b.where), v.plain(b.why), clean(strings.Join(b.checks, ", "))})
+// missing fills in what is not known.
+func (v viewer) missing(p *viewPage, m missing) {
+	for _, n := range m.path {
+		p.Needs = append(p.Needs, viewNeed{v.say(n.what), clean(strings.Join(n.checks, ", "))})
 	}
-	return out
-}
-
-func (v viewer) gaps(gs []snapshot.Gap) (out []viewBlank) {
+	for _, b := range m.checks {
+		p.Blanks = append(p.Blanks, viewBlank{clean(strings.Join(b.where, ", ")), v.plain(b.why), clean(strings.Join(b.checks, ", "))})
+	}
+	rest := m.rest
 	if !v.all {
-		gs = mergeGaps(gs)
+		rest = mergeGaps(rest)
 	}
-	for _, g := range gs {
-		out = append(out, viewBlank{Where: clean(g.Path), Why: v.plain(g.Why)})
+	for _, g := range rest {
+		p.Gaps = append(p.Gaps, viewBlank{Where: clean(g.Path), Why: v.plain(g.Why)})
 	}
-	return out
 }
 
 func (v viewer) end(p trace.Path) viewEnd {
-	return viewEnd{fateClass(p.End), fateMark(p.End), v.say(fateWords[p.End]), clean(p.At.String()), v.say(p.Why)}
+	e := v.judge.end(p)
+	return viewEnd{classOf[e], verdictMarks[e], v.say(fateWords[p.End]), clean(p.At.String()), v.say(p.Why)}
 }
 
 // maxPages bounds the ways of one trace that the page draws, unless all are asked for.
@@ -203,7 +213,7 @@ func (v viewer) way(w way, open, draw bool) viewWay {
 		if p.Weight < whole {
 			title = text.F("the answer (%s of it): %s", percent(p.Weight), fateWords[p.End])
 		}
-		out.Replies = append(out.Replies, viewReply{v.say(title), fateClass(p.End), p.End != trace.Delivered, v.path(p, true)})
+		out.Replies = append(out.Replies, viewReply{v.say(title), classOf[v.judge.end(p)], v.judge.end(p) != diagnose.Works, v.path(p, true)})
 		out.ICMP = append(out.ICMP, v.icmp(p)...)
 	}
 	out.ICMP = append(v.icmp(w.path), out.ICMP...)
@@ -212,9 +222,8 @@ func (v viewer) way(w way, open, draw bool) viewWay {
 
 func (v viewer) icmp(p trace.Path) (out []viewLine) {
 	for _, e := range p.ICMP {
-		line := viewLine{Class: fateClass(e.End), Mark: fateMark(e.End), Text: v.say(text.F("the error message (ICMP) reaches the sender"))}
+		line := viewLine{Class: fateClass(e.End), Mark: fateMark(e.End), Text: v.say(notice(e))}
 		if e.End != trace.Delivered {
-			line.Text = v.say(text.F("the error message (ICMP) never reaches the sender: %s at %s", fateWords[e.End], e.At.String()))
 			line.Why = v.say(e.Why)
 		}
 		out = append(out, line)
@@ -224,7 +233,8 @@ func (v viewer) icmp(p trace.Path) (out []viewLine) {
 
 func (v viewer) path(p trace.Path, reply bool) viewPath {
 	out := viewPath{End: v.end(p)}
-	if fateMark(p.End) == "✗" && !reply {
+	dead := v.judge.end(p) == diagnose.Broken
+	if dead && !reply {
 		out.Missed = v.dest
 	}
 	stops := sketch(p, reply)
@@ -233,7 +243,7 @@ func (v viewer) path(p trace.Path, reply bool) viewPath {
 		out.Stations = append(out.Stations, v.station(stops, i, p))
 		hop := viewHop{Title: v.say(s.title()), Devices: clean(strings.Join(s.devices(), " → ")), Packet: v.say(describe(s.came))}
 		for _, m := range s.marks {
-			hop.Steps = append(hop.Steps, v.step(m, last && m.last && fateMark(p.End) == "✗"))
+			hop.Steps = append(hop.Steps, v.step(m, last && m.last && dead))
 		}
 		out.Hops = append(out.Hops, hop)
 	}
@@ -290,7 +300,8 @@ func (v viewer) station(stops []stop, i int, p trace.Path) viewStation {
 		}
 	}
 	if i == len(stops)-1 {
-		out.Class, out.Mark, out.End = fateClass(p.End), fateMark(p.End), v.say(fateWords[p.End])
+		e := v.judge.end(p)
+		out.Class, out.Mark, out.End = classOf[e], verdictMarks[e], v.say(fateWords[p.End])
 	}
 	return out
 }

@@ -100,6 +100,8 @@ func (w way) outcome() text.Text {
 		return text.F("too big at %s; its sender is told, and sends smaller ones", w.fail.At.String())
 	case w.verdict == diagnose.Works && w.reply:
 		return text.F("delivered, and the answer comes back")
+	case w.verdict == diagnose.Partly && w.fail.End == trace.Delivered:
+		return text.F("delivered, but not on every connection")
 	case w.path.End == trace.Delivered && !w.reply:
 		return text.F("delivered")
 	case w.reply && w.path.End == trace.LeftCluster:

@@ -120,7 +120,7 @@ func TestListsAreFolded(t *testing.T) {
 	for range 50 {
 		n := string(rune('a' + len(r.Gaps)%26))
 		r.Gaps = append(r.Gaps, snapshot.Gap{Path: "nodes/" + n, Why: n})
-		r.Needs = append(r.Needs, text.F("%s has no address", n))
+		r.Needs = append(r.Needs, diagnose.Need{What: text.F("%s has no address", n)})
 		r.Checks.Unjudged = append(r.Checks.Unjudged, check.Unjudged{Check: "x", Where: n, Why: n})
 		r.Checks.Findings = append(r.Checks.Findings, check.Finding{Check: n, Severity: check.Warning, Where: n, What: text.F("%s is down", n)})
 	}

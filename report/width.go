@@ -113,10 +113,12 @@ const noStart = "，。、；：！？）」』》…”"
 
 // wrap breaks s into lines of at most n columns: at spaces, or between wide
 // characters, and within a word only where that is longer than a line.
-func wrap(s string, n int) []string {
-	n = max(n, 10)
+func wrap(s string, n int) []string { return wrapFirst(s, n, n) }
+
+// wrapFirst is wrap with another width for the first line.
+func wrapFirst(s string, first, rest int) []string {
 	var lines []string
-	for width(s) > n {
+	for n := max(first, 10); width(s) > n; n = max(rest, 10) {
 		i := breakAt(s, n)
 		lines = append(lines, strings.TrimRight(s[:i], " "))
 		s = strings.TrimLeft(s[i:], " ")

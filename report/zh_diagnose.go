@@ -6,6 +6,8 @@ var zhDiagnose = map[string]string{
 	"%s has no address":    "%s 没有地址",
 	"%s port %d":           "%s 端口 %d",
 	"%s reaches %s with small packets, but full-sized ones are lost": "%s 到 %s 的小包能通，但满长报文丢失",
+	"%s reaches %s by %s, but not by %s":                             "%s 访问 %s：经 %s 能通，经 %s 不通",
+	"%s reaches %s with some connections only: %d %% of them fail":   "%s 到 %s 只有部分连接能通：%d %% 的连接失败",
 	"%s reaches %s with some connections only":                       "%s 到 %s 只有部分连接能通",
 	"%s reaches %s": "%s 能访问 %s",
 	"%s reaches %s; what becomes of full-sized packets is not known":                                         "%s 能访问 %s；满长报文的结果未知",

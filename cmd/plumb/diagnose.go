@@ -14,6 +14,7 @@ import (
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/report"
+	"golang.org/x/sys/unix"
 )
 
 func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
@@ -110,15 +111,36 @@ func lookup(dst string) map[string][]netip.Addr {
 	return map[string][]netip.Addr{name: addrs}
 }
 
-// options are how the text report is to look on w.
+// options are how the text report is to look on w: coloured and as wide as the
+// terminal that w is, if it is one.
 func options(w io.Writer, lang string) report.Options {
+	o := report.Options{Lang: lang, Width: defaultWidth}
 	f, ok := w.(*os.File)
-	terminal := ok && isTerminal(f)
-	return report.Options{Lang: lang, Color: terminal && os.Getenv("NO_COLOR") == "", Width: 80}
+	if !ok || !isTerminal(f) {
+		return o
+	}
+	o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	o.Width = min(columns(f), maxWidth)
+	return o
 }
 
-// isTerminal reports whether f is a character device, which a terminal is and a pipe or a file is not.
+// The columns of what is no terminal, and the most that are used of one: longer lines read badly.
+const (
+	defaultWidth = 80
+	maxWidth     = 140
+)
+
+// columns returns how wide a terminal is; one that does not know is as wide as any.
+func columns(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 {
+		return defaultWidth
+	}
+	return int(size.Col)
+}
+
+// isTerminal reports whether f is a terminal, which has a size, unlike other character devices.
 func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	return err == nil
 }
