@@ -52,6 +52,7 @@ var foreign = map[string][]string{
 // sole says which folder alone may import a module.
 var sole = map[string]string{
 	"github.com/vishvananda/netlink": "collect/node",
+	"k8s.io/client-go":               "collect/kube",
 }
 
 // coreDir returns the entry of core that dir comes under.
