@@ -3,6 +3,7 @@ package check
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
@@ -233,6 +234,12 @@ func Place(ns *network.NS, link string) string {
 		return ns.String()
 	}
 	return ns.String() + "/" + link
+}
+
+// Conf returns the name of a device's IPv4 sysctl as sysctl prints and takes it,
+// with "/" for a "." in the device's name: "net.ipv4.conf.flannel/1.rp_filter".
+func Conf(dev, name string) string {
+	return "net.ipv4.conf." + strings.ReplaceAll(dev, ".", "/") + "." + name
 }
 
 // Once returns what make makes, which is called once in a Run for each key. Keys

@@ -10,6 +10,19 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
+// bases are whole healthy clusters, of which Rows changes a fact at a time.
+var bases = []struct {
+	name, twin string
+	files      []string
+}{
+	{Flannel, "healthy-flannel", append(walkFiles, "stat", "ipset")},
+	{Kubenet, "healthy-kubenet", append(walkFiles, "stat", "ipset")},
+	{DualStack, "healthy-dualstack", append(walkFiles, "stat", "ipset", "routes6.json", "rules6.json", "ip6tables")},
+}
+
+// baseSysctls are those that some check or the trace reads.
+const baseSysctls = `^net\.(ipv[46]\.(ip_forward|conf\.(all|eth0)\.(rp_filter|forwarding|proxy_arp))|bridge\.bridge-nf-call-ip6?tables|netfilter\.nf_conntrack_max) `
+
 // A recipe makes three cases of a recorded fault: the fault, the healthy twin, and the gap.
 type recipe struct {
 	dir, fault, twin string // folder of the check; names of recordings
@@ -28,6 +41,20 @@ func TestRecord(t *testing.T) {
 	from := os.Getenv("RECORD")
 	if from == "" {
 		t.Skip("makes testdata only where RECORD names a folder of recordings")
+	}
+	for _, b := range bases {
+		t.Run(b.name, func(t *testing.T) {
+			dir := filepath.Join(from, b.twin)
+			nodes, err := filepath.Glob(dir + "/nodes/*/*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := Cut{Files: b.files, Objects: ".*", Sysctl: baseSysctls}
+			for _, ns := range nodes {
+				c.NetNS = append(c.NetNS, strings.TrimPrefix(ns, dir+"/nodes/"))
+			}
+			recipe{dir: "checktest"}.write(t, dir, b.name, "A healthy cluster, whole: "+b.name+".", c)
+		})
 	}
 	for _, r := range recipes {
 		t.Run(r.fault, func(t *testing.T) {

@@ -266,7 +266,7 @@ func judgePod(p *check.Pass, ns *network.NS, e *fib.Neigh) {
 // answersFor reports whether the device, or the other end of it, answers for addresses that it does not hold (proxy ARP).
 func answersFor(p *check.Pass, d *network.Iface) bool {
 	for _, e := range []*network.Iface{d, d.Peer} {
-		if e != nil && (e.NS.Sysctl["net.ipv4.conf."+e.Name()+".proxy_arp"] == "1" || e.NS.Sysctl["net.ipv4.conf.all.proxy_arp"] == "1") {
+		if e != nil && (e.NS.Sysctl[check.Conf(e.Name(), "proxy_arp")] == "1" || e.NS.Sysctl["net.ipv4.conf.all.proxy_arp"] == "1") {
 			return true
 		}
 	}

@@ -55,7 +55,7 @@ func perDevice(p *check.Pass, ns *network.NS) {
 		pods := d.Kind() == "bridge" && len(d.Ports) > 0 || d.Kind() == "vxlan" || d.Peer != nil && d.Peer.NS != ns && d.Master == nil
 		up := p.UplinkOf(ns)
 		if pods || up != nil && up.Name == d.Name() {
-			report(p, ns, "net.ipv4.conf."+d.Name()+".forwarding")
+			report(p, ns, check.Conf(d.Name(), "forwarding"))
 		}
 	}
 }

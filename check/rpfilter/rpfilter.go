@@ -62,7 +62,7 @@ func run(p *check.Pass) {
 // Strict returns the reverse path filter that counts for a device: the larger of its own and "all"; -1 where not known.
 func Strict(ns *network.NS, dev string) int {
 	all, err1 := strconv.Atoi(ns.Sysctl["net.ipv4.conf.all.rp_filter"])
-	own, err2 := strconv.Atoi(ns.Sysctl["net.ipv4.conf."+dev+".rp_filter"])
+	own, err2 := strconv.Atoi(ns.Sysctl[check.Conf(dev, "rp_filter")])
 	if err1 != nil && err2 != nil {
 		return -1
 	}
@@ -79,7 +79,7 @@ func wayBack(ns *network.NS, a netip.Addr) (string, bool) {
 }
 
 func finding(p *check.Pass, b check.Broken, d *network.Iface, src netip.Addr, back string) check.Finding {
-	key := "net.ipv4.conf." + d.Name() + ".rp_filter"
+	key := check.Conf(d.Name(), "rp_filter")
 	if d.NS.Sysctl[key] != "1" {
 		key = "net.ipv4.conf.all.rp_filter"
 	}
@@ -87,7 +87,7 @@ func finding(p *check.Pass, b check.Broken, d *network.Iface, src netip.Addr, ba
 		Severity: check.Error, Where: d.String(), OnPath: len(p.Results) > 0,
 		What: text.F("packets from %s come in by %s and answers leave by %s: rp_filter 1 drops them", src, d.Name(), back),
 		Fix: check.Fix{What: text.F("set rp_filter of %s and of all to 2", d.Name()), Commands: []string{
-			"sysctl -w net.ipv4.conf.all.rp_filter=2", check.Cmd("sysctl -w %s", "net.ipv4.conf."+d.Name()+".rp_filter=2")}},
+			"sysctl -w net.ipv4.conf.all.rp_filter=2", check.Cmd("sysctl -w %s", check.Conf(d.Name(), "rp_filter")+"=2")}},
 		Evidence: []snapshot.Evidence{
 			check.File(d.NS, "sysctl", key+" = 1", "sysctl "+key),
 			check.File(d.NS, "routes.json", src.String()+" dev "+back, "ip route get "+src.String()),
