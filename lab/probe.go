@@ -111,6 +111,44 @@ func (l *Lab) ProbeAll(ps []Probe) []Observation {
 	return out
 }
 
+// ProbeFresh sends one probe through kernels that know no path MTU but those of their devices and routes: earlier
+// probes taught them some, which no snapshot holds. What seems lost is tried a second time, as afresh.
+func (l *Lab) ProbeFresh(p Probe) (Observation, error) {
+	out := []Observation{{Probe: p}}
+	for range 2 {
+		if err := l.ForgetMTUs(); err != nil {
+			return out[0], err
+		}
+		if l.sniff != nil {
+			l.sniff.drain()
+		}
+		runAll(out, 1, patienceAgain, func(*Observation) bool { return true })
+		if l.sniff != nil {
+			assign(out, l.sniff.drain())
+		}
+		if out[0].Outcome != Lost && out[0].Outcome != Stalled {
+			break
+		}
+	}
+	return out[0], nil
+}
+
+// ForgetMTUs makes every kernel of the lab forget the path MTUs that it learned.
+func (l *Lab) ForgetMTUs() error {
+	for _, ns := range l.namespaces() {
+		if err := l.Sysctl(ns, map[string]string{"net.ipv4.route.flush": "1"}); err != nil {
+			return err
+		}
+		if !l.Topology.IPv6 {
+			continue
+		}
+		if err := ns.Run("", "ip", "-6", "route", "flush", "cache"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // runAll runs the probes that which picks.
 func runAll(out []Observation, parallel int, patience time.Duration, which func(*Observation) bool) {
 	var g errgroup.Group

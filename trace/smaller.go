@@ -56,10 +56,14 @@ func stops(p *Path) bool {
 	return p.End != Delivered && p.End != LeftCluster && toldSize(p) == 0
 }
 
-// alike returns those of paths that go to the one that p was for, with weights that add up to 1.
+// alike returns those of paths that go to the one that p was for, with weights that add up to 1. They are all of
+// them where p ended before it was known which that would be.
 func alike(paths []Path, p *Path) []Path {
 	to := innermost(&p.Final).Dst
 	same := slices.DeleteFunc(slices.Clone(paths), func(n Path) bool { return innermost(&n.Final).Dst != to })
+	if len(same) == 0 {
+		same = slices.Clone(paths)
+	}
 	sum := 0.0
 	for i := range same {
 		sum += same[i].Weight

@@ -140,9 +140,6 @@ func (q question) path(p trace.Path, bulk bool) string {
 			}
 			return differ("fate")
 		}
-		if bulk && largest(o.Request, o.Reply) < inner(p.Final).Size {
-			return "unknown: " + differ("the kernel sent no segment so large: it knows a path MTU, or the far side's MSS, that the model does not")
-		}
 		if o.Outcome == lab.Delivered {
 			return differ("fate")
 		}
@@ -223,9 +220,6 @@ func open(ps []trace.Path) bool {
 
 func (q question) delivered(p trace.Path, bulk bool, differ func(string) string) string {
 	o := q.obs
-	if o.Outcome == lab.TooBig && len(o.Request) == 0 {
-		return "unknown: " + differ("the sender's kernel sends nothing so large: it knows a path MTU that the model does not")
-	}
 	if o.Outcome == lab.Delivered {
 		if o.Seen.IsValid() && o.Seen.Addr() != p.Final.Src.Addr() {
 			return differ(fmt.Sprintf("the far side saw %s, not %s", o.Seen.Addr(), p.Final.Src.Addr()))
@@ -236,9 +230,6 @@ func (q question) delivered(p trace.Path, bulk bool, differ func(string) string)
 		for _, r := range p.Reply {
 			if bulk && r.End == trace.TooBig && q.arrives(r.ICMP) {
 				return ""
-			}
-			if bulk && r.End == trace.TooBig && largest(o.Request, o.Reply) < inner(r.Final).Size {
-				return "unknown: " + differ("the kernel sent no answer so large: it knows a path MTU that the model does not")
 			}
 		}
 		return differ("the model loses the reply: " + ends(p.Reply))
@@ -305,25 +296,6 @@ func large(ss []lab.Sighting, bulk bool) []lab.Sighting {
 		}
 	}
 	return out
-}
-
-// inner returns the packet that tunnels carry: a sighting is always of that one.
-func inner(p packet.Packet) packet.Packet {
-	for p.Inner != nil && !p.IsICMPError() {
-		p = *p.Inner
-	}
-	return p
-}
-
-// largest returns the size of the largest packet seen, without what tunnels add.
-func largest(lists ...[]lab.Sighting) int {
-	size := 0
-	for _, ss := range lists {
-		for _, s := range ss {
-			size = max(size, s.Packet.Size)
-		}
-	}
-	return size
 }
 
 // name turns a trace's place into the lab's name of the namespace.
