@@ -108,9 +108,15 @@ func (r *resolver) source(t target) error {
 	default:
 		return fmt.Errorf("a source is a Pod, a node or an address: %s", hint)
 	}
-	if r.q.from != nil {
+	switch {
+	case r.q.from != nil:
 		e.Node, e.NetNS = r.q.from.Node.Name, r.q.from.Name
-	} else if t.kind != "address" {
+	case t.kind == "address":
+	case t.kind == "pod" && len(e.Addrs) == 0:
+		r.q.nothing = text.F("%s has no address", e.Name)
+	case r.n.Host(e.Node) != nil:
+		r.q.need(text.F("the network namespace of %s, which was not found on node %s", e.Name, e.Node))
+	default:
 		r.q.need(text.F("the state of node %s, on which %s is: no snapshot of it was given", orUnknown(e.Node), e.Name))
 	}
 	r.q.src = e

@@ -147,6 +147,8 @@ func (r *Report) judge(q question) {
 		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s", r.Source.Name, r.destName())
 	case first == Partly:
 		r.Verdict, r.Summary = Partly, r.partly(small)
+	case first == CannotTell && (sized == Broken || sized == Partly):
+		r.Verdict, r.Summary = Partly, text.F("full-sized packets between %s and %s are lost; what becomes of small ones is not known", r.Source.Name, r.destName())
 	case sized == Broken || sized == Partly:
 		r.Verdict, r.Summary = Partly, text.F("%s reaches %s with small packets, but full-sized ones are lost", r.Source.Name, r.destName())
 	case first == Works && sized != CannotTell:
@@ -193,19 +195,18 @@ func (r *Report) partly(small []Trace) text.Text {
 	if len(good) > 0 && len(bad) > 0 && len(good)+len(bad) == len(small) {
 		return text.F("%s reaches %s by %s, but not by %s", r.Source.Name, r.destName(), strings.Join(good, ", "), strings.Join(bad, ", "))
 	}
-	lost, sure := 0.0, len(small) == 1
+	share := map[Verdict]float64{}
 	for _, p := range small[0].Result.Paths {
-		switch r.lost.path(p) {
-		case Broken:
-			lost += p.Weight
-		case Partly, CannotTell:
-			sure = false
-		}
+		share[r.lost.path(p)] += p.Weight
 	}
-	if share := int(math.Round(lost * 100)); sure && 0 < share && share < 100 {
-		return text.F("%s reaches %s with some connections only: %d %% of them fail", r.Source.Name, r.destName(), share)
+	lost := int(math.Round(share[Broken] * 100))
+	switch {
+	case len(small) > 1 || share[Partly] > 0 || lost == 0 || lost == 100:
+		return text.F("%s reaches %s with some connections only", r.Source.Name, r.destName())
+	case share[CannotTell] > 0:
+		return text.F("of the connections from %s to %s, %d %% fail for certain; of %d %% it is not known", r.Source.Name, r.destName(), lost, int(math.Round(share[CannotTell]*100)))
 	}
-	return text.F("%s reaches %s with some connections only", r.Source.Name, r.destName())
+	return text.F("%s reaches %s with some connections only: %d %% of them fail", r.Source.Name, r.destName(), lost)
 }
 
 // worst weighs several traces: any that is broken counts, then any that is not known.

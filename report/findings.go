@@ -108,7 +108,7 @@ func (t textReport) info(fs []check.Finding) {
 // oneLine prints a finding in short: severity, check, place, sentence.
 func (t textReport) oneLine(indent string, f check.Finding) {
 	head := indent + severityMark(f.Severity) + " " + clean(f.Check) + "  "
-	t.para(head, indent+"    ", plain, t.where(f.Where)+": "+t.say(f.What))
+	t.para(head, indent+"    ", plain, t.where(f.Where)+t.say(text.F(": "))+t.say(f.What))
 }
 
 func severityMark(s check.Severity) string {

@@ -16,7 +16,10 @@ func Text(w io.Writer, r *diagnose.Report, o Options) error {
 	t.ask(r)
 	t.ways(r)
 	t.verdict(r)
-	t.findings(folded(r), true, noCause(r))
+	if len(r.Traces) == 0 && len(r.Checks.Findings) > 0 {
+		t.label(text.F("What is wrong")) // it may be the cause or not: there is no path to tell
+	}
+	t.findings(folded(r), len(r.Traces) > 0, noCause(r))
 	t.missing(missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
 	return t.flush(w)
 }
@@ -91,7 +94,7 @@ const maxLines = 8
 
 // wayLine prints one way that is not drawn.
 func (t textReport) wayLine(w way) {
-	body := clean(strings.Join(chain(w.path), " → ")) + ": " + t.say(w.outcome())
+	body := clean(strings.Join(chain(w.path), " → ")) + t.say(text.F(": ")) + t.say(w.outcome())
 	if w.path.Weight < whole {
 		body = t.say(text.F("%s of connections", percent(w.path.Weight))) + "  " + body
 	}
