@@ -9,6 +9,7 @@ import (
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	corev1 "k8s.io/api/core/v1"
@@ -167,6 +168,8 @@ type port struct {
 	want []check.Endpoint // usable ones
 }
 
+var protocols = map[corev1.Protocol]packet.Proto{corev1.ProtocolTCP: packet.TCP, corev1.ProtocolUDP: packet.UDP, corev1.ProtocolSCTP: packet.SCTP}
+
 // eachPort calls f for each cluster IP and port that has usable endpoints of its family.
 func eachPort(p *check.Pass, f func(port)) {
 	for i := range p.Snapshot.Objects.Services {
@@ -174,7 +177,7 @@ func eachPort(p *check.Pass, f func(port)) {
 		for _, a := range check.ClusterIPs(s) {
 			for j := range s.Spec.Ports {
 				sp := &s.Spec.Ports[j]
-				d := dest{netip.AddrPortFrom(a, uint16(sp.Port)), strings.ToLower(string(check.ProtoOf(sp.Protocol)))}
+				d := dest{netip.AddrPortFrom(a, uint16(sp.Port)), protocols[check.ProtoOf(sp.Protocol)]}
 				f(port{s, sp, d, p.Usable(s, sp.Name, a.Is6())})
 			}
 		}

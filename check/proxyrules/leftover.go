@@ -68,7 +68,7 @@ func jump(t *netfilter.Table) *netfilter.Rule {
 			continue
 		}
 		for _, r := range c.Rules {
-			if to, ok := option(r.Text, " -j "); ok && slices.Contains(proxyChains, to) {
+			if slices.Contains(proxyChains, r.Target()) {
 				return r
 			}
 		}
@@ -140,7 +140,7 @@ func deleted(p *check.Pass, n node) {
 		var first *netfilter.Rule
 		count := 0
 		for _, r := range b.table.Chains["KUBE-SERVICES"].Rules {
-			d, ok := destOf(r.Text)
+			d, ok := destOf(r)
 			if !ok || p.ServiceOf(d.at.Addr()) != nil || len(b.ways[d].targets) == 0 {
 				continue
 			}
@@ -152,7 +152,7 @@ func deleted(p *check.Pass, n node) {
 		if first == nil {
 			continue
 		}
-		d, _ := destOf(first.Text)
+		d, _ := destOf(first)
 		f := check.Finding{
 			Severity: check.Warning, Where: n.ns.String(),
 			What:     text.F("rules for %d addresses that no Service has, such as %s", count, d.at),

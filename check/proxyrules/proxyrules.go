@@ -11,133 +11,109 @@ package proxyrules
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/packet"
 )
 
 // A dest is an address, port and protocol that rules match.
 type dest struct {
 	at    netip.AddrPort
-	proto string
+	proto packet.Proto
+}
+
+// destOf returns the destination that a rule names in full.
+func destOf(r *netfilter.Rule) (dest, bool) {
+	at, proto, ok := r.Dest()
+	return dest{at, proto}, ok
 }
 
 // A way is what a rule makes of a dest.
 type way struct {
-	targets []netip.AddrPort // sorted
-	rules   []*netfilter.Rule
-	recent  bool // one of them is reached by session affinity ("-m recent --rcheck")
+	targets []netip.AddrPort
+	rules   []*netfilter.Rule // that send to them
+	recent  bool              // one of them is reached by session affinity ("-m recent --rcheck")
+}
+
+// add adds a target, once. A Service has few.
+func (w *way) add(to netip.AddrPort, r *netfilter.Rule) {
+	for _, t := range w.targets {
+		if t == to {
+			return
+		}
+	}
+	w.targets, w.rules = append(w.targets, to), append(w.rules, r)
+}
+
+// join adds what another way has.
+func (w *way) join(o *way) {
+	for i, t := range o.targets {
+		w.add(t, o.rules[i])
+	}
+	w.recent = w.recent || o.recent
 }
 
 // A book holds what the nat table of one namespace and family does to the destinations that its rules name.
 type book struct {
 	table *netfilter.Table
 	ways  map[dest]*way
-	memo  map[string]*way
+	below map[*netfilter.Chain]*way
 }
 
-// read reads a nat table. It returns nil where no chain of it looks like a Service's.
+// read reads a nat table.
 func read(t *netfilter.Table) *book {
-	b := &book{table: t, ways: map[dest]*way{}, memo: map[string]*way{}}
-	seen := map[string]bool{}
-	b.walk("PREROUTING", seen)
-	b.walk("OUTPUT", seen)
+	b := &book{table: t, ways: map[dest]*way{}, below: make(map[*netfilter.Chain]*way, len(t.Chains))}
+	seen := map[*netfilter.Chain]bool{}
+	b.walk(t.Chains["PREROUTING"], seen)
+	b.walk(t.Chains["OUTPUT"], seen)
 	return b
 }
 
 // walk reads a chain and those that it jumps to without asking for a destination.
-func (b *book) walk(chain string, seen map[string]bool) {
-	c := b.table.Chains[chain]
-	if c == nil || seen[chain] {
+func (b *book) walk(c *netfilter.Chain, seen map[*netfilter.Chain]bool) {
+	if c == nil || seen[c] {
 		return
 	}
-	seen[chain] = true
+	seen[c] = true
 	for _, r := range c.Rules {
-		to, ok := option(r.Text, " -j ")
-		if !ok {
+		if r.Target() == "" {
 			continue
 		}
-		d, named := destOf(r.Text)
-		switch {
-		case named:
-			b.ways[d] = join(b.ways[d], b.below(r, to, nil))
-		case b.table.Chains[to] != nil:
-			b.walk(to, seen)
+		d, named := destOf(r)
+		if !named {
+			b.walk(r.Jump(), seen)
+			continue
 		}
+		w := b.ways[d]
+		if w == nil {
+			w = &way{}
+			b.ways[d] = w
+		}
+		b.follow(w, r)
 	}
 }
 
-// below returns the DNAT targets that a rule leads to.
-func (b *book) below(r *netfilter.Rule, to string, above []string) *way {
-	if to == "DNAT" {
-		s, _ := option(r.Text, " --to-destination ")
-		a, err := netip.ParseAddrPort(s)
-		if err != nil {
-			return &way{}
-		}
-		return &way{targets: []netip.AddrPort{a}, rules: []*netfilter.Rule{r}}
+// follow adds the DNAT targets that a rule leads to.
+func (b *book) follow(w *way, r *netfilter.Rule) {
+	if to, ok := r.DNAT(); ok {
+		w.add(to, r)
 	}
-	c := b.table.Chains[to]
-	if c == nil || slices.Contains(above, to) {
-		return &way{}
+	if c := r.Jump(); c != nil {
+		w.join(b.chain(c))
 	}
-	if w := b.memo[to]; w != nil {
+}
+
+// chain returns the DNAT targets that a chain leads to.
+func (b *book) chain(c *netfilter.Chain) *way {
+	if w := b.below[c]; w != nil {
 		return w
 	}
 	w := &way{}
+	b.below[c] = w // so that a loop ends here
 	for _, r := range c.Rules {
-		if next, ok := option(r.Text, " -j "); ok {
-			w = join(w, b.below(r, next, append(above, to)))
-		}
-		w.recent = w.recent || strings.Contains(r.Text, "-m recent ") && strings.Contains(r.Text, "--rcheck")
+		b.follow(w, r)
+		w.recent = w.recent || r.Jump() != nil && strings.Contains(r.Text, "-m recent ") && strings.Contains(r.Text, "--rcheck")
 	}
-	b.memo[to] = w
 	return w
-}
-
-func join(a, b *way) *way {
-	if a == nil {
-		return b
-	}
-	out := &way{targets: slices.Clone(a.targets), rules: slices.Clone(a.rules), recent: a.recent || b.recent}
-	for i, t := range b.targets {
-		if !slices.Contains(out.targets, t) {
-			out.targets = append(out.targets, t)
-			out.rules = append(out.rules, b.rules[i])
-		}
-	}
-	return out
-}
-
-// option returns the word after name in a rule.
-func option(text, name string) (string, bool) {
-	_, rest, ok := strings.Cut(text, name)
-	if !ok {
-		return "", false
-	}
-	word, _, _ := strings.Cut(rest, " ")
-	return word, true
-}
-
-// destOf returns the destination that a rule names in full: one address, a protocol and one port.
-func destOf(text string) (dest, bool) {
-	s, ok := option(text, " -d ")
-	if !ok || strings.Contains(text, "! -d ") || strings.Contains(text, "! --dport ") {
-		return dest{}, false
-	}
-	proto, ok := option(text, " -p ")
-	if !ok {
-		return dest{}, false
-	}
-	port, ok := option(text, " --dport ")
-	s, bits, _ := strings.Cut(s, "/")
-	if !ok || bits != "" && bits != "32" && bits != "128" {
-		return dest{}, false
-	}
-	if strings.Contains(s, ":") {
-		s = "[" + s + "]"
-	}
-	a, err := netip.ParseAddrPort(s + ":" + port)
-	return dest{a, proto}, err == nil
 }
