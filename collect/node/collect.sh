@@ -39,6 +39,10 @@ die() {
 	exit 2
 }
 
+# A program that hangs must not keep the others from being collected.
+bounded=
+if have timeout && timeout 60 true 2>/dev/null; then bounded='timeout 60 '; fi
+
 # take FILE COMMAND...: what the command prints becomes the file, and what it complains of FILE.error.
 take() {
 	file=$1
@@ -48,13 +52,16 @@ take() {
 		echo "$tool: not found" >"$dir/$file.error"
 		return 1
 	fi
-	"$program" "$@" >"$dir/$file" 2>"$dir/$file.error"
+	$bounded "$program" "$@" >"$dir/$file" 2>"$dir/$file.error"
 	status=$?
 	if [ $status -eq 0 ]; then
 		rm -f "$dir/$file.error"
 		return 0
 	fi
-	echo "$tool: exit status $status" >>"$dir/$file.error"
+	case $bounded$status in
+	timeout*124 | timeout*143) echo "$tool: did not end within 60 s" >>"$dir/$file.error" ;;
+	*) echo "$tool: exit status $status" >>"$dir/$file.error" ;;
+	esac
 	[ -s "$dir/$file" ] || rm -f "$dir/$file"
 	return 1
 }

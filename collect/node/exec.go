@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-// maxOutput bounds what a program may print; so much can a snapshot read.
-const maxOutput = 256 << 20
-
-// maxRun bounds how long a program may take. iptables-nft-save takes 4 s for 100,000 rules.
-const maxRun = time.Minute
+// What a program may print, and how long it may take; variables for the tests. So much can
+// a snapshot read, and iptables-nft-save takes 4 s for 100,000 rules.
+var (
+	maxOutput = 256 << 20
+	maxRun    = time.Minute
+)
 
 // sbin are folders of system programs that a daemon's PATH may lack.
 var sbin = []string{"/usr/sbin", "/sbin", "/usr/local/sbin"}
@@ -76,8 +77,7 @@ func (w *worker) save(file, iptables, backend string) {
 		w.put(file, nil, err)
 		return
 	}
-	out, err := output(w.ctx, path, nil)
-	w.put(file, out, err)
+	w.keep(file, path, nil)
 }
 
 // run writes into file what a program prints, and reports whether it succeeded. It
@@ -88,14 +88,23 @@ func (w *worker) run(file, program string, args ...string) bool {
 		w.put(file, nil, err)
 		return false
 	}
+	return w.keep(file, path, args)
+}
+
+// keep runs a program and keeps what it prints. It is run only where the kernel has
+// something for it to print, and so nothing is a failure too.
+func (w *worker) keep(file, path string, args []string) bool {
 	out, err := output(w.ctx, path, args)
+	if err == nil && len(bytes.TrimSpace(out)) == 0 {
+		err = fmt.Errorf("%s: prints nothing, although the kernel has something", path)
+	}
 	w.put(file, out, err)
 	return err == nil
 }
 
 // output runs a program and returns what it prints. The error has what it says on stderr.
 func output(ctx context.Context, path string, args []string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxRun)
+	ctx, cancel := context.WithTimeoutCause(ctx, maxRun, fmt.Errorf("did not end within %v", maxRun))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	out, errOut := limited{left: maxOutput}, limited{left: 4 << 10}
@@ -104,10 +113,10 @@ func output(ctx context.Context, path string, args []string) ([]byte, error) {
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
+	case err != nil && ctx.Err() != nil:
+		err = context.Cause(ctx)
 	case out.over:
-		err = fmt.Errorf("prints more than %d MiB", maxOutput>>20)
+		err = fmt.Errorf("prints more than %d bytes", maxOutput)
 	}
 	if err == nil {
 		return out.buf.Bytes(), nil

@@ -136,7 +136,7 @@ func TestPrograms(t *testing.T) {
 	})
 	for _, tt := range []struct{ name, data, err string }{
 		{"good", "arg C\n", ""},
-		{"empty", "", ""},
+		{"empty", "", "empty: prints nothing, although the kernel has something"},
 		{"bad", "half\n", "exit status 4: Permission denied (you must be root)"},
 		{"quiet", "", "exit status 3"},
 		{"loud", "", "exit status 1: xxxx"},

@@ -92,7 +92,7 @@ func diagSockets(c *conn, name string, proto, state, family uint8, n names) ([]d
 
 // decodeSocket reads a struct inet_diag_msg with its attributes.
 func decodeSocket(b []byte, n names) (diagSocket, bool) {
-	if len(b) < sizeofDiagMsg {
+	if len(b) < sizeofDiagMsg || b[0] != unix.AF_INET && b[0] != unix.AF_INET6 {
 		return diagSocket{}, false
 	}
 	s := diagSocket{family: b[0], state: b[1], queue: native.Uint32(b[56:]), backlog: native.Uint32(b[60:]), inode: native.Uint32(b[68:])}

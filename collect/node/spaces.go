@@ -4,7 +4,9 @@ package node
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,12 +151,15 @@ func (f *finder) processes() []found {
 		}
 	}
 	slices.Sort(f.pids)
-	seen := map[uint64]int{}
+	seen, denied := map[uint64]int{}, 0
 	for _, pid := range f.pids {
 		path := filepath.Join(f.o.Proc, strconv.Itoa(pid), "ns/net")
 		link, err := os.Readlink(path)
+		if errors.Is(err, fs.ErrPermission) {
+			denied++
+		}
 		if err != nil {
-			continue
+			continue // it ended
 		}
 		inode, ok := nsInode(link)
 		// A second process, should the first end before it is used.
@@ -162,6 +167,9 @@ func (f *finder) processes() []found {
 			seen[inode]++
 			out = append(out, found{inode, path})
 		}
+	}
+	if denied > 0 && f.o.NetNS == nil {
+		f.gaps = append(f.gaps, gap{"processes", fmt.Sprintf("the network namespaces of %d processes: permission denied", denied)})
 	}
 	return out
 }
@@ -226,9 +234,9 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// open opens a namespace.
+// open opens a namespace. What stands there instead, such as a pipe that nobody writes to, must not keep it waiting.
 func open(path string) (*os.File, uint64, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, err
 	}
