@@ -99,8 +99,8 @@ func (v *Evaluator) Eval(r *Ruleset, in Input) []Outcome {
 	e := &v.e
 	first := e.begin(r, &in)
 	states := append(e.few(), first)
-	for _, stage := range stages[in.Hook] {
-		states = e.stage(stage, states)
+	for i, steps := 0, e.planned(); i < len(steps); i++ {
+		states = e.stage(&steps[i], states)
 		if e.over != "" {
 			return []Outcome{{Packet: in.Packet, Conn: first.c, Weight: 1, Why: e.over}}
 		}
@@ -115,20 +115,11 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 	return a
 }
 
-func (e *eval) stage(stage string, states []*state) []*state {
-	switch stage {
-	case "conntrack":
-		for _, s := range states {
-			e.conntrack(s)
-		}
-		return states
-	case "nat":
+func (e *eval) stage(st *hookStep, states []*state) []*state {
+	if st.stage == "nat" {
 		return e.natStage(states)
 	}
-	for _, b := range [...]Backend{NFT, Legacy} {
-		states = e.tables(stage, b, states)
-	}
-	return states
+	return e.run(st, states)
 }
 
 // conntrack looks the packet up, where that was not done yet.

@@ -73,7 +73,7 @@ func FuzzParseIPSet(f *testing.F) {
 	})
 }
 
-func FuzzParseNFT(f *testing.F) {
+func FuzzReadNFT(f *testing.F) {
 	for _, s := range []string{
 		"", "{}", "[", `{"nftables": []}`,
 		`{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "inet", "name": "x"}}, {"chain": {"family": "inet", "table": "x", "name": "y", "handle": 1, "type": "filter", "hook": "input", "prio": 5, "policy": "accept"}}, {"rule": {"family": "inet", "table": "x", "chain": "y", "expr": [{"drop": null}]}}]}`,
@@ -83,7 +83,9 @@ func FuzzParseNFT(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		list, problems := ParseNFT(strings.NewReader(s), "f")
+		r := &Ruleset{}
+		problems := r.ReadNFT(strings.NewReader(s), "f")
+		list := r.Opaque
 		for _, o := range list {
 			if o.What == "" || int(o.Hook) >= len(chainNames) {
 				t.Errorf("%+v", o)

@@ -49,8 +49,8 @@ func (e *eval) natStage(states []*state) []*state {
 			pass = append(pass, s)
 		}
 	}
-	for _, b := range [...]Backend{NFT, Legacy} {
-		ask, pass = bound(m, e.tables("nat", b, ask), pass)
+	for i, steps := 0, e.natTables(); i < len(steps); i++ {
+		ask, pass = bound(m, e.run(&steps[i], ask), pass)
 	}
 	for _, s := range ask {
 		*m.done(&s.c) = true // a null binding

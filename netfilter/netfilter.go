@@ -40,9 +40,13 @@ const (
 type Ruleset struct {
 	Tables []*Table
 	Sets   map[string]*Set // by name ("ipset save")
+	// NFTables are the tables of nf_tables that iptables did not make ("nft -j list
+	// ruleset"), in the order in which they were made. See [Ruleset.ReadNFT].
+	NFTables []*Table
 	// Opaque lists what runs at hooks but cannot be read, such as native nf_tables
 	// chains and IPVS: a packet that meets it has a fate that is not known.
 	Opaque []Opaque
+	nft    *nftPlan // nil where nft lists nothing
 }
 
 // Opaque is something that sees packets at a hook, and that this package cannot read.
@@ -190,14 +194,16 @@ type Assumption struct {
 	Matched bool
 }
 
-// A Table is one table of iptables: one family, one back end.
+// A Table is one table of iptables: one family, one back end; or a native table of nf_tables.
 type Table struct {
-	Name    string // "raw", "mangle", "nat", "filter", "security"
+	Name    string // "raw", "mangle", "nat", "filter", "security"; of a native table any
+	Family  string // of a native table: "ip", "ip6", "inet", "netdev", "bridge" or "arp"; "" of one of iptables
 	Is6     bool
 	Backend Backend
 	File    string // where it was read from, for evidence: "nodes/a/host/iptables"
 	Chains  map[string]*Chain
 	unread  string // why chains may be missing, "" if none is
+	nft     *nftTable
 }
 
 // A Chain is one chain of a table.
@@ -208,6 +214,7 @@ type Chain struct {
 	Rules  []*Rule
 	unread string // why rules may be missing at its end, "" if none is
 	index  *index // nil for a short chain
+	nft    *nftChain
 }
 
 // A Rule is one rule.

@@ -26,6 +26,7 @@ type body struct {
 	rejectWith string
 	why        string
 	proxy      netip.AddrPort
+	added      *nftAdded // to sets, on the way through this hook
 }
 
 // refs is a list of rules, the last one first; states share its tail.

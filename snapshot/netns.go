@@ -172,9 +172,7 @@ func (r *reader) netfilter(ns *NetNS, file func(string) string) {
 		return r.problems(problems)
 	})
 	r.parse(file("nft.json"), func(in io.Reader) error {
-		opaque, problems := netfilter.ParseNFT(in, file("nft.json"))
-		rs.Opaque = append(rs.Opaque, opaque...)
-		return r.problems(problems)
+		return r.problems(rs.ReadNFT(in, file("nft.json")))
 	})
 	r.parse(file("ipvs"), also(&rs.Opaque, parseIPVS))
 }

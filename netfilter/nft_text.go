@@ -1,0 +1,3 @@
+package netfilter
+
+func nftText(expr, comment *jsonNode) string { return "" }
