@@ -100,9 +100,23 @@ func (p *Pass) fails(path *trace.Path) bool {
 		p.lose(path, false)
 		return true
 	case trace.TooBig:
-		return !HeardOf(path)
+		return !HeardOf(path) && !p.refused(path)
 	}
 	return true
+}
+
+// refused reports whether a packet is too big for the device that its sender
+// sends it by: his own kernel tells him so (EMSGSIZE).
+func (p *Pass) refused(path *trace.Path) bool {
+	if len(path.Hops) != 1 || path.Hops[0].In != "" || path.Final.Inner != nil {
+		return false
+	}
+	ns := p.NS(path.At)
+	if ns == nil {
+		return false
+	}
+	d := ns.Iface(path.At.Link)
+	return d != nil && path.Final.Size > d.Link.MTU
 }
 
 // mustStay reports whether the packet of a path that leaves the cluster is lost

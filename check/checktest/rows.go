@@ -178,6 +178,21 @@ func (f *Facts) Link(name string) *snapshot.Link {
 	return nil
 }
 
+// Address gives a device an address, and the namespace the route that the kernel makes for it.
+func (f *Facts) Address(link, cidr string) {
+	f.t.Helper()
+	c := netip.MustParsePrefix(cidr)
+	family := "inet"
+	if c.Addr().Is6() {
+		family = "inet6"
+	}
+	l, ns := f.Link(link), f.NS(link[:strings.LastIndex(link, "/")])
+	l.Addrs = append(l.Addrs, snapshot.LinkAddr{Family: family, Local: c.Addr(), Len: c.Bits(), Scope: "global"})
+	ns.FIB.Addrs = append(ns.FIB.Addrs, fib.Addr{Dev: l.Name, Prefix: c})
+	ns.FIB.Routes = append(ns.FIB.Routes, fib.Route{Dst: netip.PrefixFrom(c.Addr(), c.Addr().BitLen()), Type: fib.Local, Table: fib.TableLocal,
+		Hops: []fib.NextHop{{Dev: l.Name}}})
+}
+
 // Veth returns the node's end of a Pod's eth0: the Pod's as "node-a/pod-shop-web-0".
 func (f *Facts) Veth(pod string) *snapshot.Link {
 	f.t.Helper()

@@ -6,20 +6,11 @@ import (
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/check/checktest"
-	"github.com/plumbnet/plumb/snapshot"
 )
 
 // give gives a device one more address.
 func give(link, cidr string) func(*checktest.Facts) {
-	return func(f *checktest.Facts) {
-		c := netip.MustParsePrefix(cidr)
-		family := "inet"
-		if c.Addr().Is6() {
-			family = "inet6"
-		}
-		l := f.Link(link)
-		l.Addrs = append(l.Addrs, snapshot.LinkAddr{Family: family, Local: c.Addr(), Len: c.Bits(), Scope: "global"})
-	}
+	return func(f *checktest.Facts) { f.Address(link, cidr) }
 }
 
 func TestOwners(t *testing.T) {

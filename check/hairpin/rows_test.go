@@ -1,7 +1,6 @@
 package hairpin
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/plumbnet/plumb/check"
@@ -22,17 +21,9 @@ func TestHairpin(t *testing.T) {
 		{Name: "off for all: meant so", Edit: all, Want: "info: node-a/host/vethabf3e716: hairpin-off: hairpin mode of vethabf3e716 is off: Pod kube-system/coredns-76f75df574-h8x2k does not reach itself through a Service\n" +
 			"info: " + says + "\n" +
 			"info: node-a/host/vethef65e200: hairpin-off: hairpin mode of vethef65e200 is off: Pod shop/api-6c9f7d5b8-4xk2p does not reach itself through a Service"},
-		{Name: "off, and the bridge is promiscuous", Edit: func(f *checktest.Facts) {
-			all(f)
-			br := f.Link("node-a/host/cni0")
-			br.Flags = append(slices.Clone(br.Flags), "PROMISC")
-		}},
 		{Name: "off, of a veth that is in no bridge", Edit: func(f *checktest.Facts) { off(f); f.Veth("node-a/pod-shop-web-0").Master = "" }},
 		{Name: "the path comes back to its Pod", Edit: off, Ask: "from shop/web-0\nto 10.96.0.24:80", Want: "error on path: " + says},
 		{Name: "the path of another Pod", Edit: off, Ask: "from shop/web-1\nto 10.96.0.24:80", Want: "warning: " + says},
 		{Name: "not collected", Without: []string{"nodes/node-a/host/addr.json"}, Want: "? nodes/node-a/host/addr.json: hairpin-off: not collected"},
-	})
-	checktest.Rows(t, checktest.Kubenet, []*check.Check{Check}, []checktest.Row{
-		{Name: "kubenet's bridges are promiscuous", Edit: off},
 	})
 }
