@@ -18,7 +18,7 @@ type index struct {
 	podAddr   map[netip.Addr]*corev1.Pod
 	podName   map[string]*corev1.Pod
 	services  map[netip.Addr]*corev1.Service
-	endpoints map[string][]Endpoint
+	endpoints map[objectName][]Endpoint
 	broken    []Broken
 	brokenSet bool
 	lost      []Loss

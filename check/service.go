@@ -84,10 +84,10 @@ func ProtoOf(p corev1.Protocol) corev1.Protocol { return cmp.Or(p, corev1.Protoc
 // Endpoints returns all endpoints of a Service, ready or not, sorted by port and address.
 func (p *Pass) Endpoints(s *corev1.Service) []Endpoint {
 	if p.index.endpoints == nil {
-		p.index.endpoints = map[string][]Endpoint{}
+		p.index.endpoints = make(map[objectName][]Endpoint, len(p.Snapshot.Objects.Services))
 		for i := range p.Snapshot.Objects.EndpointSlices {
 			sl := &p.Snapshot.Objects.EndpointSlices[i]
-			key := sl.Namespace + "/" + sl.Labels[discoveryv1.LabelServiceName]
+			key := objectName{sl.Namespace, sl.Labels[discoveryv1.LabelServiceName]}
 			p.index.endpoints[key] = appendSlice(p.index.endpoints[key], sl)
 		}
 		for _, es := range p.index.endpoints {
@@ -96,12 +96,16 @@ func (p *Pass) Endpoints(s *corev1.Service) []Endpoint {
 			})
 		}
 	}
-	return p.index.endpoints[s.Namespace+"/"+s.Name]
+	return p.index.endpoints[objectName{s.Namespace, s.Name}]
 }
+
+// objectName is the name of an object of a known kind.
+type objectName struct{ namespace, name string }
 
 // appendSlice adds the endpoints of one slice. A nil condition means true for
 // ready and serving, false for terminating (discovery/v1).
 func appendSlice(out []Endpoint, sl *discoveryv1.EndpointSlice) []Endpoint {
+	name := "EndpointSlice/" + sl.Namespace + "/" + sl.Name
 	for _, e := range sl.Endpoints {
 		for _, port := range sl.Ports {
 			if port.Port == nil {
@@ -115,7 +119,7 @@ func appendSlice(out []Endpoint, sl *discoveryv1.EndpointSlice) []Endpoint {
 				ep := Endpoint{
 					Addr: netip.AddrPortFrom(a, uint16(*port.Port)), Port: deref(port.Name, ""), Proto: ProtoOf(deref(port.Protocol, "")),
 					Ready: deref(e.Conditions.Ready, true), Terminating: deref(e.Conditions.Terminating, false),
-					Node: deref(e.NodeName, ""), Hints: e.Hints != nil, Slice: "EndpointSlice/" + sl.Namespace + "/" + sl.Name,
+					Node: deref(e.NodeName, ""), Hints: e.Hints != nil, Slice: name,
 				}
 				ep.Serving = deref(e.Conditions.Serving, ep.Ready)
 				if e.TargetRef != nil && e.TargetRef.Kind == "Pod" {
@@ -138,8 +142,12 @@ func deref[T any](p *T, zero T) T {
 // Usable returns the endpoints of one port of a Service that proxies may send
 // to: the ready ones, or where none is, those that end but still serve.
 func (p *Pass) Usable(s *corev1.Service, port string, is6 bool) []Endpoint {
+	all := p.Endpoints(s)
+	if !slices.ContainsFunc(all, func(e Endpoint) bool { return e.Port != port || e.Addr.Addr().Is6() != is6 || !e.Ready }) {
+		return slices.Clip(all)
+	}
 	var ready, ending []Endpoint
-	for _, e := range p.Endpoints(s) {
+	for _, e := range all {
 		switch {
 		case e.Port != port || e.Addr.Addr().Is6() != is6:
 		case e.Ready:

@@ -100,15 +100,21 @@ type target struct {
 	port  *corev1.ServicePort
 }
 
+// targetsKey is where the targets are kept for the next check of the same run.
+type targetsKey struct{}
+
 func run(p *check.Pass, want kind) {
 	seen := map[string]bool{}
-	for _, t := range targets(p) {
+	for _, t := range check.Once(p, targetsKey{}, func() []target { return targets(p) }) {
 		k := judge(p, t)
+		if k != want {
+			continue
+		}
 		key := t.ns.String() + t.at.String() + t.proto.String()
 		if k == elsewhere {
 			key = t.svc.Namespace + "/" + t.svc.Name + ":" + t.port.Name
 		}
-		if k == want && !seen[key] {
+		if !seen[key] {
 			seen[key] = true
 			p.Report(finding(p, t, k))
 		}
