@@ -80,9 +80,16 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 			return Key(name, v.GetNamespace(), v.GetName()), nil
 		},
 		merge: func(parts []*Objects, to *Objects, clash clashFunc) {
-			n := 0
-			for _, from := range parts {
-				n += len(*at(from))
+			n, last := 0, 0
+			for i, from := range parts {
+				if len(*at(from)) > 0 {
+					n, last = n+len(*at(from)), i
+				}
+			}
+			if n > 0 && n == len(*at(parts[last])) && inOrder[T, P](*at(parts[last])) {
+				*at(to) = *at(parts[last]) // they are big, and none comes twice
+				addSources[T, P](to.Source, name, *at(to), parts[last].Source)
+				return
 			}
 			*at(to) = slices.Grow(*at(to), n)
 			m := merger[T, P]{kind: name, list: at(to), source: to.Source, at: make(map[string]int, n), clash: clash}
@@ -108,13 +115,33 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 	}
 }
 
+// inOrder reports whether the objects are sorted and none comes twice, as an API server lists them.
+func inOrder[T any, P object[T]](list []T) bool {
+	for i := 1; i < len(list); i++ {
+		if compareObjects(P(&list[i-1]), P(&list[i])) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func compareObjects(a, b metav1.Object) int {
+	return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
+}
+
+// addSources adds the files that objects are from.
+func addSources[T any, P object[T]](to map[string]string, kind string, list []T, from map[string]string) {
+	for i := range list {
+		o := P(&list[i])
+		key := Key(kind, o.GetNamespace(), o.GetName())
+		to[key] = from[key]
+	}
+}
+
 // sorted returns the objects by namespace and name. They are big, so none is moved where
 // they already are in order, as an API server's are.
 func sorted[T any, P object[T]](list []T) []T {
-	order := func(i, j int) int {
-		x, y := P(&list[i]), P(&list[j])
-		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName()))
-	}
+	order := func(i, j int) int { return compareObjects(P(&list[i]), P(&list[j])) }
 	at := make([]int, len(list))
 	for i := range at {
 		at[i] = i

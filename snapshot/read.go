@@ -29,10 +29,10 @@ func Read(fsys fs.FS) (*Cluster, error) {
 		return nil, err
 	}
 	r := &reader{fsys: fsys, c: &Cluster{}}
+	r.objects() // first, for their files are the biggest, and all are read into the same memory
 	for _, dir := range r.dirs("nodes") {
 		r.node(dir)
 	}
-	r.objects()
 	r.c.finish()
 	return r.c, nil
 }
