@@ -156,7 +156,7 @@ func evidenceViews(es []snapshot.Evidence) (out []viewEvidence) {
 // missing fills in what is not known.
 func (v viewer) missing(p *viewPage, m missing) {
 	for _, n := range m.path {
-		p.Needs = append(p.Needs, viewNeed{v.say(n.what), clean(strings.Join(n.checks, ", "))})
+		p.Needs = append(p.Needs, viewNeed{v.say(n.what), v.say(someOf(n.checks, v.all))})
 	}
 	for _, b := range m.checks {
 		p.Blanks = append(p.Blanks, viewBlank{clean(strings.Join(b.where, ", ")), v.plain(b.why), clean(strings.Join(b.checks, ", "))})
@@ -231,8 +231,23 @@ func (v viewer) icmp(p trace.Path) (out []viewLine) {
 	return out
 }
 
+// lastSaid is the sentence of the last step of a path.
+func lastSaid(p trace.Path) text.Text {
+	if len(p.Hops) == 0 {
+		return text.Text{}
+	}
+	steps := p.Hops[len(p.Hops)-1].Steps
+	if len(steps) == 0 {
+		return text.Text{}
+	}
+	return steps[len(steps)-1].What
+}
+
 func (v viewer) path(p trace.Path, reply bool) viewPath {
 	out := viewPath{End: v.end(p)}
+	if lastSaid(p).String() == p.Why.String() {
+		out.End.Why = "" // the step above says it
+	}
 	dead := v.judge.end(p) == diagnose.Broken
 	if dead && !reply {
 		out.Missed = v.dest
