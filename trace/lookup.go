@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"net/netip"
+
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
@@ -32,12 +34,14 @@ func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result,
 		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), routeEvidence(s.ns, q, nil))
 		return nil
 	}
-	if len(r.Choices) <= 1 {
-		var c fib.Choice
-		if len(r.Choices) == 1 {
-			c = r.Choices[0]
+	if len(r.Choices) == 1 {
+		if via := ownGateway(&r); via.IsValid() {
+			return w.eitherWay(s, q, r, via, next)
 		}
-		return next(w, s, r, c)
+		return next(w, s, r, r.Choices[0])
+	}
+	if len(r.Choices) == 0 {
+		return next(w, s, r, fib.Choice{})
 	}
 	for i := len(r.Choices) - 1; i > 0; i-- {
 		c := r.Choices[i]
@@ -45,6 +49,38 @@ func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result,
 	}
 	c := r.Choices[0]
 	s.weight *= c.Weight
+	return next(w, s, r, c)
+}
+
+// ownGateway returns the gateway of the route that r chose, where it is an address of the machine's own.
+func ownGateway(r *fib.Result) netip.Addr {
+	c := &r.Choices[0]
+	if c.Hop.Via.IsValid() || c.Route == nil || len(c.Route.Hops) != 1 || r.Type != fib.Unicast {
+		return netip.Addr{}
+	}
+	return c.Route.Hops[0].Via
+}
+
+// eitherWay follows a packet by a route whose gateway is an address of the machine's own. The kernel takes the
+// destination to be on the link where it had the address when it got the route; where it got the address later, as
+// with a duplicate, it asks for the gateway still. The routes do not tell which was first (nh_scope, fib_check_nh).
+func (w *walk) eitherWay(s *state, q fib.Query, r fib.Result, via netip.Addr, next func(*walk, *state, fib.Result, fib.Choice) stage) stage {
+	c := r.Choices[0]
+	asked := c
+	asked.Hop.Via = via
+	switch {
+	case s.gateway.via == via && s.gateway.asks:
+		return next(w, s, r, asked)
+	case s.gateway.via == via:
+		return next(w, s, r, c)
+	}
+	ev, other := routeEvidence(s.ns, q, c.Route), s.clone()
+	other.gateway.via, other.gateway.asks = via, true
+	other.assume(text.F("the gateway %s is an address of %s too; the route is supposed to be the older of the two", via, s.ns), ev)
+	w.branch(other, 0.5, func(w *walk, s *state) stage { return next(w, s, r, asked) })
+	s.gateway.via, s.gateway.asks = via, false
+	s.assume(text.F("the gateway %s is an address of %s too; the address is supposed to be the older of the two", via, s.ns), ev)
+	s.weight *= 0.5
 	return next(w, s, r, c)
 }
 

@@ -50,8 +50,9 @@ func fragNeeded(p *packet.Packet, mtu int) icmpError {
 	return icmpError{typ: 3, code: 4, mtu: mtu}
 }
 
-// finishOutput is ip_finish_output: what is too large is cut into fragments, where it may be. A socket is told of
-// what may not be, where OUTPUT sends it by a smaller device than the socket had chosen.
+// finishOutput is ip_finish_output: what is too large is cut into fragments, where it may be. Of what may not be a
+// socket is told where OUTPUT sends it by a smaller device than the socket chose; that the way to an own
+// address could be small no kernel learns, though it is told (__ip_rt_update_pmtu).
 func finishOutput(w *walk, s *state) stage {
 	mtu := s.routeMTU()
 	if s.frameSize() <= mtu {
@@ -61,7 +62,7 @@ func finishOutput(w *walk, s *state) stage {
 		why := text.F("%d bytes do not fit %s: its MTU is %d", s.p.Size, s.out, mtu)
 		s.step(StageTransmit, s.out.Name(), why, linkEvidence(s.out))
 		path := w.end(s, TooBig, s.out.Name(), why)
-		if s.moved { // else the socket had refused to send it
+		if s.moved {
 			w.tellSender(s, path, fragNeeded(&s.p, mtu))
 		}
 		return nil

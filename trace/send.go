@@ -115,8 +115,8 @@ func localOut(w *walk, s *state) stage {
 			if msg, bad := routeError(r); bad {
 				return w.noRoute(s, StageOutput, q, r, msg)
 			}
+			s.moved = !s.out.IsLoopback()
 			s.setRoute(r, c)
-			s.moved = true
 			if s.out == nil {
 				w.end(s, Unknown, c.Hop.Dev, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))
 				return nil

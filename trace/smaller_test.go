@@ -82,4 +82,42 @@ func TestReroutedTooBig(t *testing.T) {
 	if p.End != trace.TooBig || p.At.Link != "flannel.1" || len(p.ICMP) != 1 || p.ICMP[0].End != trace.Delivered || p.ICMP[0].Final.MTU != 1450 || p.ICMP[0].Final.Proto != packet.ICMP {
 		t.Errorf("%s", explain(trace.Run(n, q)))
 	}
+	n = fixture(t, "vxlan", rules("a/host", "nat", ":PREROUTING ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", "-A OUTPUT -d 192.168.9.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.244.2.2:8080"))
+	q = parseProbe(n, "a/host tcp 192.168.9.1:80")
+	q.Size, q.DF = trace.FullSegment, true
+	if p := trace.Run(n, q).Paths[0]; p.End != trace.TooBig || len(p.ICMP) != 0 {
+		t.Errorf("to an own address, of which no kernel learns: %s", explain(trace.Run(n, q)))
+	}
+}
+
+// TestOwnGateway has a machine get its gateway's address, as a duplicate: whether it asks for the gateway still the routes do not tell.
+func TestOwnGateway(t *testing.T) {
+	a := made{
+		links:  []string{link(2, "eth0", macA, "10.8.0.1/24 10.8.0.2/24", "")},
+		routes: []string{local("10.8.0.1", "eth0"), local("10.8.0.2", "eth0"), subnet("10.8.0.0/24", "eth0", "10.8.0.1"), `{"dst":"10.9.0.0/24","gateway":"10.8.0.2","dev":"eth0","flags":[]}`},
+	}
+	b := made{
+		links:  []string{link(2, "eth0", macB, "10.8.0.2/24 10.9.0.1/24", "")},
+		routes: []string{local("10.8.0.2", "eth0"), local("10.9.0.1", "eth0"), subnet("10.8.0.0/24", "eth0", "10.8.0.2")},
+	}
+	r := trace.Run(make2(t, a, b), parseProbe(make2(t, a, b), "a/host tcp 10.9.0.1:80"))
+	if len(r.Paths) != 2 {
+		t.Fatalf("%d paths: %s", len(r.Paths), explain(r))
+	}
+	asked := map[string]bool{}
+	for _, p := range r.Paths {
+		if p.Weight != 0.5 || len(p.Assumed) == 0 || !strings.HasPrefix(p.Assumed[0].What.String(), "the gateway 10.8.0.2 is an address of a/host too") {
+			t.Errorf("%s, weight %g, assumed %v", p.End, p.Weight, p.Assumed)
+		}
+		for _, st := range p.Hops[0].Steps {
+			if st.Stage == trace.StageNeighbour {
+				asked[st.What.String()] = true
+			}
+		}
+	}
+	for _, nh := range []string{"10.8.0.2", "10.9.0.1"} {
+		if !asked["b/host/eth0 answers for next hop "+nh+" with "+macB] {
+			t.Errorf("nobody asks for %s: %v", nh, asked)
+		}
+	}
 }

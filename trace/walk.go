@@ -73,8 +73,13 @@ type state struct {
 	uid     *uint32
 	anySrc  bool // its source need not be an address of ns
 	proxy   bool // TPROXY gave it to a local socket
-	moved   bool // OUTPUT changed it, and its way was looked up again
+	moved   bool // OUTPUT sends it by another device than its socket chose, which was not the loopback device
 	frag    int  // the size of the fragments it was cut into; 0 for none
+
+	gateway struct { // an address of the machine's own, and whether it is supposed to be asked for
+		via  netip.Addr
+		asks bool
+	}
 
 	weight  float64
 	hops    []Hop
