@@ -57,10 +57,10 @@ func (j judge) result(r trace.Result) Verdict {
 	return CannotTell
 }
 
-// certain reports whether some path fails without resting on anything that is not known.
+// certain reports whether some path fails without resting on anything that is not known, or a check says that it does.
 func (j judge) certain(r trace.Result) bool {
 	for _, p := range r.Paths {
-		if v := j.path(p); (v == Broken || v == Partly) && len(p.Assumed) == 0 {
+		if v := j.path(p); (v == Broken || v == Partly) && (len(p.Assumed) == 0 || j[check.LossOf(&p)] != CannotTell) {
 			return true
 		}
 	}

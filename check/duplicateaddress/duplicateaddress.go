@@ -6,9 +6,11 @@ import (
 	"slices"
 
 	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
+	"github.com/plumbnet/plumb/trace"
 )
 
 // Check reports addresses of Pods and of nodes' uplinks that more than one namespace holds.
@@ -111,8 +113,36 @@ func finding(p *check.Pass, d, rightful *network.Iface, a netip.Addr) check.Find
 	if name := d.NS.PodName; name != "" && !d.NS.IsHost() {
 		f.Fix.Commands = append(f.Fix.Commands, p.Rewire(name))
 	}
+	if routesBy(d.NS, a) { // which the node takes for its own address now
+		f.Explains = append(f.Explains, check.Symptom{Check: "route-wrong", Where: d.NS.String()})
+	}
 	p.Blame(&f, func(b check.Broken) bool { return b.Went(a) || b.Path.Final.Src.Addr() == a })
+	for i := range p.Results {
+		for j := range p.Results[i].Paths {
+			if path := &p.Results[i].Paths[j]; astray(path, d) {
+				p.Lose(&f, path, true)
+			}
+		}
+	}
 	return f
+}
+
+// astray reports whether a path comes to the machine that wrongly holds the address, and is sent on by the same
+// device. Where that arrives after all it is by luck: answers take another way, and a firewall there sees but half.
+func astray(path *trace.Path, d *network.Iface) bool {
+	for i, h := range path.Hops {
+		if i > 0 && h.Node == d.NS.Node.Name && h.NetNS == d.NS.Name && h.In == d.Name() && h.Out == d.Name() {
+			return true
+		}
+	}
+	return false
+}
+
+// routesBy reports whether a route of ns names a as its gateway.
+func routesBy(ns *network.NS, a netip.Addr) bool {
+	return slices.ContainsFunc(ns.FIB.Routes, func(r fib.Route) bool {
+		return slices.ContainsFunc(r.Hops, func(h fib.NextHop) bool { return h.Via == a })
+	})
 }
 
 func prefix(d *network.Iface, a netip.Addr) string {
