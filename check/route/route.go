@@ -300,8 +300,11 @@ func inside(c netip.Prefix) netip.Addr {
 // unrouted returns the ways of broken paths that end for want of any route in a node's own namespace.
 func unrouted(p *check.Pass) []way {
 	var out []way
-	for _, b := range check.DiesOf(p, trace.NoRoute) {
+	for _, b := range check.DiesOf(p, trace.NoRoute, trace.NoNeighbour) {
 		ns, dst := p.NS(b.Path.At), b.Path.Final.Dst.Addr()
+		if b.Path.End == trace.NoNeighbour {
+			ns = silent(p, b)
+		}
 		if ns == nil || !ns.IsHost() || p.NodeByPodCIDR(dst) != "" || p.Network.Missing(ns, "routes.json") != "" {
 			continue
 		}
@@ -311,6 +314,28 @@ func unrouted(p *check.Pass) []way {
 		}
 	}
 	return out
+}
+
+// silent returns the node whose end of a Pod's device would answer for the Pod's gateway by proxy ARP, and does
+// not for want of a route to the gateway (arp_process); nil where the path does not die of that.
+func silent(p *check.Pass, b check.Broken) *network.NS {
+	pod := p.NS(b.Path.At)
+	if b.Path.End != trace.NoNeighbour || pod == nil || pod.IsHost() {
+		return nil
+	}
+	d := pod.Iface(b.Path.At.Link)
+	if d == nil || d.Peer == nil || !d.Peer.Conf.ProxyARP.On() || p.Network.Missing(d.Peer.NS, "routes.json") != "" {
+		return nil
+	}
+	out := pod.FIB.Lookup(fib.Query{Dst: b.Path.Final.Dst.Addr()})
+	if out.Unknown != "" || len(out.Choices) == 0 || !out.Choices[0].Hop.Via.IsValid() {
+		return nil
+	}
+	way := d.Peer.NS.FIB.Lookup(fib.Query{Dst: out.Choices[0].Hop.Via})
+	if way.Unknown != "" || len(way.Choices) > 0 {
+		return nil
+	}
+	return d.Peer.NS
 }
 
 func finding(p *check.Pass, w way) check.Finding {
@@ -346,7 +371,9 @@ func finding(p *check.Pass, w way) check.Finding {
 			f.Explains = append(f.Explains, check.Symptom{Check: c, Where: w.ns.String() + "/" + w.res.Choices[0].Hop.Dev})
 		}
 	}
-	p.Blame(&f, func(b check.Broken) bool { return b.Passes(w.ns) && b.Toward(w.cidr) })
+	p.Blame(&f, func(b check.Broken) bool {
+		return b.Toward(w.cidr) && (b.Passes(w.ns) || w.fault == missing && silent(p, b) == w.ns)
+	})
 	return f
 }
 
