@@ -15,7 +15,8 @@ var Check = &check.Check{
 
 Symptom: a Pod's connections to a Service hang when the Service's endpoint is the Pod itself; with three replicas, one in three.
 Cause: the bridge does not send a frame back by the port it came in by: hairpin mode is off for the
-Pod's veth (the CNI configuration's hairpinMode), and the bridge is not promiscuous.
+Pod's veth (the CNI configuration's hairpinMode). A promiscuous bridge, which once did instead, does not where the
+kernel's bridge forgets the connection of what it takes in for that (Linux 6.9, and updates of older ones).
 Cure: set hairpinMode in the CNI configuration, and turn it on for the Pods that are there.
 Commands:
     bridge -d link show dev VETH
@@ -23,7 +24,8 @@ Commands:
 	DocZH: `Pod 通过自己的 Service 访问不到自己
 
 症状：当 Service 的后端恰好是该 Pod 自己时连接挂住；三个副本时约三分之一。
-原因：网桥不会把帧从进来的端口再发回去：该 Pod 的 veth 没有开启 hairpin（CNI 配置的 hairpinMode），网桥也不是混杂模式。
+原因：网桥不会把帧从进来的端口再发回去：该 Pod 的 veth 没有开启 hairpin（CNI 配置的 hairpinMode）。
+过去混杂模式的网桥可以代替它；自 Linux 6.9（及较旧版本的更新）起，网桥会忘记这类帧的连接，不再有效。
 处理：在 CNI 配置中设置 hairpinMode，并为已有 Pod 打开。
 命令：
     bridge -d link show dev VETH
@@ -40,7 +42,7 @@ func run(p *check.Pass) {
 			if d.Peer == nil || d.Peer.NS == ns || d.Peer.NS.PodName == "" || d.PortOf() == nil {
 				continue
 			}
-			if d.Link.Info.SlaveData.Hairpin || d.PortOf().Is("PROMISC") {
+			if d.Link.Info.SlaveData.Hairpin {
 				on++
 			} else {
 				off = append(off, d)
