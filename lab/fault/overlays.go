@@ -141,11 +141,14 @@ func fabricMTU(node string, mtu int) func(*lab.Lab) error {
 	}
 }
 
-// shrinkUplink makes node-a's uplink, and its tunnel in keeping with it, smaller than its Pods believe.
+// shrinkUplink makes node-a's uplink, and its tunnels in keeping with it, smaller than its Pods believe.
 func shrinkUplink(l *lab.Lab) error {
 	s := "link set eth0 mtu 1400\n"
 	if l.Topology.CNI == "flannel" {
 		s += "link set flannel.1 mtu 1350\n"
+	}
+	if l.Topology.CNI == "flannel" && l.Topology.IPv6 {
+		s += "link set flannel-v6.1 mtu 1330\n"
 	}
 	if err := ip("node-a", s)(l); err != nil {
 		return err
