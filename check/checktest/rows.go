@@ -275,3 +275,9 @@ func healthy(t *testing.T, base string) *txtar.Archive {
 	}
 	return a
 }
+
+// Host returns the empty namespace of a node "a".
+func Host() *network.NS {
+	c := &snapshot.Cluster{Nodes: []*snapshot.Node{{Name: "a", NetNS: []*snapshot.NetNS{{Name: "host", Dir: "nodes/a/host"}}}}}
+	return network.New(c).Host("a")
+}

@@ -128,8 +128,9 @@ func foreign(p *check.Pass, ns *network.NS, rs []usedRange) {
 			continue
 		}
 		d := ns.Iface(r.Hops[0].Dev)
-		if d == nil || !d.Uplink || r.Hops[0].Via.IsValid() && p.Inside(r.Hops[0].Via) {
-			continue
+		via := r.Hops[0].Via
+		if d == nil || !d.Uplink || via.IsValid() && p.Inside(via) || !via.IsValid() && d.OnLink(r.Dst.Addr()) {
+			continue // the uplink's own subnet is no network behind it
 		}
 		for _, u := range rs {
 			if (u.use == pods || u.use == services) && u.prefix.Overlaps(r.Dst) && u.prefix.Bits() <= r.Dst.Bits() && p.NodeByPodCIDR(r.Dst.Addr()) == "" {
