@@ -11,7 +11,7 @@ FUZZ  ?= 10m
 .PHONY: build deps demo test check lint agree faults bench fuzz generate clean
 
 build:
-	go build -o bin/ ./cmd/plumb ./cmd/plumb-lab
+	go build -o bin/ ./cmd/...
 
 deps:
 	@sh lab/deps.sh
