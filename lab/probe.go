@@ -111,24 +111,19 @@ func (l *Lab) ProbeAll(ps []Probe) []Observation {
 	return out
 }
 
-// ProbeFresh sends one probe through kernels that know no path MTU but those of their devices and routes: earlier
-// probes taught them some, which no snapshot holds. What seems lost is tried a second time, as afresh.
+// ProbeFresh sends one probe alone, through kernels that know no path MTU but those of their devices and
+// routes: earlier probes taught them some, which no snapshot holds.
 func (l *Lab) ProbeFresh(p Probe) (Observation, error) {
 	out := []Observation{{Probe: p}}
-	for range 2 {
-		if err := l.ForgetMTUs(); err != nil {
-			return out[0], err
-		}
-		if l.sniff != nil {
-			l.sniff.drain()
-		}
-		runAll(out, 1, patienceAgain, func(*Observation) bool { return true })
-		if l.sniff != nil {
-			assign(out, l.sniff.drain())
-		}
-		if out[0].Outcome != Lost && out[0].Outcome != Stalled {
-			break
-		}
+	if err := l.ForgetMTUs(); err != nil {
+		return out[0], err
+	}
+	if l.sniff != nil {
+		l.sniff.drain()
+	}
+	runAll(out, 1, patienceAgain, func(*Observation) bool { return true })
+	if l.sniff != nil {
+		assign(out, l.sniff.drain())
 	}
 	return out[0], nil
 }
