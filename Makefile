@@ -38,8 +38,8 @@ faults: deps
 	@go test -count=1 -v -run TestFaults ./lab/agree/faults | $(SHOW)
 
 bench: deps
-	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores"
-	@go test -p 1 -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./collect/node ./lab/bench | grep -E --line-buffered '^(Benchmark|ok|FAIL|panic|pkg:)'
+	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores, load $$(cut -d' ' -f1 /proc/loadavg); $$(go version)"
+	@go test -p 1 -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./collect/node ./check/all ./lab/bench | awk -f lab/bench/lines.awk
 
 # Every fuzz target for FUZZ each; findings land in testdata/fuzz and become tests.
 fuzz:

@@ -1,12 +1,14 @@
 //go:build linux
 
 // Package bench measures plumb on one node the size of a busy one: 100 Pods and
-// 10,000 Services, whose rules a real kernel took and printed again.
+// 10,000 Services, whose 100,000 rules a real kernel took and printed again, and
+// says how the figures stand to their goals and how they grow.
 package bench
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -37,20 +39,21 @@ func TestMain(m *testing.M) {
 		sandbox.Main(m)
 	}
 	code := m.Run()
+	printFigures(os.Stdout)
 	for _, dir := range recorded {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-// sizes are the numbers of Services: about 10 iptables rules each.
-var sizes = []int{100, 1000, 10_000}
+// sizes are the numbers of Services, of about 10 iptables rules each.
+var sizes = [...]int{100, 1000, 10_000}
 
 // recorded holds the folder of each size's snapshot.
 var recorded = map[int]string{}
 
 // record returns the folder of the snapshot of node-a with 100 Pods and that many
-// Services of two endpoints each, and of the objects. All sizes are recorded at once.
+// Services, and of the objects. All sizes are recorded at once.
 func record(b *testing.B, services int) string {
 	b.Helper()
 	sandbox.Need(b)
@@ -69,42 +72,53 @@ func recordAll(b *testing.B) {
 	defer l.Close()
 	n := l.Nodes[0]
 	for i := len(n.Pods); i < 100; i++ {
-		if err := l.AddPod(n, "load", fmt.Sprintf("load-%d", i), fmt.Sprintf("load-%d", i/2)); err != nil {
+		if err := l.AddPod(n, "load", fmt.Sprintf("load-%d", i), appOf(i)); err != nil {
 			b.Fatal(err)
 		}
 	}
 	own := l.Objects.Services
-	for _, size := range sizes {
+	for at, size := range sizes {
 		l.Objects.Services = slices.Clip(own)
 		for i := range size {
 			l.Objects.Services = append(l.Objects.Services, service(i))
 		}
+		slices.SortFunc(l.Objects.Services, func(a, b corev1.Service) int { // as an API server lists them
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+		})
 		l.SyncEndpoints()
 		if err := l.SyncNode(n); err != nil {
 			b.Fatal(err)
 		}
-		if err := write(l, n, size); err != nil {
+		if err := write(l, n, at); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 // write collects node-a as plumb does, and writes its files and those of the objects.
-func write(l *lab.Lab, n *lab.Node, size int) error {
+func write(l *lab.Lab, n *lab.Node, at int) error {
 	objects, err := l.ObjectFiles()
 	if err != nil {
 		return err
 	}
+	start := cpu()
 	files, err := l.NodeFiles(n)
 	if err != nil {
 		return err
 	}
+	var packed bytes.Buffer
+	if err := snapshot.Write(&packed, files); err != nil {
+		return err
+	}
+	note(at, "collect the node: CPU", (cpu() - start).Seconds())
+	note(at, "compressed", float64(packed.Len()))
+	rulesOf[at] = rules(files["nodes/"+n.Name+"/host/iptables"])
 	maps.Copy(files, objects)
 	dir, err := os.MkdirTemp("", "plumb-bench-")
 	if err != nil {
 		return err
 	}
-	recorded[size] = dir
+	recorded[sizes[at]] = dir
 	for _, name := range files.Names() {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -117,22 +131,48 @@ func write(l *lab.Lab, n *lab.Node, size int) error {
 	return nil
 }
 
-// service returns the i-th Service; its endpoints are two Pods of node-a.
+// appOf returns the label of the i-th Pod: each six of them are an application of one
+// Pod, one of two and one of three.
+func appOf(i int) string { return fmt.Sprintf("app%d-%d", [...]int{1, 2, 2, 3, 3, 3}[i%6], i/6) }
+
+// mix is what ten Services are: one or two ports, one to three endpoints, a node port here,
+// session affinity there. In kube-proxy's rules a port is 2 and each endpoint 3 more;
+// ten such Services are 99.
+var mix = [10]struct {
+	ports, endpoints int
+	nodePort, sticky bool
+}{
+	{1, 2, false, false}, {1, 2, false, false}, {1, 2, false, false}, {1, 2, false, false}, {1, 1, false, false},
+	{1, 3, false, false}, {1, 3, false, false}, {2, 2, false, false}, {1, 3, true, false}, {1, 2, false, true},
+}
+
+// service returns the i-th Service; its endpoints are Pods of node-a.
 func service(i int) corev1.Service {
+	m := mix[i%len(mix)]
 	var s corev1.Service
 	s.APIVersion, s.Kind = "v1", "Service"
-	s.Namespace, s.Name = "load", fmt.Sprintf("svc-%d", i)
+	s.Namespace, s.Name = "load", fmt.Sprintf("svc-%05d", i)
 	s.Spec.Type = corev1.ServiceTypeClusterIP
 	s.Spec.ClusterIP = fmt.Sprintf("10.100.%d.%d", i/250, 1+i%250)
 	s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
 	s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
-	s.Spec.Selector = map[string]string{"app": fmt.Sprintf("load-%d", 10+i%40)}
-	s.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(8080)}}
+	s.Spec.Selector = map[string]string{"app": fmt.Sprintf("app%d-%d", m.endpoints, 2+i%13)} // the six of 2 to 14 are whole
+	for j := range m.ports {
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{
+			Name: fmt.Sprintf("http-%d", j), Port: int32(80 + j), Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(8080),
+		})
+	}
+	if m.nodePort {
+		s.Spec.Type, s.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, int32(30000+i/len(mix))
+	}
+	if m.sticky {
+		s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP
+	}
 	return s
 }
 
 // ask is the path that is diagnosed: from a Pod through a Service to another Pod.
-var ask = diagnose.Ask{Src: "load/load-20", Dst: "svc/load/svc-5:80"}
+var ask = diagnose.Ask{Src: "load/load-20", Dst: "svc/load/svc-00005:80"}
 
 // measured makes this program run another one and say what that took. The kernel counts
 // the memory of the process that starts a program as the program's own (exec_mmap in
@@ -179,7 +219,7 @@ func BenchmarkDiagnose(b *testing.B) {
 	if out, err := exec.Command("go", "build", "-o", plumb, "github.com/plumbnet/plumb/cmd/plumb").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	for _, n := range sizes {
+	for at, n := range sizes {
 		dir := record(b, n)
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
 			var sum cost
@@ -187,19 +227,17 @@ func BenchmarkDiagnose(b *testing.B) {
 				c := run(b, plumb, "diagnose", "-s", ask.Src, "-d", ask.Dst, "--snapshot", dir)
 				sum = cost{max(sum.RSS, c.RSS), sum.CPU + c.CPU}
 			}
-			b.ReportMetric(float64(sum.RSS)/1024, "MiB-RSS")
+			b.ReportMetric(float64(sum.RSS)*1024/1e6, "MB-RSS")
 			b.ReportMetric(float64(sum.CPU.Milliseconds())/float64(b.N), "cpu-ms/op")
-			b.ReportMetric(rules(b, dir), "rules")
+			noteTime(b, at, "diagnose: load, trace, all checks")
+			note(at, "its CPU", sum.CPU.Seconds()/float64(b.N))
+			note(at, "its memory (RSS)", float64(sum.RSS)*1024)
 		})
 	}
 }
 
-// rules counts the iptables rules of node-a in a snapshot.
-func rules(b *testing.B, dir string) (n float64) {
-	data, err := os.ReadFile(filepath.Join(dir, "nodes/node-a/host/iptables"))
-	if err != nil {
-		b.Fatal(err)
-	}
+// rules counts the rules in what iptables-save printed.
+func rules(data []byte) (n int) {
 	for s := bufio.NewScanner(bytes.NewReader(data)); s.Scan(); {
 		if strings.HasPrefix(s.Text(), "-A ") || strings.HasPrefix(s.Text(), "[") {
 			n++
@@ -208,9 +246,20 @@ func rules(b *testing.B, dir string) (n float64) {
 	return n
 }
 
+// cpu returns the CPU time of this process and of those that it waited for.
+func cpu() (d time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(who, &u); err == nil {
+			d += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return d
+}
+
 // BenchmarkPacket is one more packet through a snapshot that is loaded: there and back.
 func BenchmarkPacket(b *testing.B) {
-	for _, n := range sizes {
+	for at, n := range sizes {
 		dir := record(b, n)
 		c := read(b, dir)
 		r, err := diagnose.Run(c, ask)
@@ -227,17 +276,22 @@ func BenchmarkPacket(b *testing.B) {
 					b.Fatal("no path")
 				}
 			}
-			b.ReportMetric(rules(b, dir), "rules")
 		}
-		b.Run(fmt.Sprintf("services=%d", n), walk)
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			walk(b)
+			noteTime(b, at, "one more packet, there and back")
+		})
 		q.OneWay = true
-		b.Run(fmt.Sprintf("services=%d/one-way", n), walk)
+		b.Run(fmt.Sprintf("services=%d/one-way", n), func(b *testing.B) {
+			walk(b)
+			noteTime(b, at, "one more packet, one way")
+		})
 	}
 }
 
 // BenchmarkChecks is every check over a snapshot that is loaded, with one path asked about.
 func BenchmarkChecks(b *testing.B) {
-	for _, n := range sizes {
+	for at, n := range sizes {
 		dir := record(b, n)
 		c := read(b, dir)
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
@@ -246,21 +300,21 @@ func BenchmarkChecks(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(rules(b, dir), "rules")
+			noteTime(b, at, "trace and all checks")
 		})
 	}
 }
 
 // BenchmarkRead is the reading of a snapshot from files.
 func BenchmarkRead(b *testing.B) {
-	for _, n := range sizes {
+	for at, n := range sizes {
 		dir := record(b, n)
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				read(b, dir)
 			}
-			b.ReportMetric(rules(b, dir), "rules")
+			noteTime(b, at, "load")
 		})
 	}
 }
