@@ -42,13 +42,15 @@ func shop() *snapshot.Cluster {
 	link := func(ip string) snapshot.Link {
 		return snapshot.Link{Index: 2, Name: "eth0", Flags: []string{"UP"}, Addrs: []snapshot.LinkAddr{{Family: "inet", Local: netip.MustParseAddr(ip), Len: 24, Scope: "global"}}}
 	}
+	external := svc("outside", nil, corev1.ServicePort{Port: 80})
+	external.Spec.Type, external.Spec.ExternalName = corev1.ServiceTypeExternalName, "api.example.com"
 	return &snapshot.Cluster{
 		Nodes: []*snapshot.Node{{Name: "node-a", NetNS: []*snapshot.NetNS{
 			{Name: "host", Dir: "nodes/node-a/host", Links: []snapshot.Link{link("192.0.2.1")}},
 			{Name: "web", Pod: "shop/web-0", Dir: "nodes/node-a/web", Links: []snapshot.Link{link("10.244.1.2")}},
 		}}},
 		Objects: snapshot.Objects{
-			Pods: []corev1.Pod{pod("web-0", "node-a", "10.244.1.2", "fd00:1::2"), pod("far-0", "node-b", "10.244.2.2")},
+			Pods: []corev1.Pod{pod("web-0", "node-a", "10.244.1.2", "fd00:1::2"), pod("far-0", "node-b", "10.244.2.2"), pod("late-0", "node-a"), pod("lost-0", "node-a", "10.244.1.77")},
 			Nodes: []corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "node-a"}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{
 				{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}, {Type: corev1.NodeHostName, Address: "node-a"}}}}},
 			Services: []corev1.Service{
@@ -56,6 +58,7 @@ func shop() *snapshot.Cluster {
 				svc("dns", []string{"10.96.0.10"}, corev1.ServicePort{Name: "dns", Port: 53, Protocol: "UDP"}),
 				svc("all", []string{"None"}, corev1.ServicePort{Name: "web", Port: 80}),
 				svc("none", []string{"None"}, corev1.ServicePort{Name: "web", Port: 80}),
+				external,
 			},
 			EndpointSlices: []discoveryv1.EndpointSlice{slice},
 		},
@@ -87,6 +90,9 @@ func TestResolve(t *testing.T) {
 		{"a name outside", Ask{Src: "shop/web-0", Dst: "api.example.com:443", Hosts: hosts}, packet.TCP, []string{"203.0.113.9:443"}, "node-a/web", ""},
 		{"a source outside", Ask{Src: "203.0.113.9", Dst: "node/node-a", Port: "30080"}, packet.TCP, []string{"192.0.2.1:30080"}, "", ""},
 		{"a source on a node that was not collected", Ask{Src: "shop/far-0", Dst: "svc/shop/dns"}, packet.UDP, []string{"10.96.0.10:53"}, "", "the state of node node-b"},
+		{"a source without an address", Ask{Src: "shop/late-0", Dst: "svc/shop/dns"}, packet.UDP, []string{"10.96.0.10:53"}, "", "shop/late-0 has no address"},
+		{"a source whose namespace is not on its node", Ask{Src: "shop/lost-0", Dst: "svc/shop/dns"}, packet.UDP, []string{"10.96.0.10:53"}, "", "the network namespace of shop/lost-0, which was not found on node node-a"},
+		{"a destination without an address", Ask{Src: "shop/web-0", Dst: "shop/late-0:80"}, 0, nil, "node-a/web", "shop/late-0 has no address"},
 		{"a source without the destination's family", Ask{Src: "shop/far-0", Dst: "svc/shop/api:80"}, packet.TCP, []string{"10.96.0.20:80"}, "", "same family as fd00:96::20"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -140,11 +146,32 @@ func TestResolveErrors(t *testing.T) {
 		{Ask{Src: "shop/web-0", Dst: "shop/far-0", Proto: "udp"}, "udp needs a port: write shop/far-0:PORT or -p PORT"},
 		{Ask{Src: "shop/web-0", Dst: "shop/far-0:80", Proto: "icmp"}, "has no ports"},
 		{Ask{Src: "shop/web-0", Dst: "nowhere.example.com:80"}, "no address is known for it"},
+		{Ask{Src: "", Dst: "10.0.0.1:80"}, "-s: nothing given"},
+		{Ask{Src: "shop/web-0", Dst: "10.0.0.1:0"}, "port 0: want 1 to 65535"},
+		{Ask{Src: "shop/web-0", Dst: "node/b:10250"}, "-d node/b:10250: no node of that name in the snapshot: there are node-a"},
+		{Ask{Src: "shop/web-0", Dst: "nowhere/web-0:80"}, "-d nowhere/web-0:80: no Pod of that name in the snapshot"},
+		{Ask{Src: "shop/web-0", Dst: "node/node-a:kubelet"}, `port "kubelet": only a Pod and a Service have named ports`},
+		{Ask{Src: "shop/web-0", Dst: "svc/shop/outside:80"}, `the Service is an ExternalName for "api.example.com": ask for that name`},
+		{Ask{Src: "shop/web-0", Dst: "10.0.0.1", Port: "http"}, `port "http": only a Pod and a Service`},
+		{Ask{Src: "shop/web-0", Dst: "10.0.0.1:80", Proto: "quic"}, `--proto "quic": want tcp, udp, sctp or icmp`},
 		{Ask{Src: "a.example.com", Dst: "10.0.0.1:80"}, "a source is a Pod, a node or an address"},
 	} {
 		_, err := resolve(n, row.ask)
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%+v:\n got %v\nwant %s", row.ask, err, row.want)
+		}
+	}
+}
+
+// TestNoAddress wants what has no address to reach nothing, and nothing to be followed.
+func TestNoAddress(t *testing.T) {
+	for _, ask := range []Ask{{Src: "shop/late-0", Dst: "svc/shop/dns"}, {Src: "shop/web-0", Dst: "shop/late-0:80"}} {
+		r, err := Run(shop(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != Broken || r.Summary.String() != "shop/late-0 has no address" || len(r.Traces) != 0 {
+			t.Errorf("%s to %s: %v: %s; %d traces", ask.Src, ask.Dst, r.Verdict, r.Summary, len(r.Traces))
 		}
 	}
 }
