@@ -137,7 +137,13 @@ func (e *env) PrimaryAddr(dev string, v6 bool) (netip.Addr, bool) {
 	return first(e.top.dev(dev).Addrs, v6)
 }
 
-func (e *env) Socket(packet.Packet, bool, bool) netfilter.Tri { return netfilter.No }
+// Socket knows the transparent sockets that datagrams may be handed to.
+func (e *env) Socket(p packet.Packet, _, noWildcard bool) netfilter.Tri {
+	if p.Proto == packet.UDP && p.Dst.Port() == proxyPort && !noWildcard {
+		return netfilter.Yes
+	}
+	return netfilter.No
+}
 
 func (e *env) PathMTU(p packet.Packet, _ string) int {
 	if e.top.route(p.Dst.Addr()) == "lo" && e.top.route(p.Src.Addr()) == "lo" {
