@@ -23,12 +23,20 @@ func Merge(parts ...*Cluster) *Cluster {
 			}
 			out.Nodes[i] = out.newer(out.Nodes[i], n)
 		}
-		objects = append(objects, &p.Objects)
+		out.Partial = out.Partial || p.Partial
+		if len(p.Objects.Have)+len(p.Objects.Source) > 0 {
+			objects = append(objects, &p.Objects)
+		}
 		for _, g := range p.Gaps {
 			if g.Why != absentNode {
 				out.Gaps = append(out.Gaps, g)
 			}
 		}
+	}
+	if len(objects) == 1 { // a cluster's objects, which are many, and its nodes
+		out.Objects = *objects[0]
+		out.finish()
+		return out
 	}
 	out.Objects = mergeObjects(objects, func(part int, key, why string) {
 		out.Gaps = append(out.Gaps, Gap{Path: objects[part].Source[key], Why: key + ": " + why})

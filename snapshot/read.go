@@ -47,7 +47,9 @@ func (c *Cluster) finish() {
 	}
 	slices.SortFunc(c.Nodes, func(a, b *Node) int { return cmp.Compare(a.Name, b.Name) })
 	c.Objects.sort()
-	c.absentNodes()
+	if !c.Partial {
+		c.absentNodes()
+	}
 	c.addGaps()
 }
 

@@ -50,6 +50,9 @@ type Cluster struct {
 	Nodes   []*Node   // sorted by name
 	Objects Objects
 	Gaps    []Gap // what could not be collected or understood, sorted by path
+	// Partial says that only what one question touches was asked for: a node without state is
+	// no Gap then, unless it was asked and did not answer.
+	Partial bool
 }
 
 // A Node is one machine and the network namespaces on it.

@@ -36,6 +36,7 @@ type Agent struct {
 	Port      int32
 	Ready     bool
 	Why       string // why it is not ready: "Pending: 0/3 nodes are available …"
+	job       string // that runs it, of one that [Client.RunOn] made
 }
 
 // Agents finds the agents in a namespace, by node.
