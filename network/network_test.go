@@ -268,6 +268,31 @@ func TestOwnersAndHost(t *testing.T) {
 	if n.Host("a") != find(n, "a/host") || n.Host("z") != nil {
 		t.Error("the nodes' own namespaces are not found")
 	}
+	p1 := find(n, "b/p1")
+	if d := p1.Owner(netip.MustParseAddr("10.244.2.2")); d == nil || d.String() != "b/p1/eth0" {
+		t.Errorf("in b/p1 itself 10.244.2.2 is of %v", d)
+	}
+	if d := p1.Owner(netip.MustParseAddr("10.244.2.1")); d != nil {
+		t.Errorf("in b/p1 the bridge's address is of %v", d)
+	}
+}
+
+func TestRoutesMissing(t *testing.T) {
+	n := load(t, "vxlan", without("a/p1/routes6.json", "b/p1/rules.json"))
+	for _, tt := range []struct {
+		ns     string
+		v4, v6 bool
+		what   string
+	}{
+		{"a/p1", false, true, "its routes of IPv6 were not collected"},
+		{"b/p1", true, false, "its policy rules of IPv4 were not collected"},
+		{"a/p2", false, false, "all is there"},
+	} {
+		ns := find(n, tt.ns)
+		if v4, v6 := ns.RoutesMissing(false), ns.RoutesMissing(true); (v4 != "") != tt.v4 || (v6 != "") != tt.v6 {
+			t.Errorf("%s: %s, and yet IPv4 %q, IPv6 %q", tt.ns, tt.what, v4, v6)
+		}
+	}
 }
 
 func TestMissing(t *testing.T) {

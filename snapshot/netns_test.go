@@ -108,7 +108,7 @@ func TestNetNSFile(t *testing.T) {
 			c := mustRead(t, Files{"nodes/a/x/netns.json": []byte(tt.in)})
 			ns := c.Nodes[0].NetNS[0]
 			got := NetNS{Inode: ns.Inode, Pod: ns.Pod, PeerNSID: ns.PeerNSID}
-			if d := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); d != "" {
+			if d := cmp.Diff(tt.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(netfilter.Ruleset{})); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 			if g, _ := c.GapAt("nodes/a/x/netns.json"); g.Why != tt.gap {

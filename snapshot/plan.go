@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"encoding"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -38,7 +37,7 @@ type field struct {
 
 var (
 	jsonUnmarshaler = reflect.TypeFor[json.Unmarshaler]()
-	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	textUnmarshaler = reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()
 )
 
 // plan returns the plan of a type, which is made when it is first met.
