@@ -74,6 +74,8 @@ func retained(text string) float64 {
 	return float64(after.HeapAlloc) - float64(before.HeapAlloc)
 }
 
+// BenchmarkEval is one packet at PREROUTING of a node with that many of kube-proxy's rules: to a Service
+// of three endpoints, to a port of the node, and to a Pod. What it takes must not grow with the rules.
 func BenchmarkEval(b *testing.B) {
 	to := []struct{ name, dst string }{{"service", "10.96.0.40:80"}, {"node-port", "192.0.2.1:30004"}, {"pod", "10.244.3.4:8080"}}
 	var env Env = fakeEnv{types: map[string]AddrType{"192.0.2.1": "LOCAL"}}
@@ -85,8 +87,9 @@ func BenchmarkEval(b *testing.B) {
 			b.Run(fmt.Sprintf("rules=%d/to=%s", n, to.name), func(b *testing.B) {
 				b.ReportAllocs()
 				var e Evaluator
+				in := Input{Hook: PreRouting, Packet: p, In: "cni0", Env: env}
 				for b.Loop() {
-					e.Eval(r, Input{Hook: PreRouting, Packet: p, In: "cni0", Env: env})
+					e.Eval(r, &in)
 				}
 			})
 		}
@@ -126,8 +129,9 @@ func TestManyRules(t *testing.T) {
 	}
 	var e Evaluator
 	var env Env = fakeEnv{}
-	allocs := testing.AllocsPerRun(10, func() { e.Eval(r, Input{Hook: PreRouting, Packet: p, Env: env}) })
-	if allocs > 5 {
+	in := Input{Hook: PreRouting, Packet: p, Env: env}
+	allocs := testing.AllocsPerRun(10, func() { e.Eval(r, &in) })
+	if allocs > 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 	if kept := retained(text) / 10_100; kept > 1500 {

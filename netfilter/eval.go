@@ -44,7 +44,7 @@ func (h Hook) String() string {
 // eval is one evaluation.
 type eval struct {
 	r      *Ruleset
-	in     Input
+	in     *Input
 	is6    bool
 	why    string   // why a match answered Maybe
 	share  float64  // the part of the packets that is supposed to meet it
@@ -57,24 +57,31 @@ type eval struct {
 	states room[state]
 	refs   room[refs]
 	lists  room[*state]
+	out    []Outcome
+	rules  []Ref // of all outcomes
 }
 
-// An Evaluator evaluates one packet after another, and uses its memory again.
-// The zero Evaluator is ready for use; it is not for more than one goroutine, nor
-// for the Env that it asks.
+// An Evaluator evaluates one packet after another, and uses its memory again: the
+// outcomes of one Eval, and the lists in them, are good until the next. The zero
+// Evaluator is ready for use; it is not for more than one goroutine, nor for the
+// Env that it asks.
 type Evaluator struct{ e eval }
 
-// begin returns the state that an evaluation begins with.
+// begin returns the state that an evaluation begins with, of a packet without IPv4-mapped addresses.
 func (e *eval) begin(r *Ruleset, in *Input) *state {
 	e.states.reset(2)
 	e.refs.reset(8)
 	e.lists.reset(32)
-	*e = eval{r: r, in: *in, is6: in.Packet.Is6(), final: e.final[:0], states: e.states, refs: e.refs, lists: e.lists}
+	e.why, e.share, e.passed, e.final = "", 0, nil, e.final[:0]
+	e.steps, e.visits, e.over = 0, 0, ""
 	s := e.states.get()
-	s.weight, s.p = 1, in.Packet
+	*s = state{weight: 1}
+	s.p = in.Packet
+	s.p.Src, s.p.Dst = unmap(s.p.Src), unmap(s.p.Dst)
 	if in.Conn != nil {
 		s.c, s.hasConn = *in.Conn, true
 	}
+	e.r, e.in, e.is6 = r, in, s.p.Is6()
 	return s
 }
 
@@ -87,22 +94,22 @@ func (e *eval) maybe(why string) Tri {
 	return Maybe
 }
 
-// Eval says what happens to a packet at a hook: every way that it can go.
-func (r *Ruleset) Eval(in Input) []Outcome { return new(Evaluator).Eval(r, in) }
+// Eval says what happens to a packet at a hook: every way that it can go. The outcomes are the caller's.
+func (r *Ruleset) Eval(in Input) []Outcome { return new(Evaluator).Eval(r, &in) }
 
-// Eval does what Eval of r does.
-func (v *Evaluator) Eval(r *Ruleset, in Input) []Outcome {
+// Eval does what Eval of r does; the outcomes are good until the next Eval.
+func (v *Evaluator) Eval(r *Ruleset, in *Input) []Outcome {
 	if int(in.Hook) >= len(stages) {
 		return []Outcome{{Packet: in.Packet, Weight: 1, Why: "there is no such hook"}}
 	}
-	in.Packet.Src, in.Packet.Dst = unmap(in.Packet.Src), unmap(in.Packet.Dst)
 	e := &v.e
-	first := e.begin(r, &in)
+	first := e.begin(r, in)
+	asked := first.p
 	states := append(e.few(), first)
 	for i, steps := 0, e.planned(); i < len(steps); i++ {
 		states = e.stage(&steps[i], states)
 		if e.over != "" {
-			return []Outcome{{Packet: in.Packet, Conn: first.c, Weight: 1, Why: e.over}}
+			return []Outcome{{Packet: asked, Conn: first.c, Weight: 1, Why: e.over}}
 		}
 	}
 	return e.outcomes(states)
@@ -230,7 +237,7 @@ func (e *eval) outcomes(states []*state) []Outcome {
 		}
 	}
 	e.final = append(e.final, states...)
-	return outcomes(joinAll(e.final))
+	return e.report(joinAll(e.final))
 }
 
 // meetsOpaque reports whether packets at the hook meet o.

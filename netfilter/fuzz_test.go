@@ -63,7 +63,7 @@ func FuzzParseIPSet(f *testing.F) {
 		r := &Ruleset{Sets: sets}
 		for name := range sets {
 			for _, p := range fuzzPackets {
-				e := &eval{r: r, in: Input{Packet: p, In: "eth0"}, is6: p.Is6()}
+				e := &eval{r: r, in: &Input{Packet: p, In: "eth0"}, is6: p.Is6()}
 				s := &state{}
 				s.p = p
 				m := &setMatch{name: name, src: []bool{true, false, true}}

@@ -103,7 +103,7 @@ func TestIndexed(t *testing.T) {
 		}
 		for range 20 {
 			in := randomPacket(r)
-			got, want := whole(reused.Eval(with, in)), whole(without.Eval(in))
+			got, want := whole(reused.Eval(with, &in)), whole(without.Eval(in))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("seed %d: %s: %s\n%s", seed, in.Packet, diff, text)
 			}
@@ -141,7 +141,7 @@ func TestIndexLooksAtFew(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var e Evaluator
-			out := e.Eval(r, Input{Hook: Forward, Packet: tcp(row.src, row.dst), In: row.in})
+			out := e.Eval(r, &Input{Hook: Forward, Packet: tcp(row.src, row.dst), In: row.in})
 			if out[0].Verdict.String() != row.want || e.e.visits > row.most {
 				t.Errorf("%s after %d rules, want %s after at most %d", out[0].Verdict, e.e.visits, row.want, row.most)
 			}
@@ -149,22 +149,30 @@ func TestIndexLooksAtFew(t *testing.T) {
 	}
 }
 
-// TestReused evaluates one packet after another with one Evaluator: what it returned stays as it was.
+// TestReused evaluates one packet after another with one Evaluator: what was cloned of its outcomes
+// stays as it was, and so does what the Ruleset itself returned.
 func TestReused(t *testing.T) {
 	r := load(t, false, kubeRules(3, true))
 	var e Evaluator
 	in := Input{Hook: PreRouting, Packet: tcp("10.1.0.1:40000", "10.96.0.1:80"), Env: fakeEnv{}}
-	first := e.Eval(r, in)
-	before := whole(first)
+	before := whole(e.Eval(r, &in))
+	var cloned []Outcome
+	for _, o := range e.Eval(r, &in) {
+		cloned = append(cloned, o.Clone())
+	}
+	own := r.Eval(in)
 	for i := range 50 {
 		in.Packet = tcp(fmt.Sprintf("10.1.0.%d:40000", i), "10.96.0.1:80")
-		e.Eval(r, in)
+		e.Eval(r, &in)
+		r.Eval(in)
 	}
-	if diff := cmp.Diff(before, whole(first)); diff != "" {
-		t.Error(diff)
+	for name, kept := range map[string][]Outcome{"cloned": cloned, "the Ruleset's": own} {
+		if diff := cmp.Diff(before, whole(kept)); diff != "" {
+			t.Error(name, diff)
+		}
 	}
 	in.Packet = tcp("10.1.0.1:40000", "10.96.0.1:80")
-	if diff := cmp.Diff(before, whole(e.Eval(r, in))); diff != "" {
+	if diff := cmp.Diff(before, whole(e.Eval(r, &in))); diff != "" {
 		t.Error(diff)
 	}
 }

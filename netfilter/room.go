@@ -6,7 +6,8 @@ type room[T any] struct {
 	used  int // of piece
 }
 
-// take returns n zero values, which stay where they are until reset.
+// take returns n values, which stay where they are until reset: zero until the first reset,
+// then what is left over in them from before.
 func (r *room[T]) take(n int) []T {
 	if len(r.piece)-r.used < n {
 		r.piece, r.used = make([]T, max(n, min(2*len(r.piece), 512))), 0
@@ -15,12 +16,11 @@ func (r *room[T]) take(n int) []T {
 	return r.piece[r.used-n : r.used : r.used]
 }
 
-// get returns a zero value.
+// get returns a value.
 func (r *room[T]) get() *T { return &r.take(1)[0] }
 
 // reset takes back all that was handed out. It keeps the last piece, of at least n values.
 func (r *room[T]) reset(n int) {
-	clear(r.piece[:r.used])
 	r.used = 0
 	if len(r.piece) < n {
 		r.piece = make([]T, n)

@@ -176,28 +176,49 @@ func joinAll(list []*state) []*state {
 	return out
 }
 
-// outcomes returns what became of the states.
-func outcomes(states []*state) []Outcome {
+// report returns what became of the states.
+func (e *eval) report(states []*state) []Outcome {
 	n := 0
 	for _, s := range states {
 		n += s.rules.len()
 	}
-	out, all := make([]Outcome, len(states)), make([]Ref, n)
+	e.out = slices.Grow(e.out[:0], len(states))[:len(states)]
+	e.rules = slices.Grow(e.rules[:0], n)[:n]
+	all := e.rules
 	for i, s := range states {
-		out[i] = Outcome{Verdict: s.verdict, Packet: s.p, Conn: s.c, Weight: s.weight, RejectWith: s.rejectWith, Why: s.why, Proxy: s.proxy}
+		o := &e.out[i]
+		o.Verdict, o.Packet, o.Conn, o.Weight = s.verdict, s.p, s.c, s.weight
+		o.RejectWith, o.Why, o.Proxy = s.rejectWith, s.why, s.proxy
+		o.Rules = nil
 		if n = s.rules.len(); n > 0 {
-			out[i].Rules, all = all[:n:n], all[n:]
+			o.Rules, all = all[:n:n], all[n:]
 		}
 		for l := s.rules; l != nil; l = l.before {
 			n--
-			out[i].Rules[n] = l.Ref
+			o.Rules[n] = l.Ref
 		}
-		for l := s.assumed; l != nil; l = l.before {
-			out[i].Assumed = append(out[i].Assumed, l.Assumption)
-		}
-		slices.Reverse(out[i].Assumed)
+		o.Assumed = s.assumed.list()
 	}
-	return out
+	return e.out
+}
+
+// Clone returns an outcome with lists of its own, to be kept when an Evaluator goes on to another packet.
+func (o *Outcome) Clone() Outcome {
+	c := *o
+	c.Rules, c.Assumed = slices.Clone(o.Rules), slices.Clone(o.Assumed)
+	return c
+}
+
+// list returns the assumptions, the first one first.
+func (l *assumptions) list() []Assumption {
+	if l == nil {
+		return nil
+	}
+	all := make([]Assumption, l.n)
+	for ; l != nil; l = l.before {
+		all[l.n-1] = l.Assumption
+	}
+	return all
 }
 
 func (l *refs) len() (n int) {

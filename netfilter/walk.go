@@ -103,7 +103,7 @@ func (w *walk) apply(r *Rule) {
 
 func (w *walk) target(target target, at Ref) {
 	if _, ok := target.(goBack); ok {
-		w.returned = join(w.returned, w.hit)
+		w.back(w.hit)
 		return
 	}
 	on := w.hit[:0]
@@ -113,6 +113,14 @@ func (w *walk) target(target target, at Ref) {
 		}
 	}
 	w.states = join(w.states, on)
+}
+
+// back has states go on in the chain that jumped here.
+func (w *walk) back(states []*state) {
+	if w.returned == nil {
+		w.returned = w.e.few()
+	}
+	w.returned = join(w.returned, states)
 }
 
 func (w *walk) jump(to *Chain, at Ref) {
@@ -130,7 +138,7 @@ func (w *walk) jump(to *Chain, at Ref) {
 		}
 	}
 	if at.Rule.isGoto {
-		w.returned = join(w.returned, back)
+		w.back(back)
 		return
 	}
 	w.states = join(w.states, back)

@@ -40,21 +40,23 @@ func bridgeReceive(w *walk, s *state) stage {
 // bridgeNATed goes on after PREROUTING saw a frame on a bridge (br_nf_pre_routing_finish): where
 // the destination was changed the frame goes up to be routed, or straight on where the route leads back to the bridge.
 func bridgeNATed(w *walk, s *state, before packet.Packet) stage {
-	b := s.in
 	s.bridged = true
 	if s.p.Dst.Addr() == before.Dst.Addr() {
 		return bridgeForward
 	}
 	q := query(&s.p)
-	q.IIF = b.Name()
-	return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
-		if _, bad := routeError(r); bad || r.Type != fib.Unicast || c.Hop.Dev != b.Name() {
-			s.frame.dst = b.Link.MAC
-			return bridgeForward
-		}
-		s.out, s.route, s.via = b, c.Route, c.Hop
-		return w.bridgedDNAT(s, b)
-	})
+	q.IIF = s.in.Name()
+	return w.route(s, q, bridgeRouted)
+}
+
+func bridgeRouted(w *walk, s *state, r fib.Result, c fib.Choice) stage {
+	b := s.in
+	if _, bad := routeError(r); bad || r.Type != fib.Unicast || c.Hop.Dev != b.Name() {
+		s.frame.dst = b.Link.MAC
+		return bridgeForward
+	}
+	s.out, s.route, s.via = b, c.Route, c.Hop
+	return w.bridgedDNAT(s, b)
 }
 
 // bridgedDNAT gives a frame whose new destination is on the same bridge the link-layer address of that destination.
@@ -62,13 +64,13 @@ func (w *walk) bridgedDNAT(s *state, b *network.Iface) stage {
 	nh := s.nextHop()
 	if e := s.ns.Neigh(b.Name(), nh); e != nil && !e.MAC.IsZero() {
 		s.frame.dst = e.MAC
-		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, e.MAC), neighEvidence(s.ns, b, nh, e))
+		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, e.MAC), s.neighEvidence(b, nh, e))
 		return bridgeForward
 	}
 	for _, r := range w.flood(b, 0, nh).got {
 		if answers(r, nh, s.asksFrom(b, nh), b) {
 			s.frame.dst = r.Link.MAC
-			s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, r.Link.MAC), neighEvidence(s.ns, b, nh, nil))
+			s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, r.Link.MAC), s.neighEvidence(b, nh, nil))
 			return bridgeForward
 		}
 	}
@@ -80,7 +82,7 @@ func bridgeForward(w *walk, s *state) stage {
 	port := s.phys[0]
 	b := port.PortOf()
 	if w.bridgeLocal(b, s.frame.dst, s.frame.vlan) {
-		s.step(StageBridge, b.Name(), text.F("bridge %s takes the frame for %s itself", b.Name(), s.frame.dst), linkEvidence(b))
+		s.step(StageBridge, b.Name(), text.F("bridge %s takes the frame for %s itself", named{b}, s.frame.dst), linkEvidence(b))
 		return bridgeUp
 	}
 	e, out := w.bridgePort(s, b, port)
@@ -96,12 +98,16 @@ func bridgeForward(w *walk, s *state) stage {
 		return bridgeOut
 	}
 	s.in = b
-	return w.hook(s, hookForward, b.Name(), b.Name(), func(w *walk, s *state, _ packet.Packet) stage {
-		return w.hook(s, hookPostrouting, b.Name(), b.Name(), func(w *walk, s *state, _ packet.Packet) stage {
-			s.confirm()
-			return bridgeOut
-		})
-	})
+	return w.hook(s, hookForward, b.Name(), b.Name(), bridgeForwarded)
+}
+
+func bridgeForwarded(w *walk, s *state, _ packet.Packet) stage {
+	return w.hook(s, hookPostrouting, s.in.Name(), s.in.Name(), bridgePostrouted)
+}
+
+func bridgePostrouted(_ *walk, s *state, _ packet.Packet) stage {
+	s.confirm()
+	return bridgeOut
 }
 
 // bridgeUp gives a frame to the bridge device as if it had come in by it.
@@ -155,14 +161,14 @@ func bridgeTransmit(w *walk, s *state) stage {
 
 // bridgeStep writes down by which port a bridge sends a frame on.
 func (s *state) bridgeStep(b, out *network.Iface, e *fib.FDBEntry) {
-	ev := fdbEvidence(s.ns, s.frame.dst, e)
+	ev := s.fdbEvidence(nil, s.frame.dst, e)
 	switch {
 	case e != nil:
-		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", b.Name(), s.frame.dst, out.Name()), ev)
+		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", named{b}, s.frame.dst, named{out}), ev)
 	case s.frame.dst.IsZero():
-		s.step(StageBridge, b.Name(), text.F("bridge %s sends the frame out by port %s", b.Name(), out.Name()), ev)
+		s.step(StageBridge, b.Name(), text.F("bridge %s sends the frame out by port %s", named{b}, named{out}), ev)
 	default:
-		s.step(StageBridge, b.Name(), text.F("bridge %s does not know %s and floods; behind port %s it is taken", b.Name(), s.frame.dst, out.Name()), ev)
+		s.step(StageBridge, b.Name(), text.F("bridge %s does not know %s and floods; behind port %s it is taken", named{b}, s.frame.dst, named{out}), ev)
 	}
 }
 
@@ -236,7 +242,7 @@ func (w *walk) bridgeNobody(s *state, b, from *network.Iface, e *fib.FDBEntry) s
 		return w.bridgeRefuses(s, b, from, p, refused, e)
 	}
 	why := text.F("behind no port of bridge %s is there anyone with %s", b, s.frame.dst)
-	s.step(StageBridge, b.Name(), why, fdbEvidence(s.ns, s.frame.dst, e))
+	s.step(StageBridge, b.Name(), why, s.fdbEvidence(nil, s.frame.dst, e))
 	w.end(s, NoNeighbour, b.Name(), why)
 	return nil
 }
@@ -247,7 +253,7 @@ func (w *walk) bridgeRefuses(s *state, b, from, to *network.Iface, refused strin
 	if from != nil {
 		why = text.F("bridge %s may not pass the frame from port %s to port %s: %s", b, from.Name(), to.Name(), refused)
 	}
-	return w.bridgeDrop(s, to, why, fdbEvidence(s.ns, s.frame.dst, e), linkEvidence(to))
+	return w.bridgeDrop(s, to, why, s.fdbEvidence(nil, s.frame.dst, e), linkEvidence(to))
 }
 
 func (w *walk) bridgeDrop(s *state, at *network.Iface, why text.Text, ev ...Quote) stage {

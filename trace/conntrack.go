@@ -80,5 +80,7 @@ func (s *state) confirm() {
 	if e != nil && e.conn.Mark == c.Mark && (e.replied || !c.Reply) {
 		return
 	}
-	s.ct = &tracked{ns: s.ns, conn: *c, replied: c.Reply || e != nil && e.replied, older: s.ct}
+	t := s.all.keep.ct.get()
+	*t = tracked{ns: s.ns, conn: *c, replied: c.Reply || e != nil && e.replied, older: s.ct}
+	s.ct = t
 }

@@ -34,7 +34,8 @@ func (e *env) ReversePath(p packet.Packet, dev string, loose, validMark, acceptL
 	if validMark {
 		q.Mark = p.Mark
 	}
-	r := lookup(e.s.ns, q)
+	var room [1]fib.Choice
+	r := lookup(e.s.ns, q, room[:])
 	switch {
 	case r.Unknown != "":
 		return netfilter.Maybe
@@ -82,7 +83,8 @@ func (e *env) PathMTU(p packet.Packet, out string) int {
 	if e.s.out != nil && e.s.out.Name() == out {
 		mtu = e.s.routeMTU()
 	}
-	back := lookup(e.s.ns, fib.Query{Dst: p.Src.Addr()})
+	var room [1]fib.Choice
+	back := lookup(e.s.ns, fib.Query{Dst: p.Src.Addr()}, room[:])
 	if len(back.Choices) == 0 {
 		return mtu
 	}

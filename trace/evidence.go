@@ -53,8 +53,10 @@ type routeQuote struct {
 }
 
 // routeEvidence quotes the route that decided.
-func routeEvidence(ns *network.NS, q fib.Query, r *fib.Route) Quote {
-	return &routeQuote{ns, r, q.Dst, q.Src, q.IIF, q.OIF, q.Mark}
+func (s *state) routeEvidence(q *fib.Query, r *fib.Route) Quote {
+	rq := s.all.keep.routes.get()
+	*rq = routeQuote{s.ns, r, q.Dst, q.Src, q.IIF, q.OIF, q.Mark}
+	return rq
 }
 
 func (q *routeQuote) Evidence() snapshot.Evidence {
@@ -98,8 +100,10 @@ type neighQuote struct {
 	e   *fib.Neigh
 }
 
-func neighEvidence(ns *network.NS, d *network.Iface, to netip.Addr, e *fib.Neigh) Quote {
-	return &neighQuote{ns, d, to, e}
+func (s *state) neighEvidence(d *network.Iface, to netip.Addr, e *fib.Neigh) Quote {
+	q := s.all.keep.neighs.get()
+	*q = neighQuote{s.ns, d, to, e}
+	return q
 }
 
 func (q *neighQuote) Evidence() snapshot.Evidence {
@@ -118,12 +122,11 @@ type fdbQuote struct {
 	e   *fib.FDBEntry
 }
 
-func fdbEvidence(ns *network.NS, m packet.MAC, e *fib.FDBEntry) Quote {
-	return &fdbQuote{ns: ns, mac: m, e: e}
-}
-
-func vxlanEvidence(d *network.Iface, m packet.MAC, e *fib.FDBEntry) Quote {
-	return &fdbQuote{d.NS, d, m, e}
+// fdbEvidence quotes what a device has for a link-layer address; without a device, all of them.
+func (s *state) fdbEvidence(d *network.Iface, m packet.MAC, e *fib.FDBEntry) Quote {
+	q := s.all.keep.fdb.get()
+	*q = fdbQuote{s.ns, d, m, e}
+	return q
 }
 
 func (q *fdbQuote) Evidence() snapshot.Evidence {
@@ -166,18 +169,6 @@ func (q vlanQuote) Evidence() snapshot.Evidence {
 
 // A ruleQuote quotes a rule, or a chain's policy.
 type ruleQuote netfilter.Ref
-
-// ruleEvidence quotes the last rules that decided, at most n.
-func ruleEvidence(refs []netfilter.Ref, n int) []Quote {
-	if len(refs) > n {
-		refs = refs[len(refs)-n:]
-	}
-	all := make([]Quote, len(refs))
-	for i := range refs {
-		all[i] = (*ruleQuote)(&refs[i])
-	}
-	return all
-}
 
 func (q *ruleQuote) Evidence() snapshot.Evidence {
 	r := (*netfilter.Ref)(q)

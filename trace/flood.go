@@ -2,6 +2,7 @@ package trace
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/plumbnet/plumb/network"
 )
@@ -21,10 +22,16 @@ type flood struct {
 // maxFlood bounds a flood: loops of bridges without STP.
 const maxFlood = 20000
 
-// flood follows a broadcast frame out of d.
+// flood follows a broadcast frame out of d. What it returns is good until the next flood.
 func (w *walk) flood(d *network.Iface, vlan int, target netip.Addr) *flood {
-	f := &flood{w: w, target: target, left: maxFlood}
+	f := w.newFlood(target)
 	f.out(d, vlan, 0)
+	return f
+}
+
+func (w *walk) newFlood(target netip.Addr) *flood {
+	f := &w.all.flood
+	*f = flood{w: w, target: target, left: maxFlood, got: f.got[:0]}
 	return f
 }
 
@@ -89,19 +96,22 @@ func hasPeer(d *network.Iface) bool {
 // wire follows a frame to the other uplinks on the segment that may answer for the target.
 func (f *flood) wire(d *network.Iface, vlan, depth int) {
 	f.outside = true
-	done := map[*network.NS]bool{d.NS: true}
-	for _, o := range f.w.net.Owners(f.target) {
-		if ns := o.NS; !done[ns] {
-			done[ns] = true
-			f.wireTo(ns, d, vlan, depth)
+	owners := f.w.net.Owners(f.target)
+	for i, o := range owners {
+		if o.NS != d.NS && !hasNS(owners[:i], o.NS) {
+			f.wireTo(o.NS, d, vlan, depth)
 		}
 	}
 	for _, u := range f.w.net.Uplinks() {
-		if u.Conf.ProxyARP.On() && !done[u.NS] && network.Meet(u, d) {
+		if u.Conf.ProxyARP.On() && u.NS != d.NS && network.Meet(u, d) && !hasNS(owners, u.NS) {
 			f.in(u, vlan, depth+1)
 		}
 	}
 	f.behind(d, vlan, depth)
+}
+
+func hasNS(all []*network.Iface, ns *network.NS) bool {
+	return slices.ContainsFunc(all, func(d *network.Iface) bool { return d.NS == ns })
 }
 
 // behind follows a frame to owners of the target that are bridged to an uplink of their node.

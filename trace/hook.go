@@ -1,8 +1,6 @@
 package trace
 
 import (
-	"net/netip"
-
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
@@ -12,7 +10,7 @@ import (
 // A hookPoint is a netfilter hook with its names.
 type hookPoint struct {
 	hook  netfilter.Hook
-	name  string
+	name  any // a string, as sentences take it
 	stage Stage
 }
 
@@ -37,16 +35,17 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 		return next(w, s, s.p)
 	}
 	w.env = env{w: w, s: s}
-	outs := w.all.eval.Eval(rules, netfilter.Input{
+	w.all.in = netfilter.Input{
 		Hook: h.hook, Packet: s.p, In: in, Out: out, PhysIn: name(s.phys[0]), PhysOut: name(s.phys[1]),
 		SrcMAC: s.frame.src, Conn: s.conn, UID: s.uid, Env: &w.env,
-	})
+	}
+	outs := w.all.eval.Eval(rules, &w.all.in)
 	if len(outs) == 0 {
 		return w.unknown(s, text.F("%s of %s gave no verdict", h.name, s.ns))
 	}
 	for i := len(outs) - 1; i > 0; i-- {
-		o := &outs[i]
-		w.branch(s.clone(), o.Weight, func(w *walk, s *state) stage { return w.outcome(s, h, o, next) })
+		o := outs[i].Clone() // the next hook's are in the same place
+		w.branch(s.clone(), o.Weight, func(w *walk, s *state) stage { return w.outcome(s, h, &o, next) })
 	}
 	s.weight *= outs[0].Weight
 	return w.outcome(s, h, &outs[0], next)
@@ -64,7 +63,7 @@ func (w *walk) outcome(s *state, h hookPoint, o *netfilter.Outcome, next after) 
 	before := s.p
 	s.p = o.Packet
 	if o.Conn.Orig.Src.IsValid() || o.Conn.State != netfilter.New {
-		s.conn = &o.Conn
+		s.attached(&o.Conn)
 	}
 	for i := range o.Assumed {
 		s.supposeRule(&o.Assumed[i])
@@ -76,55 +75,51 @@ func (w *walk) outcome(s *state, h hookPoint, o *netfilter.Outcome, next after) 
 		return next(w, s, before)
 	case netfilter.Drop:
 		why := dropped(s, h, o)
-		s.step(h.stage, "", why, ruleEvidence(o.Rules, 1)...)
+		s.note(h.stage, "", why, s.all.keep.rulesOf(o.Rules, 1))
 		w.end(s, Dropped, "", why)
 		return nil
 	case netfilter.Reject:
 		why := text.F("%s's %s chain rejects it with %s: %s", s.ns, h.name, o.RejectWith, lastRule(o.Rules))
-		s.step(h.stage, "", why, ruleEvidence(o.Rules, 1)...)
+		s.note(h.stage, "", why, s.all.keep.rulesOf(o.Rules, 1))
 		w.tellSender(s, w.end(s, Rejected, "", why), rejection(o.RejectWith, &s.p))
 		return nil
 	}
 	why := text.F("what %s of %s does is not known: %s", h.name, s.ns, o.Why)
-	s.step(h.stage, "", why, ruleEvidence(o.Rules, 1)...)
+	s.note(h.stage, "", why, s.all.keep.rulesOf(o.Rules, 1))
 	return w.unknown(s, why)
 }
 
 func (s *state) supposeRule(a *netfilter.Assumption) {
-	ev := ruleEvidence([]netfilter.Ref{a.Ref}, 1)
+	ev := (*ruleQuote)(&a.Ref)
 	if a.Matched {
-		s.assume(text.F("a rule is supposed to match: %s", a.Why), ev...)
+		s.assume(text.F("a rule is supposed to match: %s", a.Why), ev)
 		return
 	}
-	s.assume(text.F("a rule is supposed not to match: %s", a.Why), ev...)
+	s.assume(text.F("a rule is supposed not to match: %s", a.Why), ev)
 }
 
 // notePassed writes down that rules decided something about a packet that goes on.
 func (s *state) notePassed(h hookPoint, o *netfilter.Outcome, before packet.Packet) {
+	var what text.Text
 	switch {
 	case s.p.Dst != before.Dst && s.p.Src != before.Src:
-		s.step(h.stage, "", text.F("%s: source becomes %s, destination %s", h.name, addr(&s.p, s.p.Src), addr(&s.p, s.p.Dst)), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s: source becomes %s, destination %s", h.name, s.endpoint(s.p.Src), s.endpoint(s.p.Dst))
 	case s.p.Dst != before.Dst:
-		s.step(h.stage, "", text.F("%s: destination %s becomes %s", h.name, addr(&before, before.Dst), addr(&s.p, s.p.Dst)), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s: destination %s becomes %s", h.name, s.endpoint(before.Dst), s.endpoint(s.p.Dst))
 	case s.p.Src != before.Src:
-		s.step(h.stage, "", text.F("%s: source %s becomes %s", h.name, addr(&before, before.Src), addr(&s.p, s.p.Src)), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s: source %s becomes %s", h.name, s.endpoint(before.Src), s.endpoint(s.p.Src))
 	case s.p.Mark != before.Mark:
-		s.step(h.stage, "", text.F("%s: the packet is marked %s", h.name, hex(s.p.Mark)), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s: the packet is marked %s", h.name, hex(s.p.Mark))
 	case s.p.MSS != before.MSS:
-		s.step(h.stage, "", text.F("%s: the MSS %d becomes %d", h.name, before.MSS, s.p.MSS), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s: the MSS %d becomes %d", h.name, before.MSS, s.p.MSS)
 	case o.Verdict == netfilter.TProxy:
-		s.step(h.stage, "", text.F("%s: given to the local socket %s", h.name, o.Proxy), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s: given to the local socket %s", h.name, o.Proxy)
 	case hasRule(o.Rules):
-		s.step(h.stage, "", text.F("%s lets it pass", h.name), ruleEvidence(o.Rules, 4)...)
+		what = text.F("%s lets it pass", h.name)
+	default:
+		return
 	}
-}
-
-// addr prints an address, with its port where the protocol has ports.
-func addr(p *packet.Packet, a netip.AddrPort) string {
-	if p.Proto.HasPorts() {
-		return a.String()
-	}
-	return a.Addr().String()
+	s.note(h.stage, "", what, s.all.keep.rulesOf(o.Rules, 4))
 }
 
 func hasRule(refs []netfilter.Ref) bool {

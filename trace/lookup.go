@@ -2,6 +2,7 @@ package trace
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
@@ -10,12 +11,13 @@ import (
 )
 
 // lookup asks a namespace's routing tables. Where some of them were not
-// collected, no answer is known: any route may be among those that are missing.
-func lookup(ns *network.NS, q fib.Query) fib.Result {
+// collected, no answer is known: any route may be among those that are missing. The
+// choices are in room, where that is large enough.
+func lookup(ns *network.NS, q fib.Query, room []fib.Choice) fib.Result {
 	if why := ns.RoutesMissing(q.Dst.Is6()); why != "" {
 		return fib.Result{Unknown: why}
 	}
-	return ns.FIB.Lookup(q)
+	return ns.FIB.LookupIn(q, room)
 }
 
 // query returns what a lookup is asked for a packet.
@@ -27,11 +29,12 @@ func query(p *packet.Packet) fib.Query {
 }
 
 // route looks up the way of a packet and goes on with next for each way there
-// is, after s.route and s.via are set; a lookup that fails ends the packet.
+// is; a lookup that is not known ends the packet. A single choice is in s.way, and good until s is
+// routed again; several have memory of their own.
 func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result, fib.Choice) stage) stage {
-	r := lookup(s.ns, q)
+	r := lookup(s.ns, q, s.way[:])
 	if r.Unknown != "" {
-		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), routeEvidence(s.ns, q, nil))
+		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), s.routeEvidence(&q, nil))
 		return nil
 	}
 	if len(r.Choices) == 1 {
@@ -74,7 +77,8 @@ func (w *walk) eitherWay(s *state, q fib.Query, r fib.Result, via netip.Addr, ne
 	case s.gateway.via == via:
 		return next(w, s, r, c)
 	}
-	ev, other := routeEvidence(s.ns, q, c.Route), s.clone()
+	r.Choices = slices.Clone(r.Choices) // for the other, which goes on later
+	ev, other := s.routeEvidence(&q, c.Route), s.clone()
 	other.gateway.via, other.gateway.asks = via, true
 	other.assume(text.F("the gateway %s is an address of %s too; the route is supposed to be the older of the two", via, s.ns), ev)
 	w.branch(other, 0.5, func(w *walk, s *state) stage { return next(w, s, r, asked) })

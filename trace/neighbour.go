@@ -26,11 +26,11 @@ func neighbour(w *walk, s *state) stage {
 		return w.resolve(s, nh, e)
 	}
 	if e.State != "PERMANENT" && e.State != "NOARP" && !w.answered(d, e.MAC, nh) {
-		s.assume(text.F("the neighbour entry for %s names %s, which nobody has; it is taken to be resolved anew", nh, e.MAC), neighEvidence(s.ns, d, nh, e))
+		s.assume(text.F("the neighbour entry for %s names %s, which nobody has; it is taken to be resolved anew", nh, e.MAC), s.neighEvidence(d, nh, e))
 		return w.resolve(s, nh, e)
 	}
 	s.frame.dst = e.MAC
-	s.step(StageNeighbour, d.Name(), text.F("next hop %s is at %s", nh, e.MAC), neighEvidence(s.ns, d, nh, e))
+	s.step(StageNeighbour, d.Name(), text.F("next hop %s is at %s", s.ip(nh), &e.MAC), s.neighEvidence(d, nh, e))
 	return transmit
 }
 
@@ -77,8 +77,8 @@ func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 	case f.unclear:
 		return w.unknown(s, text.F("whether anyone on the link of %s answers for %s is not known: %s", d, nh, f.why))
 	case f.outside && (e == nil || e.State != "FAILED") && !w.shouldAnswer(d, nh):
-		s.assume(text.F("something outside the snapshot is supposed to answer for %s on the link of %s", nh, d), neighEvidence(s.ns, d, nh, e))
-		s.step(StageNeighbour, d.Name(), text.F("next hop %s is not in the snapshot", nh), neighEvidence(s.ns, d, nh, e))
+		s.assume(text.F("something outside the snapshot is supposed to answer for %s on the link of %s", nh, d), s.neighEvidence(d, nh, e))
+		s.step(StageNeighbour, d.Name(), text.F("next hop %s is not in the snapshot", nh), s.neighEvidence(d, nh, e))
 		return transmit
 	}
 	return w.noNeighbour(s, nh, e)
@@ -102,7 +102,7 @@ func (w *walk) noNeighbour(s *state, nh netip.Addr, e *fib.Neigh) stage {
 	if e != nil && e.State == "FAILED" {
 		why = text.F("nobody on the link of %s answers for %s: its neighbour entry says FAILED", d, nh)
 	}
-	s.step(StageNeighbour, d.Name(), why, neighEvidence(s.ns, d, nh, e))
+	s.step(StageNeighbour, d.Name(), why, s.neighEvidence(d, nh, e))
 	path := w.end(s, NoNeighbour, d.Name(), why)
 	if s.in != nil {
 		w.tellSender(s, path, unreachable(&s.p, "host unreachable"))
@@ -112,7 +112,7 @@ func (w *walk) noNeighbour(s *state, nh netip.Addr, e *fib.Neigh) stage {
 
 func (s *state) resolved(r *network.Iface, nh netip.Addr, e *fib.Neigh) stage {
 	s.frame.dst = r.Link.MAC
-	s.step(StageNeighbour, s.out.Name(), text.F("%s answers for next hop %s with %s", r, nh, r.Link.MAC), neighEvidence(s.ns, s.out, nh, e))
+	s.step(StageNeighbour, s.out.Name(), text.F("%s answers for next hop %s with %s", r, s.ip(nh), &r.Link.MAC), s.neighEvidence(s.out, nh, e))
 	return transmit
 }
 
@@ -157,7 +157,8 @@ func hears(r *network.Iface, a, src netip.Addr) bool {
 	if r.Conf.RPFilter != 1 {
 		return true
 	}
-	back := lookup(r.NS, fib.Query{Dst: src, Src: a, IIF: "lo"})
+	var room [1]fib.Choice
+	back := lookup(r.NS, fib.Query{Dst: src, Src: a, IIF: "lo"}, room[:])
 	return back.Unknown != "" || !routeFailed(back) && usesDevice(back, r.Name())
 }
 
@@ -220,7 +221,8 @@ func answers6(r *network.Iface, a netip.Addr) bool {
 
 // routesElsewhere reports whether the namespace would route a by another device than the one asked on.
 func routesElsewhere(r *network.Iface, a netip.Addr) bool {
-	res := lookup(r.NS, fib.Query{Dst: a})
+	var room [1]fib.Choice
+	res := lookup(r.NS, fib.Query{Dst: a}, room[:])
 	if _, bad := routeError(res); bad || res.Unknown != "" || len(res.Choices) == 0 {
 		return false
 	}

@@ -121,7 +121,7 @@ func routed(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 		return st
 	}
 	if r.Type == fib.Local && r.Err == "" {
-		s.step(StageRoute, "", text.F("%s is an address of %s", s.p.Dst.Addr(), s.ns), routeEvidence(s.ns, q, c.Route))
+		s.step(StageRoute, "", text.F("%s is an address of %s", s.ip(s.p.Dst.Addr()), s.ns), s.routeEvidence(&q, c.Route))
 		return localIn
 	}
 	if (r.Type == fib.Broadcast || r.Type == fib.Multicast) && r.Err == "" {
@@ -140,7 +140,7 @@ func routed(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 	if s.out == nil {
 		return w.unknown(s, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))
 	}
-	s.step(StageRoute, s.out.Name(), text.F("the route to %s leads by %s", s.p.Dst.Addr(), s.out.Name()), routeEvidence(s.ns, q, c.Route))
+	s.step(StageRoute, s.out.Name(), text.F("the route to %s leads by %s", s.ip(s.p.Dst.Addr()), named{s.out}), s.routeEvidence(&q, c.Route))
 	return forward
 }
 
@@ -160,8 +160,10 @@ func forward(w *walk, s *state) stage {
 		return nil
 	}
 	s.p.TTL--
-	return w.hook(s, hookForward, s.in.Name(), s.out.Name(), func(*walk, *state, packet.Packet) stage { return output })
+	return w.hook(s, hookForward, s.in.Name(), s.out.Name(), forwarded)
 }
+
+func forwarded(*walk, *state, packet.Packet) stage { return output }
 
 func (w *walk) looped(s *state, why text.Text) stage {
 	s.step(StageForward, "", why)

@@ -72,7 +72,7 @@ func (w *walk) answer(s *state) *state {
 
 // start returns the state of a packet that is made where s is, in the light of what s left behind in conntrack.
 func (w *walk) start(s *state, p packet.Packet) *state {
-	n := &state{p: p, ct: s.ct, weight: 1, beyond: s.beyond}
+	n := &state{all: w.all, p: p, ct: s.ct, weight: 1, beyond: s.beyond}
 	n.enter(s.ns, nil)
 	return n
 }
@@ -205,9 +205,8 @@ func (n *state) attach(s *state) {
 	if s.conn == nil || !s.conn.Orig.Src.IsValid() || s.conn.State == netfilter.Invalid || s.conn.State == netfilter.Untracked {
 		return
 	}
-	c := *s.conn
-	c.State, c.Reply = netfilter.Related, !c.Reply
-	n.conn = &c
+	n.attached(s.conn)
+	n.conn.State, n.conn.Reply = netfilter.Related, !s.conn.Reply
 	n.ct = &tracked{ns: s.ns, conn: *s.conn, older: n.ct}
 }
 

@@ -8,7 +8,8 @@ import (
 	"github.com/plumbnet/plumb/text"
 )
 
-// Run follows the packet that q asks about.
+// Run follows the packet that q asks about. The Result is the caller's: no later Run changes it. It points into n
+// and its snapshot, which nobody may change; several goroutines may Run on one n.
 func Run(n *network.Network, q Query) Result {
 	r := Result{Query: q}
 	if !q.Dst.Addr().IsValid() {
@@ -57,7 +58,7 @@ func (w *walk) begin() (*state, stage) {
 	if p.Size == 0 {
 		p.Size = smallest(&p)
 	}
-	s := &state{p: p, weight: 1, uid: q.UID}
+	s := &state{all: w.all, p: p, weight: 1, uid: q.UID}
 	if q.From == nil {
 		return w.fromOutside(s)
 	}

@@ -16,24 +16,30 @@ const initialTTL = 64
 
 // send is a socket that makes a packet: it chooses the way and the source address, then OUTPUT sees it.
 func send(w *walk, s *state) stage {
+	if s.p.Src.Addr().IsValid() {
+		return w.route(s, s.asks(), sendOn)
+	}
+	return w.route(s, s.asks(), sendFrom)
+}
+
+// asks returns what a socket asks the routes for its packet.
+func (s *state) asks() fib.Query {
 	q := query(&s.p)
 	q.UID, q.AnySrc = s.uid, s.anySrc
-	if s.p.Src.Addr().IsValid() {
-		return w.route(s, q, sendOn)
+	return q
+}
+
+// sendFrom takes the source address that the first lookup chose, and looks the way up again with it.
+func sendFrom(w *walk, s *state, r fib.Result, c fib.Choice) stage {
+	if msg, bad := routeError(r); bad {
+		return w.noRoute(s, StageSend, s.asks(), r, msg)
 	}
-	return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
-		if msg, bad := routeError(r); bad {
-			return w.noRoute(s, StageSend, q, r, msg)
-		}
-		if !c.Src.IsValid() {
-			w.end(s, NoRoute, "", text.F("%s has no source address for %s", s.ns, q.Dst))
-			return nil
-		}
-		s.p.Src = netip.AddrPortFrom(c.Src, s.p.Src.Port())
-		q2 := q
-		q2.Src = c.Src
-		return w.route(s, q2, sendOn)
-	})
+	if !c.Src.IsValid() {
+		w.end(s, NoRoute, "", text.F("%s has no source address for %s", s.ns, s.p.Dst.Addr()))
+		return nil
+	}
+	s.p.Src = netip.AddrPortFrom(c.Src, s.p.Src.Port())
+	return w.route(s, s.asks(), sendOn)
 }
 
 func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
@@ -54,9 +60,9 @@ func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 		s.first, s.sent = s.p, true
 	}
 	if r.Type == fib.Local {
-		s.step(StageSend, s.out.Name(), text.F("%s is an address of this namespace", s.p.Dst.Addr()), routeEvidence(s.ns, q, c.Route))
+		s.step(StageSend, s.out.Name(), text.F("%s is an address of this namespace", s.ip(s.p.Dst.Addr())), s.routeEvidence(&q, c.Route))
 	} else {
-		s.step(StageSend, s.out.Name(), text.F("%s sends it from %s by %s", s.ns, s.p.Src.Addr(), s.out.Name()), routeEvidence(s.ns, q, c.Route))
+		s.step(StageSend, s.out.Name(), text.F("%s sends it from %s by %s", s.ns, s.ip(s.p.Src.Addr()), named{s.out}), s.routeEvidence(&q, c.Route))
 	}
 	return localOut
 }
@@ -77,7 +83,7 @@ func (w *walk) noRoute(s *state, st Stage, q fib.Query, r fib.Result, msg string
 	if rt := deciding(r); rt != nil {
 		why = text.F("%s has a route to %s that says %s: %s", s.ns, q.Dst, msg, rt)
 	}
-	s.step(st, "", why, routeEvidence(s.ns, q, deciding(r)))
+	s.step(st, "", why, s.routeEvidence(&q, deciding(r)))
 	path := w.end(s, NoRoute, "", why)
 	if s.in != nil && r.Type != fib.Blackhole {
 		w.tellSender(s, path, unreachable(&s.p, msg))
@@ -121,7 +127,7 @@ func localOut(w *walk, s *state) stage {
 				w.end(s, Unknown, c.Hop.Dev, text.F("%s has a route by %s, and no such device in the snapshot", s.ns, c.Hop.Dev))
 				return nil
 			}
-			s.step(StageRoute, s.out.Name(), text.F("after the change it leaves by %s", s.out.Name()), routeEvidence(s.ns, q, c.Route))
+			s.step(StageRoute, s.out.Name(), text.F("after the change it leaves by %s", s.out.Name()), s.routeEvidence(&q, c.Route))
 			return output
 		})
 	})
@@ -133,8 +139,10 @@ func output(w *walk, s *state) stage {
 	if s.in != nil {
 		in = s.in.Name()
 	}
-	return w.hook(s, hookPostrouting, in, s.out.Name(), func(w *walk, s *state, _ packet.Packet) stage {
-		s.confirm()
-		return finishOutput
-	})
+	return w.hook(s, hookPostrouting, in, s.out.Name(), postrouted)
+}
+
+func postrouted(_ *walk, s *state, _ packet.Packet) stage {
+	s.confirm()
+	return finishOutput
 }

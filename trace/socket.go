@@ -108,7 +108,7 @@ func (w *walk) toSocket(s *state) stage {
 		w.end(s, Dropped, "", why)
 		return nil
 	}
-	why := text.F("a socket takes it: %s", socketText(k))
+	why := text.F("a socket takes it: %s", socketWords{k})
 	s.step(StageDeliver, "", why, socketEvidence(s.ns, k))
 	return w.delivered(s, why)
 }
@@ -137,6 +137,11 @@ func (w *walk) noSocket(s *state, other *snapshot.Socket) stage {
 	}
 	return nil
 }
+
+// socketWords prints a socket.
+type socketWords struct{ k *snapshot.Socket }
+
+func (w socketWords) String() string { return socketText(w.k) }
 
 func socketText(k *snapshot.Socket) string {
 	s := k.Proto.String() + " " + addrText(k.Local)

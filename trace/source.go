@@ -48,7 +48,7 @@ func (w *walk) sourceCheck(s *state, r fib.Result, c fib.Choice) (stage, bool) {
 		if back.Type != fib.Local {
 			why = text.F("%s takes no packet from %s: the way back to it is of type %s", d, src, back.Type)
 		}
-		return w.refuse(s, why, routeEvidence(s.ns, fib.Query{Dst: src}, deciding(back))), true
+		return w.refuse(s, why, s.routeEvidence(&fib.Query{Dst: src}, deciding(back))), true
 	}
 	if d.Conf.RPFilter == 0 {
 		return nil, false
@@ -73,7 +73,7 @@ func (w *walk) reverse(s *state, r fib.Result, c fib.Choice) (fib.Result, bool) 
 	if s.in.Conf.SrcValidMark.On() {
 		q.Mark = s.p.Mark
 	}
-	back := lookup(s.ns, q)
+	back := lookup(s.ns, q, s.back[:])
 	return back, back.Unknown == ""
 }
 
@@ -105,7 +105,7 @@ func (w *walk) rpFilter(s *state, back fib.Result) (stage, bool) {
 	if s.ns.Sysctl[key] == "0" {
 		key = "net.ipv4.conf.all.rp_filter"
 	}
-	ev := routeEvidence(s.ns, fib.Query{Dst: src}, deciding(back))
+	ev := s.routeEvidence(&fib.Query{Dst: src}, deciding(back))
 	if rt := deciding(back); rt != nil {
 		why := text.F("rp_filter %d of %s drops it: the way back to %s is by %s", int(d.Conf.RPFilter), d, src, back.Choices[0].Hop.Dev)
 		return w.refuse(s, why, s.sysctl(key), ev), true

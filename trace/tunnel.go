@@ -54,14 +54,15 @@ func (w *walk) encap(s *state, outer packet.Packet, add int, oif string) stage {
 	if ttl := s.out.Link.Info.Data.TTL; ttl > 0 {
 		outer.TTL = uint8(min(ttl, 255))
 	}
-	q := query(&outer)
-	q.OIF = oif
-	return w.route(s, q, func(w *walk, s *state, r fib.Result, c fib.Choice) stage {
-		if r.Type == fib.Local && r.Err == "" && s.out.Kind() == "vxlan" {
-			return w.bypass(s, &outer)
-		}
-		return w.encapped(s, outer, q, r, c)
-	})
+	s.outer, s.outerOIF = outer, oif
+	return w.route(s, s.asksOuter(), encapped)
+}
+
+// asksOuter returns what a tunnel asks the routes for its packet.
+func (s *state) asksOuter() fib.Query {
+	q := query(&s.outer)
+	q.OIF = s.outerOIF
+	return q
 }
 
 // wrap puts s's packet into outer.
@@ -75,7 +76,12 @@ func (s *state) wrap(outer packet.Packet) {
 	s.in = nil
 }
 
-func (w *walk) encapped(s *state, outer packet.Packet, q fib.Query, r fib.Result, c fib.Choice) stage {
+// encapped goes on with the way of the outer packet.
+func encapped(w *walk, s *state, r fib.Result, c fib.Choice) stage {
+	if r.Type == fib.Local && r.Err == "" && s.out.Kind() == "vxlan" {
+		return w.bypass(s)
+	}
+	outer, q := s.outer, s.asksOuter()
 	if !outer.Src.Addr().IsValid() {
 		outer.Src = netip.AddrPortFrom(c.Src, outer.Src.Port())
 	}
@@ -90,14 +96,14 @@ func (w *walk) encapped(s *state, outer packet.Packet, q fib.Query, r fib.Result
 	}
 	if s.out == tunnel {
 		why := text.F("the route to the far end %s leads into the tunnel %s itself", s.p.Dst.Addr(), tunnel)
-		s.step(StageEncap, tunnel.Name(), why, routeEvidence(s.ns, q, c.Route))
+		s.step(StageEncap, tunnel.Name(), why, s.routeEvidence(&q, c.Route))
 		w.end(s, Looped, tunnel.Name(), why)
 		return nil
 	}
 	if tunnel.Kind() != "vxlan" && w.tunnelTooBig(s, tunnel) || tunnel.PortOf() != nil && w.bridgedTooBig(s, tunnel) {
 		return nil
 	}
-	s.step(StageRoute, s.out.Name(), text.F("the outer packet leaves from %s by %s", s.p.Src.Addr(), s.out.Name()), routeEvidence(s.ns, q, c.Route))
+	s.step(StageRoute, s.out.Name(), text.F("the outer packet leaves from %s by %s", s.ip(s.p.Src.Addr()), named{s.out}), s.routeEvidence(&q, c.Route))
 	return localOut
 }
 

@@ -111,7 +111,7 @@ func vxlanTransmit(w *walk, s *state) stage {
 	}
 	if len(all) == 0 {
 		why := text.F("%s has no forwarding entry for %s, and none for unknown addresses", d, s.frame.dst)
-		s.step(StageEncap, d.Name(), why, vxlanEvidence(d, s.frame.dst, nil))
+		s.step(StageEncap, d.Name(), why, s.fdbEvidence(d, s.frame.dst, nil))
 		w.end(s, NoNeighbour, d.Name(), why)
 		return nil
 	}
@@ -137,7 +137,7 @@ func (w *walk) flooded(s *state, all []remote) []remote {
 			if v == nil {
 				continue
 			}
-			f := &flood{w: w, target: s.p.Dst.Addr(), left: maxFlood}
+			f := w.newFlood(s.p.Dst.Addr())
 			f.in(v, 0, 0)
 			if takes(f, s.frame.dst) {
 				take = append(take, r)
@@ -160,7 +160,7 @@ func (w *walk) vxlanTo(s *state, r remote) stage {
 		Proto: packet.UDP, Key: uint32(r.vni),
 	}
 	add := overhead["vxlan"]
-	s.step(StageEncap, d.Name(), text.F("%s puts the frame for %s into VXLAN %d to %s, port %d", d, s.frame.dst, r.vni, r.dst, r.port), vxlanEvidence(d, s.frame.dst, r.entry))
+	s.step(StageEncap, d.Name(), text.F("%s puts the frame for %s into VXLAN %d to %s, port %d", d, s.frame.dst, r.vni, s.ip(r.dst), r.port), s.fdbEvidence(d, s.frame.dst, r.entry))
 	return w.encap(s, outer, add, r.via)
 }
 
@@ -168,8 +168,8 @@ func (w *walk) vxlanTo(s *state, r remote) stage {
 // VXLAN device of that network here (encap_bypass_if_local, vxlan_encap_bypass). It keeps its
 // conntrack entry, and the route that it was sent by: a forwarded packet is forwarded
 // by that once more, and one that was made here is thrown away (dst_discard), save in IPv6.
-func (w *walk) bypass(s *state, outer *packet.Packet) stage {
-	from := s.out
+func (w *walk) bypass(s *state) stage {
+	from, outer := s.out, &s.outer
 	d := vxlanAt(s.ns, outer.Dst.Addr(), int(outer.Dst.Port()), int(outer.Key))
 	if d == nil {
 		why := text.F("the far end %s is %s itself, which has no VXLAN device for network %d, port %d", outer.Dst.Addr(), s.ns, int(outer.Key), int(outer.Dst.Port()))

@@ -42,6 +42,9 @@ type walk struct {
 type run struct {
 	total int // paths so far
 	eval  netfilter.Evaluator
+	in    netfilter.Input // of the hook at hand
+	keep  slabs
+	flood flood
 }
 
 // A kind says what a walk follows.
@@ -60,9 +63,10 @@ type job struct {
 
 // A state is a packet somewhere in a kernel, and how it came there.
 type state struct {
+	all     *run
 	ns      *network.NS
 	p       packet.Packet
-	conn    *netfilter.Conn // what conntrack of ns attached to the packet
+	conn    *netfilter.Conn // what conntrack of ns attached to the packet; nil, or connRoom
 	ct      *tracked        // what conntrack has seen, in all namespaces
 	in, out *network.Iface  // in is nil where the packet was made here
 	route   *fib.Route
@@ -93,6 +97,11 @@ type state struct {
 	inner   []inside      // of the packets that s.p carries
 	first   packet.Packet // as the sender made it
 	sent    bool
+
+	outer     packet.Packet // into which a tunnel is about to put s.p
+	outerOIF  string
+	connRoom  netfilter.Conn
+	way, back [1]fib.Choice // room for what route and reverse find
 }
 
 // A frame is the link-layer header of a packet.
@@ -123,10 +132,7 @@ func (s *state) clone() *state {
 	s.assumed, s.seen = slices.Clip(s.assumed), slices.Clip(s.seen)
 	c.assumed, c.seen = s.assumed, s.seen
 	c.arena, c.lent, s.lent = nil, false, false
-	if s.conn != nil {
-		conn := *s.conn
-		c.conn = &conn
-	}
+	c.attached(s.conn)
 	return &c
 }
 
@@ -185,8 +191,21 @@ func (s *state) enter(ns *network.NS, in *network.Iface) {
 	s.hops = append(s.hops, Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name})
 }
 
-// step writes down a decision.
+// attached has conntrack's view of the packet be a copy of conn; nil for none.
+func (s *state) attached(conn *netfilter.Conn) {
+	if s.conn = nil; conn != nil {
+		s.connRoom = *conn
+		s.conn = &s.connRoom
+	}
+}
+
+// step writes down a decision, and what it rests on.
 func (s *state) step(st Stage, link string, what text.Text, ev ...Quote) {
+	s.note(st, link, what, s.all.keep.quotes.list(ev))
+}
+
+// note is step for quotes that are the Result's already.
+func (s *state) note(st Stage, link string, what text.Text, ev []Quote) {
 	h := &s.hops[len(s.hops)-1]
 	if h.Steps == nil {
 		if len(s.arena) == cap(s.arena) {
