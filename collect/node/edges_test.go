@@ -136,7 +136,9 @@ func TestDecodeHops(t *testing.T) {
 
 // TestDecodeRule has the selectors that richNode's rules do not.
 func TestDecodeRule(t *testing.T) {
-	header := func(action, table byte) []byte { return append([]byte{unix.AF_INET, 0, 8, 0, table, 0, 0, action}, n32(0)...) }
+	header := func(action, table byte) []byte {
+		return append([]byte{unix.AF_INET, 0, 8, 0, table, 0, 0, action}, n32(0)...)
+	}
 	base := fib.Rule{Table: 254, SuppressPrefixLen: -1, SuppressGroup: -1}
 	with := func(f func(*fib.Rule)) fib.Rule { r := base; f(&r); return r }
 	for _, tt := range []struct {

@@ -24,17 +24,23 @@ var hostileNames = []string{
 	strings.Repeat("long", 60),
 }
 
+// hostileSpaces makes a namespace of each of the names, and returns them by inode.
+func hostileSpaces(t *testing.T) map[uint64]string {
+	t.Helper()
+	inodes := map[uint64]string{}
+	for _, name := range hostileNames {
+		inode, err := inodeOf(newNS(t, name).Path)
+		must(t, err)
+		inodes[inode] = name
+	}
+	return inodes
+}
+
 // TestScriptHostileNames wants the script to write nothing but its bundle, whatever namespaces are called, and to leave none out.
 func TestScriptHostileNames(t *testing.T) {
 	sandbox.Need(t)
 	host := newNS(t, "hostile-host")
-	inodes := map[uint64]string{}
-	for _, name := range hostileNames {
-		ns := newNS(t, name)
-		inode, err := inodeOf(ns.Path)
-		must(t, err)
-		inodes[inode] = name
-	}
+	inodes := hostileSpaces(t)
 	for _, shell := range shells[:1] { // a second a namespace, in three shells, is too long; the others get the arguments below
 		t.Run(shell[0], func(t *testing.T) {
 			all, args := runIn(t, shell, "--host", host.Path, "--node", "../../../n")
@@ -125,13 +131,7 @@ func runIn(t *testing.T, shell []string, args ...string) (*snapshot.Cluster, []s
 func TestCollectHostileNames(t *testing.T) {
 	sandbox.Need(t)
 	host := newNS(t, "hostile-host2")
-	inodes := map[uint64]string{}
-	for _, name := range hostileNames {
-		ns := newNS(t, name)
-		inode, err := inodeOf(ns.Path)
-		must(t, err)
-		inodes[inode] = name
-	}
+	inodes := hostileSpaces(t)
 	files, err := Collect(context.Background(), Options{Node: "..", Host: host.Path})
 	must(t, err)
 	for name := range files {

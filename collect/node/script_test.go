@@ -18,8 +18,15 @@ import (
 // shells are those that the script has to work with, where they are installed.
 var shells = [][]string{{"dash"}, {"busybox", "sh"}, {"bash", "--posix"}}
 
+// ran is what the script said and wrote.
+type ran struct {
+	said   string
+	bundle []byte
+	*snapshot.Cluster
+}
+
 // runScript runs the script with each shell there is.
-func runScript(t *testing.T, args []string, f func(t *testing.T, out string, c *snapshot.Cluster)) {
+func runScript(t *testing.T, args []string, f func(t *testing.T, got ran)) {
 	script := filepath.Join(t.TempDir(), "collect.sh")
 	must(t, os.WriteFile(script, []byte(Script), 0o644))
 	for _, shell := range shells {
@@ -37,7 +44,7 @@ func runScript(t *testing.T, args []string, f func(t *testing.T, out string, c *
 			must(t, err)
 			c, err := snapshot.ReadBundle(out, bytes.NewReader(data))
 			must(t, err)
-			f(t, string(said), c)
+			f(t, ran{string(said), data, c})
 		})
 	}
 }
@@ -50,18 +57,18 @@ func TestScript(t *testing.T) {
 	must(t, err)
 	want, err := snapshot.Read(files)
 	must(t, err)
-	runScript(t, []string{"--node", "n", "--host", host.Path, "--netns", "p=" + pod.Path}, func(t *testing.T, said string, got *snapshot.Cluster) {
-		if d := clusterDiff(want, got); d != "" {
+	runScript(t, []string{"--node", "n", "--host", host.Path, "--netns", "p=" + pod.Path}, func(t *testing.T, got ran) {
+		if d := clusterDiff(want, got.Cluster); d != "" {
 			t.Errorf("(-plumb +script):\n%s", d)
 		}
 		for _, g := range got.Gaps {
 			t.Errorf("gap: %v", g)
 		}
-		if lines := strings.Split(strings.TrimSpace(said), "\n"); len(lines) != 1 {
-			t.Errorf("the script says too much:\n%s", said)
+		if lines := strings.Split(strings.TrimSpace(got.said), "\n"); len(lines) != 1 {
+			t.Errorf("the script says too much:\n%s", got.said)
 		}
 		if got.Nodes[0].Host() == nil {
-			t.Fatalf("no namespace of the node's own; the script says:\n%s", said)
+			t.Fatalf("no namespace of the node's own; the script says:\n%s", got.said)
 		}
 		for _, name := range []string{"conntrack_count", "conntrack_max", "conntrack_drop"} {
 			if _, ok := got.Nodes[0].Host().Stat[name]; !ok {
@@ -76,7 +83,7 @@ func TestScriptFinds(t *testing.T) {
 	sandbox.Need(t)
 	host := newNS(t, "h3")
 	newNS(t, "found")
-	runScript(t, []string{"--host", host.Path}, func(t *testing.T, _ string, got *snapshot.Cluster) {
+	runScript(t, []string{"--host", host.Path}, func(t *testing.T, got ran) {
 		n := got.Nodes[0]
 		for _, ns := range n.NetNS {
 			if ns.Name == "found" && len(ns.Links) == 1 && ns.Inode != 0 && n.Host() != nil && n.Kernel != "" && !n.Taken.IsZero() {
@@ -136,7 +143,7 @@ func TestScriptObjects(t *testing.T) {
 echo '{"apiVersion":"v1","kind":"List","items":[]}'
 `), 0o755))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	runScript(t, []string{"--only-objects"}, func(t *testing.T, _ string, c *snapshot.Cluster) {
+	runScript(t, []string{"--only-objects"}, func(t *testing.T, c ran) {
 		if len(c.Objects.Services) != 1 || !c.Objects.Have["Pod"] || !c.Objects.Have["ConfigMap"] || c.Objects.Have["Ingress"] {
 			t.Errorf("objects: %+v", c.Objects)
 		}
