@@ -20,7 +20,8 @@ var Check = &check.Check{
 Symptom: hosts of an office or a partner reach the cluster, and get no answer; Pods do not reach them. Everybody else is well.
 Cause: their range overlaps the Pod, Service or node range. What is for them never leaves the
 cluster: a node's own route to Pods is more specific than the way out.
-Cure: translate one of the two at the edge (NETMAP to a range that is free), or give the cluster another range.
+Cure: on the router between the two networks, translate the other network's addresses to a range that is free
+(iptables -j NETMAP; the finding proposes one), and use those from the cluster; or give the cluster another range.
 Commands:
     ip route get ADDRESS
     kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR
@@ -29,7 +30,7 @@ Commands:
 
 症状：办公网或合作方的主机能访问到集群却收不到应答；Pod 也访问不到它们；其他人都正常。
 原因：它们的网段与 Pod、Service 或节点网段重叠。发给它们的包出不了集群：节点自己到 Pod 的路由比出口路由更具体。
-处理：在边界把其中一方转换到空闲网段（NETMAP），或给集群换网段。
+处理：在两个网络之间的路由器上，把对方的地址转换到空闲网段（iptables -j NETMAP；结论会给出建议），并在集群内使用转换后的地址；或给集群换网段。
 命令：
     ip route get 地址
     kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR

@@ -17,7 +17,8 @@ var Check = &check.Check{
 
 Symptom: new connections time out at random while old ones work; the kernel logs "nf_conntrack: table full, dropping packet".
 Cause: more connections than net.netfilter.nf_conntrack_max: a storm, a leak, or many short UDP lookups.
-Cure: raise nf_conntrack_max (some 300 bytes an entry), shorten the timeouts, and find who opens them.
+Cure: raise nf_conntrack_max (some 300 bytes an entry; in /etc/sysctl.d so that it stays), then find who opens so many:
+the last command counts the entries by protocol and state. kube-proxy sets the limit anew from its conntrack.maxPerCore when it starts.
 Commands:
     sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max
     conntrack -S
@@ -26,7 +27,7 @@ Commands:
 
 症状：新连接随机超时，已有连接正常；内核日志出现 "nf_conntrack: table full, dropping packet"。
 原因：连接数超过 net.netfilter.nf_conntrack_max：连接风暴、泄漏，或大量短 UDP 查询。
-处理：调大 nf_conntrack_max（每条约 300 字节），缩短超时时间，并找出建立连接的来源。
+处理：调大 nf_conntrack_max（每条约 300 字节；写入 /etc/sysctl.d 使其持久），再找出建立连接的来源：最后一条命令按协议和状态统计条目。kube-proxy 启动时会按其 conntrack.maxPerCore 重新设置上限。
 命令：
     sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max
     conntrack -S

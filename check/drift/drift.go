@@ -16,7 +16,7 @@ import (
 // FDB reports VXLAN forwarding entries that are missing or lead to another node.
 var FDB = &check.Check{
 	Name: "fdb-drift",
-	Doc: `a VXLAN does not know, or knows wrongly, behind which node a peer is
+	Doc: `a node's VXLAN forwarding entry for another node is missing or wrong
 
 Symptom: Pods of one node do not reach those of one other node; in the other direction requests arrive and answers do not.
 Cause: the forwarding entry for the peer's MAC is missing or holds an old address: the agent was not

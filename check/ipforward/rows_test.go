@@ -43,6 +43,11 @@ func TestForwarding(t *testing.T) {
 			Want: says + v4 + " is 0: the node forwards nothing for its Pods\n? nodes/node-a/host/sysctl: ip-forward: not collected"},
 		{Name: "a path that ends on the node is not lost by it", Edit: off(v4), Ask: "from shop/web-0\nto 192.168.10.12:10250",
 			Want: says + v4 + " is 0: the node forwards nothing for its Pods"},
+		{Name: "a path that another node does not forward is lost by that", Edit: func(f *checktest.Facts) {
+			off(v4)(f)
+			f.NS("node-c/host").Sysctl[v4] = "0"
+		}, Ask: "from shop/web-0\nto 10.244.2.2:8080", Want: "error on path: node-c/host: ip-forward: " + v4 + " is 0: the node forwards nothing for its Pods\n" +
+			says + v4 + " is 0: the node forwards nothing for its Pods"},
 		{Name: "a path through the node is", Edit: off(v4), Ask: "from shop/web-0\nto 10.244.1.2:8080",
 			Want: "error on path: node-b/host: ip-forward: " + v4 + " is 0: the node forwards nothing for its Pods"},
 	})

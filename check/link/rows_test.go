@@ -74,6 +74,14 @@ func TestDetached(t *testing.T) {
 			}
 		}, Want: "error: node-c/host/veth92d10ab7: veth-detached: veth92d10ab7, the veth of Pod shop/api-6c9f7d5b8-zw7hc, is in no bridge; it belongs in cni0\n" +
 			"error: node-c/host/vetha3a26768: veth-detached: vetha3a26768, the veth of Pod shop/web-2, is in no bridge; it belongs in cni0"},
+		{Name: "all of the node, which has another bridge first", Edit: func(f *checktest.Facts) {
+			ns := f.NS("node-c/host")
+			for i := range ns.Links {
+				ns.Links[i].Master = ""
+			}
+			ns.Links = slices.Insert(ns.Links, 1, snapshot.Link{Index: 77, Name: "docker0", Flags: []string{"UP"}, MTU: 1500, Info: snapshot.LinkInfo{Kind: "bridge"}})
+		}, Want: "error: node-c/host/veth92d10ab7: veth-detached: veth92d10ab7, the veth of Pod shop/api-6c9f7d5b8-zw7hc, is in no bridge; it belongs in cni0\n" +
+			"error: node-c/host/vetha3a26768: veth-detached: vetha3a26768, the veth of Pod shop/web-2, is in no bridge; it belongs in cni0"},
 		{Name: "one that a route of its own leads to", Edit: func(f *checktest.Facts) {
 			out(f)
 			fibs := &f.NS("node-b/host").FIB

@@ -23,18 +23,20 @@ var NotListening = &check.Check{
 
 Symptom: "connection refused" at once, while the Pod's address answers pings.
 Cause: the process has not started, has crashed, or listens on another port than it says.
-Cure: look at the Pod's logs; start the server or correct its port.
+Cure: look at the Pod's logs; start the server or correct its port. The second command is for images without ss.
 Commands:
-    kubectl exec POD -- ss -lntu
-    kubectl logs POD`,
+    kubectl -n NAMESPACE exec POD -- ss -lntu
+    kubectl -n NAMESPACE debug -it POD --image=busybox -- netstat -lntu
+    kubectl -n NAMESPACE logs POD`,
 	DocZH: `端口上没有进程监听
 
 症状：立即 "connection refused"，而 Pod 地址能 ping 通。
 原因：进程没有启动、已崩溃，或监听的不是所声明的端口。
-处理：查看 Pod 日志；启动服务或改正端口。
+处理：查看 Pod 日志；启动服务或改正端口。镜像中没有 ss 时用第二条命令。
 命令：
-    kubectl exec POD -- ss -lntu
-    kubectl logs POD`,
+    kubectl -n 命名空间 exec POD -- ss -lntu
+    kubectl -n 命名空间 debug -it POD --image=busybox -- netstat -lntu
+    kubectl -n 命名空间 logs POD`,
 	Run: func(p *check.Pass) { run(p, nothing) },
 }
 
@@ -47,14 +49,14 @@ Symptom: "connection refused" from outside the Pod; inside, localhost answers.
 Cause: the server is bound to the loopback address, a default of many development servers.
 Cure: bind it to 0.0.0.0 (or [::]).
 Commands:
-    kubectl exec POD -- ss -lntu`,
+    kubectl -n NAMESPACE exec POD -- ss -lntu`,
 	DocZH: `进程只监听在 127.0.0.1
 
 症状：从 Pod 外访问 "connection refused"，在 Pod 内访问 localhost 正常。
 原因：服务绑定在回环地址上，这是许多开发服务器的默认值。
 处理：改为绑定 0.0.0.0（或 [::]）。
 命令：
-    kubectl exec POD -- ss -lntu`,
+    kubectl -n NAMESPACE exec POD -- ss -lntu`,
 	Run: func(p *check.Pass) { run(p, loopback) },
 }
 
@@ -67,8 +69,8 @@ Symptom: the Service refuses connections; the Pods answer on another port.
 Cause: targetPort is wrong, or left out, so that it is the Service's own port.
 Cure: set targetPort to the port that the containers listen on.
 Commands:
-    kubectl get service SERVICE -o jsonpath='{.spec.ports}'
-    kubectl exec POD -- ss -lntu`,
+    kubectl -n NAMESPACE get service SERVICE -o jsonpath='{.spec.ports}'
+    kubectl -n NAMESPACE exec POD -- ss -lntu`,
 	DocZH: `Service 的 targetPort 不是 Pod 实际监听的端口
 
 症状：访问 Service 被拒绝；Pod 在另一个端口上正常应答。
@@ -76,7 +78,7 @@ Commands:
 处理：把 targetPort 设为容器监听的端口。
 命令：
     kubectl get service 服务名 -o jsonpath='{.spec.ports}'
-    kubectl exec POD -- ss -lntu`,
+    kubectl -n NAMESPACE exec POD -- ss -lntu`,
 	Needs: []string{"objects/Service", "objects/EndpointSlice"},
 	Run:   func(p *check.Pass) { run(p, elsewhere) },
 }

@@ -18,7 +18,8 @@ var Missing = &check.Check{
 Symptom: Pods on the node stay in ContainerCreating; the CNI agent says "node has no podCIDR assigned".
 Cause: the cluster's Pod range is used up, or the controller manager does not allocate ranges
 (--allocate-node-cidrs), or the node was made with another Pod range in mind.
-Cure: widen --cluster-cidr or lower --node-cidr-mask-size's range per node; remove dead nodes.
+Cure: remove nodes that are gone for good, whose ranges are then free; widen the controller manager's --cluster-cidr;
+or raise --node-cidr-mask-size, so that each new node takes a smaller range.
 Commands:
     kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR
     kubectl -n kube-system logs -l component=kube-controller-manager | grep -i cidr`,
@@ -26,7 +27,7 @@ Commands:
 
 症状：该节点上的 Pod 一直处于 ContainerCreating；CNI 代理提示 "node has no podCIDR assigned"。
 原因：集群 Pod 网段已用尽，或 controller-manager 没有开启分配（--allocate-node-cidrs），或该节点是按另一网段加入的。
-处理：扩大 --cluster-cidr，或减小每个节点的网段，或删除已不存在的节点。
+处理：删除已不存在的节点以释放其网段；扩大 controller-manager 的 --cluster-cidr；或增大 --node-cidr-mask-size，使新节点占用更小的网段。
 命令：
     kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR
     kubectl -n kube-system logs -l component=kube-controller-manager | grep -i cidr`,

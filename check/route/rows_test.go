@@ -55,6 +55,8 @@ func TestMissing(t *testing.T) {
 			Fix: []string{right(toB, "10.244.1.0"), right("10.244.2.0/24", "10.244.2.0")}},
 		{Name: "with the default route", Edit: lose(toB, "0.0.0.0/0"), Want: says + "10.244.1.0/24, the Pods of node-b\n" + says + "198.51.100.1, and no default route",
 			Fix: []string{right(toB, "10.244.1.0"), "ip route replace default via 192.168.10.1 dev eth0"}},
+		{Name: "with the uplink's own subnet, without which no gateway is found", Edit: lose(toB, "192.168.10.0/24"), Want: says + "10.244.1.0/24, the Pods of node-b",
+			Fix: []string{"ip route replace 192.168.10.0/24 dev eth0 src 192.168.10.11", right(toB, "10.244.1.0")}},
 		{Name: "the tunnel is down: the agent is to do it", Edit: func(f *checktest.Facts) { lose(toB)(f); checktest.Down(f.Link("node-a/host/flannel.1")) },
 			Want: says + "10.244.1.0/24, the Pods of node-b", Fix: []string{"kubectl -n kube-flannel delete pod kube-flannel-ds-node-a"}},
 		{Name: "on the path", Edit: lose(toB), Ask: "from shop/web-0\nto 10.244.1.2:8080", Want: "error on path" + says[5:] + "10.244.1.0/24, the Pods of node-b"},

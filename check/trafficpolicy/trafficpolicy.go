@@ -20,16 +20,16 @@ Symptom: the node port or the load balancer's address times out on some nodes; f
 Cause: externalTrafficPolicy (or internalTrafficPolicy) is Local, and the node has no ready endpoint: kube-proxy drops there by design.
 Cure: send to nodes with endpoints only (a load balancer asks healthCheckNodePort), run a Pod on each node, or set the policy to Cluster.
 Commands:
-    kubectl get service SERVICE -o jsonpath='{.spec.externalTrafficPolicy} {.spec.internalTrafficPolicy}'
-    kubectl get endpointslices -l kubernetes.io/service-name=SERVICE -o wide`,
+    kubectl -n NAMESPACE get service SERVICE -o jsonpath='{.spec.externalTrafficPolicy} {.spec.internalTrafficPolicy}'
+    kubectl -n NAMESPACE get endpointslices -l kubernetes.io/service-name=SERVICE -o wide`,
 	DocZH: `Service 只在有其 Pod 的节点上应答
 
 症状：部分节点的 NodePort 或负载均衡地址超时；或部分节点的 Pod 访问 ClusterIP 超时。
 原因：externalTrafficPolicy（或 internalTrafficPolicy）为 Local，而该节点没有就绪的后端：kube-proxy 按设计丢弃。
 处理：只把流量发到有后端的节点（负载均衡查询 healthCheckNodePort），在每个节点运行一个 Pod，或把策略改为 Cluster。
 命令：
-    kubectl get service 服务名 -o jsonpath='{.spec.externalTrafficPolicy} {.spec.internalTrafficPolicy}'
-    kubectl get endpointslices -l kubernetes.io/service-name=服务名 -o wide`,
+    kubectl -n 命名空间 get service 服务名 -o jsonpath='{.spec.externalTrafficPolicy} {.spec.internalTrafficPolicy}'
+    kubectl -n 命名空间 get endpointslices -l kubernetes.io/service-name=服务名 -o wide`,
 	Needs: []string{"objects/Service", "objects/EndpointSlice", "objects/Node"},
 	Run:   run,
 }
