@@ -323,3 +323,30 @@ func join(f txtar.File, stay []string, fixed bool) []byte {
 	}
 	return []byte(array)
 }
+
+// prune removes what says nothing.
+func prune(m map[string]any) {
+	for k, v := range m {
+		switch v := v.(type) {
+		case nil:
+			delete(m, k)
+		case map[string]any:
+			if prune(v); len(v) == 0 {
+				delete(m, k)
+			}
+		case []any:
+			pruneAll(v)
+			if len(v) == 0 {
+				delete(m, k)
+			}
+		}
+	}
+}
+
+func pruneAll[T any](es []T) {
+	for _, e := range es {
+		if m, ok := any(e).(map[string]any); ok {
+			prune(m)
+		}
+	}
+}

@@ -144,33 +144,6 @@ func format[T any](es []T) ([]byte, error) {
 	return append(out, "]\n"...), nil
 }
 
-// prune removes what says nothing.
-func prune(m map[string]any) {
-	for k, v := range m {
-		switch v := v.(type) {
-		case nil:
-			delete(m, k)
-		case map[string]any:
-			if prune(v); len(v) == 0 {
-				delete(m, k)
-			}
-		case []any:
-			pruneAll(v)
-			if len(v) == 0 {
-				delete(m, k)
-			}
-		}
-	}
-}
-
-func pruneAll[T any](es []T) {
-	for _, e := range es {
-		if m, ok := any(e).(map[string]any); ok {
-			prune(m)
-		}
-	}
-}
-
 // beside reports whether a route or a forwarding entry is beside the point: of broadcast or multicast.
 func beside(e map[string]any) bool {
 	mac, _ := e["mac"].(string)
