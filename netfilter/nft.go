@@ -204,7 +204,7 @@ func (p *nftParser) addRule(n *jsonNode) error {
 	}
 	p.updates = p.updates[:0]
 	stmts := p.rule(n.get("expr"))
-	r := &Rule{Line: p.line, Text: nftText(n.get("expr"), n.get("comment"))}
+	r := &Rule{Line: p.line, Text: nftText(p.table.Family, n.get("expr"), n.get("comment"))}
 	c.Rules = append(c.Rules, r)
 	c.nft.rules = append(c.nft.rules, stmts)
 	for _, st := range stmts {

@@ -180,10 +180,26 @@ func socketHas(x *nftRun, s *state, b []byte, key string) ([]byte, bool) {
 	return x.unknown(b, size, "whether a local socket would take the packet is not known")
 }
 
+// within makes x an expression that only a packet with a header has: nft leaves
+// the question for the header out where it lists what is in it.
+func within(header string, x nftTyped) nftTyped {
+	has, load := nftHeaders[header].has, x.nftExpr
+	x.nftExpr = nftLeaf(func(x *nftRun, s *state, b []byte) ([]byte, bool) {
+		if !has(x, s) {
+			return b, false
+		}
+		return load.load(x, s, b)
+	})
+	return x
+}
+
+// withOptions are the headers that options and extension headers belong to.
+var withOptions = map[string]string{"exthdr": "ip6", "ip option": "ip", "dccp option": "dccp"}
+
 // exthdr compiles a question for an extension header of IPv6, or an option of IPv4. No packet here has any.
-func (p *nftParser) exthdr(_ string, n *jsonNode, _ *nftType) (nftTyped, error) {
+func (p *nftParser) exthdr(op string, n *jsonNode, _ *nftType) (nftTyped, error) {
 	if n.get("field") == nil {
-		return presence(func(*nftRun, *state) Tri { return No }), nil
+		return within(withOptions[op], presence(func(*nftRun, *state) Tri { return No })), nil
 	}
 	return nftTyped{types: []nftType{typeHostInt}, nftExpr: nftLeaf(func(_ *nftRun, _ *state, b []byte) ([]byte, bool) { return b, false })}, nil
 }
@@ -197,15 +213,12 @@ func (p *nftParser) tcpOption(_ string, n *jsonNode, _ *nftType) (nftTyped, erro
 	case what != "" || name == "" || name == "maxseg" && n.get("base") != nil:
 		return nftTyped{}, notUnderstood("tcp option %s %s", short(name), short(what))
 	}
-	return presence(func(x *nftRun, s *state) Tri {
-		if !isTCP(s) {
-			return No
-		}
+	return within("tcp", presence(func(x *nftRun, s *state) Tri {
 		if name == "maxseg" {
 			return tri(s.p.MSS != 0)
 		}
 		return x.e.maybe("the options of a TCP segment are not known")
-	}), nil
+	})), nil
 }
 
 func isTCP(s *state) bool { return s.p.Proto == packet.TCP }
@@ -224,13 +237,10 @@ func (p *nftParser) sctpChunk(_ string, n *jsonNode, _ *nftType) (nftTyped, erro
 	if n.get("field") != nil {
 		return nftTyped{}, notUnderstood("the fields of sctp chunk %s", short(name))
 	}
-	return presence(func(x *nftRun, s *state) Tri {
-		switch {
-		case s.p.Proto != packet.SCTP:
-			return No
-		case !s.hasConn || s.c.State != New:
+	return within("sctp", presence(func(x *nftRun, s *state) Tri {
+		if !s.hasConn || s.c.State != New {
 			return x.e.maybe("the chunks of an SCTP packet are not known")
 		}
 		return tri(name == "init")
-	}), nil
+	})), nil
 }

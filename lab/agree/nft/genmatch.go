@@ -95,7 +95,10 @@ var kinds = []kind{
 		return g.pick("socket transparent 1", "socket wildcard 0", "socket transparent 0")
 	}},
 	{"nfproto", 3, "", func(g *gen, d *draft) string {
-		return g.pick("meta nfproto ipv4", "meta nfproto ipv6", "meta protocol ip", "meta protocol { ip, ip6 }", "meta protocol ip6")
+		if d.family != "inet" {
+			return ""
+		}
+		return g.pick("meta nfproto "+g.both("ipv4", "ipv6"), "meta nfproto { ipv4, ipv6 }", "meta protocol "+g.ip(), "meta protocol { ip, ip6 }")
 	}},
 	{"strange", 1, "", func(g *gen, d *draft) string {
 		return g.pick("meta cpu 0", "meta priority 0", "meta day Monday", "ct bytes > 100", "ct id 5", "ct label 1")
@@ -145,7 +148,7 @@ func matchCT(g *gen, d *draft) string {
 		"ct status snat", "ct status dnat", "ct status seen-reply", "ct status confirmed", "ct status != dnat", "ct status ! snat,dnat", "ct status snat,dnat",
 		fmt.Sprintf("ct original %s saddr %s", ip, g.prefix()), fmt.Sprintf("ct original %s daddr %s%s", ip, g.not(), g.addr()),
 		fmt.Sprintf("ct reply %s saddr %s", ip, g.addr()), fmt.Sprintf("ct reply %s daddr %s", ip, g.prefix()),
-		"ct protocol tcp", "ct protocol != udp", "meta l4proto tcp ct original proto-dst "+g.port(), "meta l4proto udp ct original proto-src 20000-20006",
+		"ct protocol tcp", "ct protocol != udp", "meta l4proto tcp ct original proto-dst "+g.port(), "ct original proto-src 20000-20006",
 		"ct zone 0", "ct zone 5", `ct helper "ftp"`, "ct expiration > 1s", "ct mark . meta mark { 0x0 . 0x0, 0x1 . 0x1 }")
 }
 
@@ -181,7 +184,7 @@ func (g *gen) protocol(d *draft) {
 	case icmp:
 		d.parts = append(d.parts, icmp+" type "+g.pick("echo-request", "echo-request", "echo-reply", "!= echo-request", "{ echo-request, destination-unreachable }"))
 	case "tcp":
-		d.parts = append(d.parts, g.pick(g.ports(d.proto), g.ports(d.proto), g.flags(), "meta l4proto tcp", "tcp option maxseg size "+g.pick("1400-65535", "1200", "!= 1460"), "tcp option maxseg exists"))
+		d.parts = append(d.parts, g.pick(g.ports(d.proto), g.ports(d.proto), g.flags(), "meta l4proto tcp", "meta l4proto tcp tcp option maxseg "+g.pick("size 1400-65535", "size 1200", "size != 1460", "exists", "missing")))
 	default:
 		d.parts = append(d.parts, g.pick(g.ports(d.proto), g.ports(d.proto), "meta l4proto "+d.proto))
 	}

@@ -72,7 +72,8 @@ func (g *gen) verdict(d *draft) string {
 	case n < 15 && d.hook == "prerouting" && d.typ == "filter" && (d.proto == "udp" || d.proto == "tcp"):
 		return g.tproxy(d)
 	case n < 16 && d.hook == "prerouting" && d.typ == "filter":
-		return g.ip() + " daddr set " + g.servers[g.r.IntN(len(g.servers))].String()
+		// A packet that comes round by lo keeps the route that it left with.
+		return `iifname != "lo" ` + g.ip() + " daddr set " + g.servers[g.r.IntN(len(g.servers))].String()
 	}
 	return g.statement(d)
 }

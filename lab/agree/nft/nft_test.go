@@ -5,6 +5,7 @@ package nft
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -203,7 +204,22 @@ func ours(listed string) string {
 	return b.String()
 }
 
-// sameText wants each rule's text to be what nft lists.
+// sameText wants each rule's text to be what nft lists, but for what it has counted.
 func sameText(model *netfilter.Ruleset, listed string) error {
+	in := map[string]bool{}
+	for line := range strings.Lines(listed) {
+		in[counts.ReplaceAllString(strings.TrimSpace(line), "counter")] = true
+	}
+	for _, t := range model.NFTables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if !in[r.Text] {
+					return fmt.Errorf("not what nft lists: table %s %s, chain %s: %s", t.Family, t.Name, c.Name, r.Text)
+				}
+			}
+		}
+	}
 	return nil
 }
+
+var counts = regexp.MustCompile(`counter packets \d+ bytes \d+`)
