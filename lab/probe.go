@@ -25,6 +25,7 @@ type Probe struct {
 	To      netip.AddrPort
 	Proto   packet.Proto  // TCP, UDP, ICMP or ICMPv6
 	Size    int           // UDP, ICMP: bytes from the IP header on, sent with DF; TCP: not 0 means bulkSize bytes each way
+	Cut     bool          // UDP, ICMP: sent without DF, so that kernels cut what is too large
 	Timeout time.Duration // 0: long enough
 }
 
@@ -227,7 +228,10 @@ func (o *Observation) socket() (int, error) {
 
 func (o *Observation) prepare(fd int) error {
 	p := o.Probe
-	if p.Proto != packet.TCP { // TCP sets DF by itself
+	if p.Cut {
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DONT)
+	}
+	if p.Proto != packet.TCP && !p.Cut { // TCP sets DF by itself
 		if p.To.Addr().Is4() {
 			unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
 		} else {

@@ -145,7 +145,10 @@ func stamp(oob []byte) int64 {
 	return int64(binary.NativeEndian.Uint64(d))*1e9 + int64(binary.NativeEndian.Uint64(d[8:]))
 }
 
-// parseIP reads the headers that a probe is known by, through one layer of VXLAN.
+// fragment6 is the next header of IPv6 before the header of a fragment (RFC 8200, 4.5).
+const fragment6 packet.Proto = 44
+
+// parseIP reads the headers that a probe is known by, through one layer of VXLAN; of a fragmented packet, those of the first fragment.
 func parseIP(b []byte) (Sighting, bool) {
 	var s Sighting
 	var proto packet.Proto
@@ -163,6 +166,12 @@ func parseIP(b []byte) (Sighting, bool) {
 	case len(b) >= 40 && b[0]>>4 == 6:
 		src, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 		proto, body = packet.Proto(b[6]), b[40:]
+		if proto == fragment6 {
+			if len(body) < 8 || binary.BigEndian.Uint16(body[2:])>>3 != 0 {
+				return s, false
+			}
+			proto, body = packet.Proto(body[0]), body[8:]
+		}
 		s.Packet.Size, s.Packet.DF, s.Packet.TTL = int(binary.BigEndian.Uint16(b[4:]))+40, true, b[7]
 	default:
 		return s, false

@@ -24,6 +24,9 @@ func TestParseIP(t *testing.T) {
 		{name: "too short", in: "4500003c 0000", bad: true},
 		{name: "empty", in: "", bad: true},
 		{name: "ipv6 echo", in: "60000000 0010 3a40 fd000000000000000000000000000001 fd000000000000000000000000000002 8000 0000 0001 0001 504c4d42 00000009", want: "ipv6-icmp fd00::1 > fd00::2", id: 9},
+		{name: "ipv6 echo, the first fragment", in: "60000000 0018 2c40 fd000000000000000000000000000001 fd000000000000000000000000000002 3a00 0001 00000001 8000 0000 0001 0001 504c4d42 00000009", want: "ipv6-icmp fd00::1 > fd00::2", id: 9},
+		{name: "ipv6, not the first fragment", in: "60000000 0018 2c40 fd000000000000000000000000000001 fd000000000000000000000000000002 3a00 0560 00000001 8000 0000 0001 0001 504c4d42 00000009", bad: true},
+		{name: "ipv6, a fragment cut short", in: "60000000 0018 2c40 fd000000000000000000000000000001 fd000000000000000000000000000002 3a00", bad: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := hex.DecodeString(strings.ReplaceAll(c.in, " ", ""))

@@ -36,7 +36,7 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 	}
 	w.env = env{w: w, s: s}
 	w.all.in = netfilter.Input{
-		Hook: h.hook, Packet: s.p, In: in, Out: out, PhysIn: name(s.phys[0]), PhysOut: name(s.phys[1]),
+		Hook: h.hook, Packet: s.p, In: in, Out: out, PhysIn: name(s.shown(0)), PhysOut: name(s.shown(1)),
 		SrcMAC: s.frame.src, Conn: s.conn, UID: s.uid, Env: &w.env,
 	}
 	outs := w.all.eval.Eval(rules, &w.all.in)
@@ -49,6 +49,15 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 	}
 	s.weight *= outs[0].Weight
 	return w.outcome(s, h, &outs[0], next)
+}
+
+// shown returns the bridge port by which a packet came (0) or goes (1), as rules are shown it: where br_netfilter does not
+// hand the bridge's frames to them, they see none, in FORWARD and INPUT as little as on the bridge.
+func (s *state) shown(i int) *network.Iface {
+	if d := s.phys[i]; d != nil && d.PortOf() != nil && s.bridgeNF(d.PortOf()) {
+		return d
+	}
+	return nil
 }
 
 func name(d *network.Iface) string {

@@ -53,12 +53,13 @@ func (w *walk) awaits(s *state) *awaited {
 // answer returns the answer to a packet that arrived: a SYN/ACK, an echo reply, a datagram.
 func (w *walk) answer(s *state) *state {
 	p := packet.Packet{Src: s.p.Dst, Dst: s.p.Src, Proto: s.p.Proto, TTL: initialTTL, DF: true, Size: s.p.Size}
+	cuts := false
 	switch p.Proto {
 	case packet.TCP:
 		p.Flags = packet.SYN | packet.ACK
 		p.Size = smallest(&p)
 	case packet.UDP, packet.SCTP:
-		p.Size = smallest(&p)
+		p.Size, cuts = smallest(&p), p.Proto == packet.UDP
 	case packet.ICMP:
 		p.ICMPType, p.ICMPID, p.DF = 0, s.p.ICMPID, false
 	case packet.ICMPv6:
@@ -67,7 +68,9 @@ func (w *walk) answer(s *state) *state {
 	if w.q.ReplySize != 0 {
 		p.Size = w.q.ReplySize
 	}
-	return w.start(s, p)
+	n := w.start(s, p)
+	n.cuts = cuts
+	return n
 }
 
 // start returns the state of a packet that is made where s is, in the light of what s left behind in conntrack.
@@ -155,13 +158,18 @@ type icmpError struct {
 	byRule    bool // REJECT sends it in the destination's name
 }
 
-// tellSender follows the message about a packet's end back to its sender.
+// tellSender follows the message about a packet's end back to its sender. The reset of a rule that saw the packet by a
+// bridge goes straight back out of the port, past OUTPUT and what would give it the Service's address again (nf_send_reset).
 func (w *walk) tellSender(s *state, path *Path, e icmpError) {
 	if w.kind == message || s.p.IsICMPError() || len(s.inner) > 0 {
 		return
 	}
 	sub := &walk{net: w.net, all: w.all, q: w.q, kind: message, want: w.sender(s)}
-	path.ICMP = sub.run(w.notice(s, e), send)
+	n, from := w.notice(s, e), send
+	if port := s.shown(0); port != nil && e.reset && e.byRule {
+		n.ct, n.conn, n.out, n.frame, from = nil, nil, port, frame{dst: s.frame.src}, transmit
+	}
+	path.ICMP = sub.run(n, from)
 }
 
 // sender returns who made the packet, to whom an error message has to come.

@@ -107,6 +107,9 @@ func (w *walk) sizeSegment(s *state) {
 			s.p.MSS = s.route.AdvMSS
 		}
 	}
+	if s.cuts && s.p.Size > mtu {
+		s.p.DF = false
+	}
 	if s.p.Size != FullSegment {
 		return
 	}

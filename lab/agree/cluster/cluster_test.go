@@ -97,7 +97,7 @@ func compare(t *testing.T, l *lab.Lab, qs []question, all *tally) {
 	ps := make([]lab.Probe, len(qs))
 	for i, q := range qs {
 		qs[i].space = l.Namespace(q.src.Name).Name
-		ps[i] = lab.Probe{From: l.Namespace(q.src.Name), To: q.target.To, Proto: q.target.Proto, Size: q.target.Size}
+		ps[i] = lab.Probe{From: l.Namespace(q.src.Name), To: q.target.To, Proto: q.target.Proto, Size: q.target.Size, Cut: q.cut}
 	}
 	obs := l.ProbeAll(ps)
 	c, err := l.Snapshot()

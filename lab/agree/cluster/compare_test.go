@@ -16,6 +16,7 @@ import (
 type question struct {
 	src    lab.Source
 	target lab.Target
+	cut    bool   // datagrams have no DF
 	space  string // the namespace that it begins in, as the lab calls it
 	obs    lab.Observation
 }
@@ -38,7 +39,7 @@ func from(n *network.Network, s lab.Source) *network.NS {
 // traces returns the traces that a probe stands for: a bulk transfer is small
 // packets, full segments out, and full segments back.
 func (q question) traces(n *network.Network) []trace.Result {
-	base := trace.Query{From: from(n, q.src), Src: q.obs.Source.Addr(), Dst: q.target.To, Proto: q.target.Proto, DF: true}
+	base := trace.Query{From: from(n, q.src), Src: q.obs.Source.Addr(), Dst: q.target.To, Proto: q.target.Proto, DF: !q.cut}
 	if base.From != nil {
 		base.Src = netip.Addr{} // the model has to choose as the kernel did
 	}
