@@ -64,8 +64,14 @@ func Reexec() int {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		return 2
 	}
-	// The terminal sends ^C to the child too, which decides what to do about it.
-	signal.Ignore(os.Interrupt)
+	// The child decides what to do about a signal. The terminal sends it ^C too, but others signal this process only.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
+	go func() {
+		for s := range signals {
+			cmd.Process.Signal(s)
+		}
+	}()
 	err := cmd.Wait()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return max(exit.ExitCode(), 1) // -1: killed by a signal

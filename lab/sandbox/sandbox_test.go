@@ -1,15 +1,69 @@
 package sandbox
 
 import (
+	"context"
+	"io"
 	"net"
 	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+// waits, in the environment, makes this program one that waits for a signal in a sandbox of its own.
+const waits = "PLUMB_SANDBOX_WAITS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(waits) == "" {
+		Main(m)
+	}
+	if !Inside() {
+		os.Exit(Reexec())
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt, unix.SIGTERM)
+	os.Stdout.WriteString("ready")
+	if <-c == os.Interrupt {
+		os.Exit(7)
+	}
+	os.Exit(8)
+}
+
+// TestSignals signals the parent alone, as systemd and scripts do: the child in the sandbox gets to know, and says how it ends.
+func TestSignals(t *testing.T) {
+	Need(t)
+	for sig, want := range map[os.Signal]int{os.Interrupt: 7, unix.SIGTERM: 8} {
+		t.Run(sig.String(), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "/proc/self/exe")
+			cmd.Env = append(slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, inside+"=") }), waits+"=1")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(out, make([]byte, len("ready"))); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != want {
+				t.Errorf("%v, want status %d", err, want)
+			}
+		})
+	}
+}
 
 func TestDo(t *testing.T) {
 	Need(t)
