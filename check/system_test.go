@@ -54,6 +54,8 @@ func TestStateOf(t *testing.T) {
 		{"a condition that is true tells nothing", corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, Reason: "Placed"}}}, "Pending", false},
 		{"crashes", corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "x", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}}}}, "Running: x CrashLoopBackOff", false},
+		{"waits, and says not for what", corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "x", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{}}}}}, "Pending", false},
 		{"ready, and ended", corev1.PodStatus{Phase: corev1.PodSucceeded, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}, "Succeeded", false},
 	} {
 		pod := corev1.Pod{Status: tt.status}

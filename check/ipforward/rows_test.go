@@ -5,6 +5,7 @@ import (
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/check/checktest"
+	"github.com/plumbnet/plumb/snapshot"
 )
 
 const (
@@ -34,6 +35,15 @@ func TestForwarding(t *testing.T) {
 		{Name: "off for the Pods' bridge", Edit: off("net.ipv4.conf.cni0.forwarding"), Want: says + "net.ipv4.conf.cni0.forwarding is 0: the node forwards nothing for its Pods"},
 		{Name: "off for the tunnel", Edit: off("net.ipv4.conf.flannel/1.forwarding"), Want: says + "net.ipv4.conf.flannel/1.forwarding is 0: the node forwards nothing for its Pods"},
 		{Name: "off for a port of a bridge, which routes nothing", Edit: off("net.ipv4.conf.veth0bc001f3.forwarding")},
+		{Name: "off for a veth that is in no bridge", Edit: func(f *checktest.Facts) {
+			off("net.ipv4.conf.veth0bc001f3.forwarding")(f)
+			f.Veth("node-b/pod-shop-web-1").Master = ""
+		}, Want: says + "net.ipv4.conf.veth0bc001f3.forwarding is 0: the node forwards nothing for its Pods"},
+		{Name: "off for a bridge without ports", Edit: func(f *checktest.Facts) {
+			off("net.ipv4.conf.docker0.forwarding")(f)
+			ns := f.NS("node-b/host")
+			ns.Links = append(ns.Links, snapshot.Link{Index: 77, Name: "docker0", Flags: []string{"UP"}, MTU: 1500, Info: snapshot.LinkInfo{Kind: "bridge"}})
+		}},
 		{Name: "off on a node without Pods", Edit: func(f *checktest.Facts) {
 			off(v4)(f)
 			f.Nodes[1].NetNS = f.Nodes[1].NetNS[:1]

@@ -133,3 +133,12 @@ func TestAddressMissing(t *testing.T) {
 			Fix:  []string{"ip addr add fd00:10:244:1::1/64 dev cni0"}},
 	})
 }
+
+// TestAddrText: the evidence names the addresses that a node could be known by, and no others.
+func TestAddrText(t *testing.T) {
+	r := checktest.RunRow(t, checktest.Flannel, checktest.Row{Edit: func(f *checktest.Facts) { f.Node("node-b").Status.Addresses[0].Address = "198.51.100.9" }}, AddressMissing)
+	const want = "eth0 192.168.10.12, cni0 10.244.1.1, flannel.1 10.244.1.0"
+	if es := r.Findings[0].Evidence; len(es) != 2 || es[1].Text != want {
+		t.Errorf("got %+v, want %q", es, want)
+	}
+}

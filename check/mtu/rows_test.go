@@ -144,3 +144,24 @@ func TestBlackHole(t *testing.T) {
 		{Name: "messages that it forwards are dropped, of which there is none", Ask: big, Edit: narrow, Swap: refuse("FORWARD")},
 	})
 }
+
+// TestRaise: a tunnel's device below it is raised where another node's just holds the tunnel, and else the tunnel is lowered.
+func TestRaise(t *testing.T) {
+	for others, want := range map[int]string{1500: "ip link set eth0 mtu 1500", 1499: "ip link set flannel.1 mtu 1350"} {
+		edit := mtus(others, "node-a/host/eth0", "node-c/host/eth0")
+		r := checktest.RunRow(t, checktest.Flannel, checktest.Row{Edit: func(f *checktest.Facts) { edit(f); mtus(1400, "node-b/host/eth0")(f) }}, Mismatch)
+		got := ""
+		var walk func([]check.Finding)
+		walk = func(fs []check.Finding) {
+			for _, f := range fs {
+				if f.Where == "node-b/host/flannel.1" {
+					got = f.Fix.Commands[0]
+				}
+				walk(f.Consequences)
+			}
+		}
+		if walk(r.Findings); got != want {
+			t.Errorf("the others have %d: got %q, want %q", others, got, want)
+		}
+	}
+}

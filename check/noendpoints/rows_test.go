@@ -115,3 +115,25 @@ func TestPortNames(t *testing.T) {
 			"\n> warning: service/shop/web:http: no-endpoints: no endpoints for port 80, although 3 Pods that it selects are ready: the EndpointSlices are behind"},
 	})
 }
+
+func TestFamilies(t *testing.T) {
+	// of leaves the endpoints of one family ready.
+	of := func(family discoveryv1.AddressType) func(*checktest.Facts) {
+		return func(f *checktest.Facts) {
+			no := false
+			for i := range f.Objects.EndpointSlices {
+				for j := range f.Objects.EndpointSlices[i].Endpoints {
+					if s := &f.Objects.EndpointSlices[i]; s.AddressType != family {
+						s.Endpoints[j].Conditions = discoveryv1.EndpointConditions{Ready: &no}
+					}
+				}
+			}
+		}
+	}
+	checktest.Rows(t, checktest.DualStack, []*check.Check{Check}, []checktest.Row{
+		{Name: "as recorded, of both families"},
+		{Name: "of IPv4 alone", Edit: of(discoveryv1.AddressTypeIPv4)},
+		{Name: "of IPv6 alone", Edit: of(discoveryv1.AddressTypeIPv6),
+			Want: "info: service/default/kubernetes:https: no-endpoints: the Service has no selector and no endpoints"},
+	})
+}

@@ -60,6 +60,8 @@ func TestFilter(t *testing.T) {
 		{Name: "all's is strict", Edit: aside("0", "1"), Ask: ask, Want: says, Fix: fix},
 		{Name: "loose", Edit: aside("2", "1"), Ask: ask},
 		{Name: "off", Edit: aside("0", "0"), Ask: ask},
+		{Name: "off, and a rule drops the packet", Edit: aside("0", "0"), Ask: ask,
+			Swap: []checktest.Swap{{File: "nodes/node-b/host/iptables", Old: "-A FORWARD ", New: "-A FORWARD -i flannel.1 -j DROP\n-A FORWARD "}}},
 		{Name: "strict, and the way back is the same", Ask: ask, Edit: func(f *checktest.Facts) {
 			f.NS("node-b/host").Sysctl["net.ipv4.conf.all.rp_filter"] = "1"
 		}},

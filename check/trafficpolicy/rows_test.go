@@ -42,6 +42,11 @@ func TestLocal(t *testing.T) {
 		{Name: "no endpoint at all: no-endpoints says it", Edit: func(f *checktest.Facts) {
 			f.Objects.EndpointSlices = slices.DeleteFunc(f.Objects.EndpointSlices, func(s discoveryv1.EndpointSlice) bool { return s.Labels[discoveryv1.LabelServiceName] == "front-local" })
 		}},
+		{Name: "no policy inside the cluster is written, as before Kubernetes 1.26", Edit: func(f *checktest.Facts) {
+			for i := range f.Objects.Services {
+				f.Objects.Services[i].Spec.InternalTrafficPolicy = nil
+			}
+		}},
 		{Name: "inside the cluster", Edit: func(f *checktest.Facts) {
 			unready(f, "web", "node-c")
 			f.Service("shop/web").Spec.InternalTrafficPolicy = &local
