@@ -171,6 +171,13 @@ var recipes = []recipe{
 		gap: []string{"nodes/node-c/host/addr.json"},
 	},
 	{
+		dir: "duplicateaddress", fault: "duplicate-address-hostgw", twin: "healthy-hostgw",
+		story: "node-c was given node-b's address too, and answers ARP for it: node-a sends to the wrong machine, whose route to node-b's Pods has its own address for a gateway now.",
+		query: "from shop/web-0\nto 10.244.1.2:8080\n", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-a/host", "node-b/host", "node-c/host", "node-a/pod-shop-web-0", "node-b/pod-shop-web-1"}, Files: walkFiles, Objects: `nodes//.*|pods/shop/web-.*`, Rules: podRules, Sysctl: podSysctls},
+		gap: []string{"nodes/node-c/host/addr.json"},
+	},
+	{
 		dir: "duplicateaddress", fault: "duplicate-pod-address", twin: "healthy-flannel",
 		story: "The address manager of node-b's CNI lost its records: the API Pod got the address that web-1 has, and took its traffic.",
 		query: "from shop/web-0\nto 10.244.1.2:8080\n", twinQuery: "",
@@ -280,6 +287,13 @@ var recipes = []recipe{
 		story: "Someone edited /etc/hosts on node-b and restarted its network card: the routes by eth0 went with it, and nobody put them back.",
 		query: "from shop/web-1\nto 10.244.0.2:8080\n", twinQuery: "",
 		Cut: Cut{NetNS: pair, Files: walkFiles, Objects: `nodes//node-[ab]|pods/shop/(web-[01]|api-.*(4xk2p|9qjtl))`, Rules: podRules, Sysctl: podSysctls},
+		gap: []string{"nodes/node-b/host/routes.json"},
+	},
+	{
+		dir: "route", fault: "uplink-restart-ptp", twin: "healthy-ptp",
+		story: "The same where Pods' gateway is known by proxy ARP only: a node without a route to it does not answer for it.",
+		query: "from shop/web-1\nto 10.244.0.2:8080\n", twinQuery: "",
+		Cut: Cut{NetNS: pair, Files: walkFiles, Objects: `nodes//node-[ab]|pods/shop/(web-[01]|api-.*(4xk2p|9qjtl))`, Rules: podRules, Sysctl: podSysctls + `|^net\.ipv4\.conf\.cali[0-9a-f]+\.(rp_filter|forwarding|accept_local|proxy_arp|arp_ignore) `},
 		gap: []string{"nodes/node-b/host/routes.json"},
 	},
 	{

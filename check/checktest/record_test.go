@@ -34,7 +34,7 @@ type recipe struct {
 }
 
 // TestRecord makes the checks' testdata anew from recordings, a folder each, of
-// "plumb-lab record --fault FAULT" and, for healthy-T, "--topology T":
+// "plumb-lab record --fault FAULT", for FAULT-T with "--topology T", and, for healthy-T, "--topology T":
 //
 //	RECORD=/tmp/rec go test -run Record ./check/checktest && UPDATE=1 go test ./check/...
 func TestRecord(t *testing.T) {
