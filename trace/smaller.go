@@ -9,8 +9,12 @@ import (
 // smaller follows the sender of full segments on where one was too large and he is told what fits: he sends
 // that much then, and nothing says that the next link takes it, or tells him that it does not. Where the smaller
 // segment arrives the path stays as it is; else the way of the smaller one takes its place.
-// again follows a segment of the given size.
+// again follows a segment of the given size; it is asked once for each.
 func smaller(paths []Path, again func(size int) []Path) []Path {
+	return smallerThan(paths, again, map[int][]Path{})
+}
+
+func smallerThan(paths []Path, again func(size int) []Path, known map[int][]Path) []Path {
 	var out []Path
 	for _, p := range paths {
 		size := toldSize(&p)
@@ -18,7 +22,10 @@ func smaller(paths []Path, again func(size int) []Path) []Path {
 			out = append(out, p)
 			continue
 		}
-		next := alike(smaller(again(size), again), &p)
+		if known[size] == nil {
+			known[size] = smallerThan(again(size), again, known)
+		}
+		next := alike(known[size], &p)
 		rest := p.Weight
 		for _, n := range next {
 			if !stops(&n) {

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -244,53 +243,4 @@ func (w *walk) end(s *state, f Fate, link string, why text.Text) *Path {
 func (w *walk) unknown(s *state, why text.Text) stage {
 	w.end(s, Unknown, "", why)
 	return nil
-}
-
-// merge joins paths that differ in nothing but their weight, and sorts by falling weight.
-func merge(all []Path) []Path {
-	if len(all) < 2 {
-		return all
-	}
-	var out []Path
-	for _, p := range all {
-		i := slices.IndexFunc(out, func(q Path) bool { return same(&p, &q) })
-		if i < 0 {
-			out = append(out, p)
-			continue
-		}
-		out[i].Weight += p.Weight
-	}
-	slices.SortStableFunc(out, func(a, b Path) int { return cmp.Compare(b.Weight, a.Weight) })
-	return out
-}
-
-func same(a, b *Path) bool {
-	if a.End != b.End || a.At != b.At || a.Final.Src != b.Final.Src || a.Final.Dst != b.Final.Dst || a.Final.Mark != b.Final.Mark ||
-		len(a.Hops) != len(b.Hops) || len(a.Assumed) != len(b.Assumed) || len(a.Reply) != len(b.Reply) || len(a.ICMP) != len(b.ICMP) {
-		return false
-	}
-	for i := range a.Hops {
-		if !sameHop(&a.Hops[i], &b.Hops[i]) {
-			return false
-		}
-	}
-	for i := range a.Reply {
-		if !same(&a.Reply[i], &b.Reply[i]) {
-			return false
-		}
-	}
-	return a.Why.String() == b.Why.String()
-}
-
-func sameHop(a, b *Hop) bool {
-	if a.Node != b.Node || a.NetNS != b.NetNS || a.In != b.In || a.Out != b.Out || len(a.Steps) != len(b.Steps) {
-		return false
-	}
-	for i := range a.Steps {
-		x, y := &a.Steps[i], &b.Steps[i]
-		if x.Stage != y.Stage || x.Link != y.Link || x.What.String() != y.What.String() {
-			return false
-		}
-	}
-	return true
 }
