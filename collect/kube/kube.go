@@ -102,6 +102,7 @@ type Forbidden struct {
 	Message                                string // of the server
 }
 
+// Error names the rule that is missing.
 func (e *Forbidden) Error() string { return fmt.Sprintf("forbidden: needs %s", e.Rule()) }
 
 // Rule returns what the user lacks, as a line of a Role: `apiGroups: [""], resources: ["pods"], verbs: ["list"]`.
@@ -123,6 +124,7 @@ type StatusError struct {
 	Continue string // where a list that grew too old may go on
 }
 
+// Error gives the server's message.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("the API server answers %d: %s", e.Code, e.Message)
 }
