@@ -120,11 +120,13 @@ func TestDenied(t *testing.T) {
 func TestGapsOfSources(t *testing.T) {
 	c := &Cluster{Nodes: []*Node{{Name: "a"}}, Objects: Objects{Have: map[string]bool{"Pod": true, "Service": true}}, Gaps: []Gap{
 		{"nodes/a/host/addr.json", "1"}, {"nodes/a/host/iptables", "2"}, {"nodes/a/web", "3"}, {"nodes/b", "4"},
-		{"objects/services.json", "5"}, {"objects/all.json", "6"}, {"x.tar", "7"},
+		{"objects/services.json", "5"}, {"objects/all.json", "item 6: Secret: bad"}, {"objects/all.json", "item 7: Node: no name"},
+		{"objects/more.json", "item 8: Ingress of \"v9\" is not understood"}, {"x.tar", "7"},
 	}}
 	for _, tt := range []struct{ source, want string }{
 		{"addr.json", "134"}, {"iptables", "234"}, {"ipset", "34"}, {"host", "34"},
-		{"objects/Service", "5"}, {"objects/Pod", ""}, {"objects/Ingress", notCollected}, {"objects/", notCollected},
+		{"objects/Service", "5item 6: Secret: bad"}, {"objects/Pod", "item 6: Secret: bad"}, {"objects/Node", "item 6: Secret: baditem 7: Node: no name"},
+		{"objects/Ingress", "item 6: Secret: baditem 8: Ingress of \"v9\" is not understood"}, {"objects/", "item 6: Secret: bad"},
 	} {
 		t.Run(tt.source, func(t *testing.T) {
 			got := ""
@@ -136,7 +138,7 @@ func TestGapsOfSources(t *testing.T) {
 			}
 		})
 	}
-	for kind, want := range map[string]Gap{"Service": {"objects/services.json", "5"}, "Pod": {}, "Ingress": {"objects/Ingress", notCollected}} {
+	for kind, want := range map[string]Gap{"Service": {"objects/services.json", "5"}, "Pod": {"objects/all.json", "item 6: Secret: bad"}} {
 		if g, missing := c.MissingKind(kind); g != want || missing != (want != Gap{}) {
 			t.Errorf("%s: %v %v, want %v", kind, g, missing, want)
 		}

@@ -116,7 +116,7 @@ func (c *Cluster) Missing(source string) []Gap {
 func (c *Cluster) missingKind(name string) []Gap {
 	var out []Gap
 	for _, g := range c.Gaps {
-		if k, ok := kindOfFile(g.Path); ok && strings.HasPrefix(g.Path, "objects/") && k.name == name {
+		if strings.HasPrefix(g.Path, "objects/") && concerns(g, name) {
 			out = append(out, g)
 		}
 	}
@@ -124,6 +124,23 @@ func (c *Cluster) missingKind(name string) []Gap {
 		out = append(out, Gap{Path: "objects/" + name, Why: notCollected})
 	}
 	return out
+}
+
+// concerns reports whether a gap of a file of objects is of a kind: the one that the file is
+// named for or, of a mixed file, the one that the reason names; where it names none, of any.
+func concerns(g Gap, name string) bool {
+	if k, ok := kindOfFile(g.Path); ok {
+		return k.name == name
+	}
+	names := func(kind string) bool {
+		return strings.Contains(g.Why, ": "+kind+": ") || strings.Contains(g.Why, ": "+kind+" of ")
+	}
+	for i := range kinds {
+		if names(kinds[i].name) {
+			return names(name)
+		}
+	}
+	return true
 }
 
 // MissingKind says why the objects of a kind ("Service") are not all known; false where they are.
