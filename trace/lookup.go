@@ -38,7 +38,7 @@ func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result,
 		return nil
 	}
 	if len(r.Choices) == 1 {
-		if via := ownGateway(&r); via.IsValid() {
+		if via := ownGateway(r); via.IsValid() {
 			return w.eitherWay(s, q, r, via, next)
 		}
 		return next(w, s, r, r.Choices[0])
@@ -56,7 +56,7 @@ func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result,
 }
 
 // ownGateway returns the gateway of the route that r chose, where it is an address of the machine's own.
-func ownGateway(r *fib.Result) netip.Addr {
+func ownGateway(r fib.Result) netip.Addr {
 	c := &r.Choices[0]
 	if c.Hop.Via.IsValid() || c.Route == nil || len(c.Route.Hops) != 1 || r.Type != fib.Unicast {
 		return netip.Addr{}
