@@ -70,8 +70,12 @@ type Report struct {
 	Summary text.Text // one sentence
 	Needs   []Need    // what a firmer verdict would have needed
 	Gaps    []snapshot.Gap
+	// Observed is what came of the real packets that were sent to check the prediction.
+	Observed []Observation
+	Disagree bool // one of them contradicts it
 
-	lost judge // what Judge has to know
+	lost    judge // what Judge has to know
+	network *network.Network
 }
 
 // A Need is something that is not known, and that bears on the verdict.
@@ -96,7 +100,7 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Gaps: c.Gaps, Needs: q.needs}
+	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Gaps: c.Gaps, Needs: q.needs, network: n}
 	for _, a := range q.aims {
 		if a.missing {
 			continue
