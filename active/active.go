@@ -19,17 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An Ask says what to send.
-type Ask struct {
-	Proto    packet.Proto   // TCP: a connection is opened and closed; UDP: a datagram; ICMP, ICMPv6: an echo request
-	Src      netip.Addr     // invalid: the kernel chooses
-	Dst      netip.AddrPort // port 0 for ICMP
-	Size     int            // of the IP packet, in bytes; 0 for the smallest. Not for TCP, whose first packet is always small
-	DF       bool           // may not be fragmented, and no path MTU that the kernel has learned is heeded
-	Count    int            // 0 for 1
-	Interval time.Duration  // between two; 0 for none
-	Timeout  time.Duration  // of each; 0 for 1 s
-}
+// An Ask says what to send. Its Pod is the caller's to find.
+type Ask = snapshot.ProbeAsk
 
 // The bounds of an Ask.
 const (
@@ -40,7 +31,7 @@ const (
 )
 
 // withDefaults checks the bounds and fills in what is not set.
-func (a Ask) withDefaults() (Ask, error) {
+func withDefaults(a Ask) (Ask, error) {
 	if a.Count == 0 {
 		a.Count = 1
 	}
@@ -86,7 +77,7 @@ func (a Ask) withDefaults() (Ask, error) {
 // Run sends what a asks for from the namespace netns, an open /proc/PID/ns/net; nil is this
 // process's. An error means that nothing could be sent, for a reason that says nothing of the network.
 func Run(ctx context.Context, netns *os.File, a Ask) (snapshot.Probe, error) {
-	a, err := a.withDefaults()
+	a, err := withDefaults(a)
 	if err != nil {
 		return snapshot.Probe{}, fmt.Errorf("probe: %w", err)
 	}

@@ -7,6 +7,19 @@ import (
 	"github.com/plumbnet/plumb/packet"
 )
 
+// A ProbeAsk says what to send, as JSON to an agent.
+type ProbeAsk struct {
+	Pod      string         `json:"pod,omitempty"`      // "shop/web-0": from whose namespace; "" for the node's own
+	Proto    packet.Proto   `json:"proto"`              // TCP: a connection is opened and closed; UDP: a datagram; ICMP, ICMPv6: an echo request
+	Src      netip.Addr     `json:"src,omitzero"`       // the kernel chooses where there is none
+	Dst      netip.AddrPort `json:"dst"`                // port 0 for ICMP
+	Size     int            `json:"size,omitempty"`     // of the IP packet, in bytes; 0 for the smallest. Not for TCP, whose first packet is always small
+	DF       bool           `json:"df,omitempty"`       // may not be fragmented, and no path MTU that the kernel has learned is heeded
+	Count    int            `json:"count,omitempty"`    // 0 for 1
+	Interval time.Duration  `json:"interval,omitempty"` // between two, in nanoseconds; 0 for none
+	Timeout  time.Duration  `json:"timeout,omitempty"`  // of each, in nanoseconds; 0 for 1 s
+}
+
 // A Probe is a real packet that was sent, and what came of it.
 type Probe struct {
 	Taken    time.Time       `json:"taken"`
