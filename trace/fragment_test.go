@@ -50,3 +50,14 @@ func TestShownPorts(t *testing.T) {
 			told: "tcp 10.96.0.10:80 > 10.244.1.2:40000 delivered"},
 	})
 }
+
+// TestFragments6 forwards an IPv6 datagram that its sender cut by a device that is smaller than the fragments: its sender is told.
+func TestFragments6(t *testing.T) {
+	n := fixture(t, "ipv6")
+	q := parseProbe(n, "a/p1 udp [fd00:2::2]:8080")
+	q.Size = 3000
+	p := trace.Run(n, q).Paths[0]
+	if p.End != trace.TooBig || p.At.String() != "a/host/v2" || len(p.ICMP) != 1 || p.ICMP[0].Final.MTU != 1400 {
+		t.Errorf("%s", explain(trace.Run(n, q)))
+	}
+}

@@ -36,6 +36,9 @@ func (w *walk) tooBigToForward(s *state) bool {
 	if s.frameSize() <= mtu || !s.p.Is6() && !s.p.DF {
 		return false
 	}
+	if s.p.Is6() && s.frag > 0 && s.shown(0) != nil {
+		return false // br_netfilter put it together, and how large its fragments were is forgotten since (ip6_rcv_core)
+	}
 	why := text.F("%s may not forward %d bytes by %s: its MTU is %d", s.ns, s.p.Size, s.out.Name(), mtu)
 	s.step(StageForward, s.out.Name(), why, linkEvidence(s.out))
 	path := w.end(s, TooBig, s.out.Name(), why)
