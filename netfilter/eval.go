@@ -53,6 +53,7 @@ type eval struct {
 	steps  int
 	visits int    // to rules
 	over   string // why the evaluation was given up
+	typ    string // of the native base chain at hand
 
 	states room[state]
 	refs   room[refs]
@@ -202,7 +203,7 @@ func (e *eval) giveUp(states []*state, at Ref, why string) {
 // end ends a state.
 func (e *eval) end(s *state, at Ref, v Verdict, why string) {
 	e.add(s, at)
-	s.verdict, s.why = v, why
+	s.verdict, s.why, s.added = v, why, nil
 	e.final = append(e.final, s)
 }
 
@@ -226,7 +227,7 @@ func (e *eval) policy(at Ref, states []*state) {
 // outcomes ends the evaluation. What runs at the hook and cannot be read may have decided about all that the tables accept.
 func (e *eval) outcomes(states []*state) []Outcome {
 	for _, s := range states {
-		s.verdict = Accept
+		s.verdict, s.added = Accept, nil
 		if s.proxy.IsValid() {
 			s.verdict = TProxy
 		}

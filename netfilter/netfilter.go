@@ -178,6 +178,9 @@ type Outcome struct {
 	RejectWith string         // of Reject: "icmp-port-unreachable", "tcp-reset" …
 	Proxy      netip.AddrPort // of TProxy
 	Why        string         // of VerdictUnknown: what is not understood
+	// KeepsRoute says of a packet that leaves OUTPUT that the kernel does not look for its route
+	// again, though its mark or type of service has changed: a chain of type "filter" has changed it.
+	KeepsRoute bool
 }
 
 // A Ref names a rule, or a chain's policy where Rule is nil.

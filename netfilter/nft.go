@@ -23,15 +23,16 @@ type nftTable struct {
 
 // nftChain is what a Chain holds that is native to nf_tables.
 type nftChain struct {
-	typ   string // "filter", "nat" or "route" of a base chain
-	hook  string // "" of a chain that others jump to
-	prio  int
-	devs  []string // of ingress and egress
-	pos   int      // in the list of the table's chains
-	rules [][]nftStmt
-	jumps []string  // the chains that its rules may lead to
-	adds  []*nftSet // the sets that its rules change
-	maps  []*nftSet // the maps of verdicts that its rules ask
+	typ     string // "filter", "nat" or "route" of a base chain
+	hook    string // "" of a chain that others jump to
+	prio    int
+	devs    []string // of ingress and egress
+	pos     int      // in the list of the table's chains
+	rules   [][]nftStmt
+	handles []string  // of the rules
+	jumps   []string  // the chains that its rules may lead to
+	adds    []*nftSet // the sets that its rules change
+	maps    []*nftSet // the maps of verdicts that its rules ask
 }
 
 // tableNames are the tables of iptables.
@@ -207,6 +208,7 @@ func (p *nftParser) addRule(n *jsonNode) error {
 	r := &Rule{Line: p.line, Text: nftText(p.table.Family, n.get("expr"), n.get("comment"))}
 	c.Rules = append(c.Rules, r)
 	c.nft.rules = append(c.nft.rules, stmts)
+	c.nft.handles = append(c.nft.handles, n.get("handle").str())
 	for _, st := range stmts {
 		c.nft.note(st)
 		if why := strangeness(st); why != "" {

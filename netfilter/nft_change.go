@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/plumbnet/plumb/packet"
 )
@@ -16,7 +17,16 @@ type nftMangle struct {
 	what  string
 }
 
-func (m *nftMangle) run(w *nftWalk, s *state) nftFlow { return w.with(&m.value, s, m.what, m.set) }
+func (m *nftMangle) run(w *nftWalk, s *state) nftFlow {
+	header, _, _ := strings.Cut(m.what, " ")
+	switch h, ok := nftHeaders[header]; {
+	case ok && !h.has(&w.nftRun, s):
+		return flowBreak
+	case m.what == "tcp option maxseg size" && s.p.MSS == 0:
+		return flowOn
+	}
+	return w.with(&m.value, s, m.what, m.set)
+}
 
 // with does something with the value of an expression, for each that the kernel may pick.
 func (w *nftWalk) with(t *nftTyped, s *state, what string, do nftSetter) nftFlow {
@@ -69,7 +79,17 @@ func changed[T comparable](w *nftWalk, s *state, field *T, v T) nftFlow {
 	return flowOn
 }
 
+// reroute notes that something changes which routes are chosen by. After it only a
+// chain of type "route" has the kernel look for the route again (nf_route_table_hook4).
+func (w *nftWalk) reroute(s *state) {
+	if w.e.in.Hook == LocalOut {
+		s.moved = s.moved || w.e.typ == "route"
+		s.stray = s.stray || w.e.typ != "route"
+	}
+}
+
 func setMark(w *nftWalk, s *state, v []byte) nftFlow {
+	w.reroute(s)
 	return changed(w, s, &s.p.Mark, uint32(numOf(v)))
 }
 
@@ -89,20 +109,10 @@ func setZone(w *nftWalk, s *state, v []byte) nftFlow {
 	return changed(w, s, &s.zone, uint16(numOf(v)))
 }
 
-// inHeader makes a setter of a header's field; a packet without the header goes on to the next rule.
-func inHeader(name string, set nftSetter) nftSetter {
-	has := nftHeaders[name].has
-	return func(w *nftWalk, s *state, v []byte) nftFlow {
-		if !has(&w.nftRun, s) {
-			return flowBreak
-		}
-		return set(w, s, v)
-	}
-}
-
 func setAddr(src bool) nftSetter {
 	return func(w *nftWalk, s *state, v []byte) nftFlow {
 		a, _ := netip.AddrFromSlice(v)
+		w.reroute(s)
 		if src {
 			return changed(w, s, &s.p.Src, netip.AddrPortFrom(a, s.p.Src.Port()))
 		}
@@ -124,6 +134,7 @@ func setPort(src bool) nftSetter {
 
 func setTOS(mask byte, shift int) nftSetter {
 	return func(w *nftWalk, s *state, v []byte) nftFlow {
+		w.reroute(s)
 		return changed(w, s, &s.p.TOS, s.p.TOS&^mask|byte(numOf(v)<<shift)&mask)
 	}
 }
@@ -146,13 +157,13 @@ func setMSS(w *nftWalk, s *state, v []byte) nftFlow {
 // nftSetters are what a rule can set, by what nft calls it.
 var nftSetters = map[string]nftSetter{
 	"meta mark": setMark, "ct mark": setCTMark, "ct zone": setZone, "tcp option maxseg size": setMSS,
-	"ip saddr": inHeader("ip", setAddr(true)), "ip daddr": inHeader("ip", setAddr(false)),
-	"ip6 saddr": inHeader("ip6", setAddr(true)), "ip6 daddr": inHeader("ip6", setAddr(false)),
-	"ip dscp": inHeader("ip", setTOS(0xfc, 2)), "ip ecn": inHeader("ip", setTOS(3, 0)), "ip ttl": inHeader("ip", setHops),
-	"ip6 dscp": inHeader("ip6", setTOS(0xfc, 2)), "ip6 ecn": inHeader("ip6", setTOS(3, 0)), "ip6 hoplimit": inHeader("ip6", setHops),
-	"tcp sport": inHeader("tcp", setPort(true)), "tcp dport": inHeader("tcp", setPort(false)),
-	"udp sport": inHeader("udp", setPort(true)), "udp dport": inHeader("udp", setPort(false)),
-	"sctp sport": inHeader("sctp", setPort(true)), "sctp dport": inHeader("sctp", setPort(false)),
+	"ip saddr": setAddr(true), "ip daddr": setAddr(false),
+	"ip6 saddr": setAddr(true), "ip6 daddr": setAddr(false),
+	"ip dscp": setTOS(0xfc, 2), "ip ecn": setTOS(3, 0), "ip ttl": setHops,
+	"ip6 dscp": setTOS(0xfc, 2), "ip6 ecn": setTOS(3, 0), "ip6 hoplimit": setHops,
+	"tcp sport": setPort(true), "tcp dport": setPort(false),
+	"udp sport": setPort(true), "udp dport": setPort(false),
+	"sctp sport": setPort(true), "sctp dport": setPort(false),
 	"th sport": setPort(true), "th dport": setPort(false),
 }
 

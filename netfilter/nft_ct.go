@@ -45,7 +45,7 @@ var nftCT = map[string]nftKeyExpr{
 	"l3proto":    {typeNFProto, ofConn(1, 0, func(x *nftRun, _ *state) uint64 { return nfProto(x) })},
 	"protocol":   {typeProto, ofConn(1, 0, func(_ *nftRun, s *state) uint64 { return uint64(s.c.Orig.Proto) })},
 	"helper":     {typeIfName, ctHelper},
-	"expiration": ofOldConn(typeHostInt, 0, "when a connection expires is not known"),
+	"expiration": {typeHostInt, ctUnknown(4, "when a connection expires is not known")},
 	"label":      ofOldConn(nftType{name: "ct_label", size: 16, host: true}, 0, "the labels of connections were not collected"),
 	"id":         {typeHostInt, ctUnknown(4, "the identifier of a connection is not known")},
 	"secmark":    {typeHostInt, ctUnknown(4, "the security mark of a connection is not known")},

@@ -163,6 +163,9 @@ func (p *nftParser) match(n *jsonNode) (nftStmt, error) {
 	if f := left.get("fib"); f != nil && (right.kind == 't' || right.kind == 'f') {
 		return p.fibExists(f, op, right)
 	}
+	if noHeader[left.get("payload").get("protocol").str()] {
+		return nftNever{}, nil
+	}
 	l, err := p.expr(left, nil)
 	if err != nil {
 		return nil, err
@@ -176,6 +179,11 @@ func (p *nftParser) match(n *jsonNode) (nftStmt, error) {
 	}
 	return p.compare(op, l, right)
 }
+
+// nftNever is a match on a header that no packet here has.
+type nftNever struct{}
+
+func (nftNever) run(*nftWalk, *state) nftFlow { return flowBreak }
 
 // fibExists compiles "fib … oif exists" and "fib … oif missing".
 func (p *nftParser) fibExists(n *jsonNode, op string, right *jsonNode) (nftStmt, error) {

@@ -26,7 +26,7 @@ type nftJump struct {
 
 // base runs a base chain, and returns the states that it accepts.
 func (e *eval) base(t *Table, c *Chain, states []*state) []*state {
-	e.passed = e.few()
+	e.passed, e.typ = e.few(), c.nft.typ
 	rest := e.native(t, c, states, 0)
 	at := Ref{Table: t, Chain: c}
 	for _, s := range rest {

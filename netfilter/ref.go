@@ -7,6 +7,9 @@ func (r Ref) String() string {
 	if r.Table != nil {
 		head = r.Table.Name + " "
 	}
+	if r.IsNative() {
+		head = r.Table.Family + " " + head
+	}
 	if r.Chain != nil {
 		head += r.Chain.Name + ": "
 	}

@@ -27,6 +27,8 @@ type body struct {
 	why        string
 	proxy      netip.AddrPort
 	added      *nftAdded // to sets, on the way through this hook
+	stray      bool      // a native rule has changed what routes are chosen by, and no lookup follows
+	moved      bool      // one has, and a lookup follows
 }
 
 // refs is a list of rules, the last one first; states share its tail.
@@ -189,6 +191,7 @@ func (e *eval) report(states []*state) []Outcome {
 		o := &e.out[i]
 		o.Verdict, o.Packet, o.Conn, o.Weight = s.verdict, s.p, s.c, s.weight
 		o.RejectWith, o.Why, o.Proxy = s.rejectWith, s.why, s.proxy
+		o.KeepsRoute = s.stray && !s.moved && s.p.Dst.Addr() == e.in.Packet.Dst.Addr()
 		o.Rules = nil
 		if n = s.rules.len(); n > 0 {
 			o.Rules, all = all[:n:n], all[n:]

@@ -172,38 +172,14 @@ type ruleQuote netfilter.Ref
 
 func (q *ruleQuote) Evidence() snapshot.Evidence {
 	r := (*netfilter.Ref)(q)
-	ev := snapshot.Evidence{Text: refText(r)}
+	ev := snapshot.Evidence{Text: r.Quote()}
 	if r.Table != nil {
-		ev.File, ev.Command = r.Table.File, saveCommand(r)
+		ev.File, ev.Command = r.Table.File, r.Command()
 	}
 	if r.Rule != nil {
 		ev.Line = r.Rule.Line
 	}
 	return ev
-}
-
-func refText(r *netfilter.Ref) string {
-	switch {
-	case r.Rule != nil:
-		return r.Rule.Text
-	case r.Chain != nil:
-		return "-P " + r.Chain.Name + " " + r.Chain.Policy
-	}
-	return ""
-}
-
-func saveCommand(r *netfilter.Ref) string {
-	cmd := "iptables"
-	if r.Table.Is6 {
-		cmd = "ip6tables"
-	}
-	if r.Table.Backend == netfilter.Legacy {
-		cmd += "-legacy"
-	}
-	if r.Chain == nil {
-		return cmd + "-save -t " + r.Table.Name
-	}
-	return cmd + " -t " + r.Table.Name + " -S " + r.Chain.Name
 }
 
 // A socketQuote quotes a socket; without one, all of a protocol.

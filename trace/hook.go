@@ -31,7 +31,7 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 	if missing := s.ns.RulesMissing(s.p.Is6()); missing != "" {
 		return w.unknown(s, text.F("the rules of %s are not known: %s", s.ns, missing))
 	}
-	if len(rules.Tables) == 0 && len(rules.Opaque) == 0 {
+	if len(rules.Tables) == 0 && len(rules.NFTables) == 0 && len(rules.Opaque) == 0 {
 		return next(w, s, s.p)
 	}
 	w.env = env{w: w, s: s}
@@ -81,6 +81,9 @@ func (w *walk) outcome(s *state, h hookPoint, o *netfilter.Outcome, next after) 
 	case netfilter.Accept, netfilter.TProxy:
 		s.notePassed(h, o, before)
 		s.proxy = s.proxy || o.Verdict == netfilter.TProxy
+		if o.KeepsRoute {
+			before = s.p
+		}
 		return next(w, s, before)
 	case netfilter.Drop:
 		why := dropped(s, h, o)
@@ -154,5 +157,5 @@ func lastRule(refs []netfilter.Ref) string {
 	if len(refs) == 0 {
 		return "no rule is named"
 	}
-	return refText(&refs[len(refs)-1])
+	return refs[len(refs)-1].Quote()
 }

@@ -174,6 +174,9 @@ func severity(p *check.Pass) check.Severity {
 
 // fix returns the command that takes the rule away.
 func fix(ns *network.NS, rule snapshot.Evidence) check.Fix {
+	if chain, ok := strings.CutPrefix(rule.Command, "nft -a list chain "); ok {
+		return fixNFT(ns, rule.Text, chain)
+	}
 	program := "iptables"
 	if strings.Contains(rule.File, "ip6tables") {
 		program = "ip6tables"
@@ -192,4 +195,20 @@ func fix(ns *network.NS, rule snapshot.Evidence) check.Fix {
 		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", name), Commands: []string{check.Within(ns, program+table+check.Cmd(" -P %s ACCEPT", name))}}
 	}
 	return check.Fix{What: text.F("delete the rule, and find out who adds it")}
+}
+
+// fixNFT is fix for a rule, or a policy, of nf_tables; chain is "inet filter forward".
+func fixNFT(ns *network.NS, rule, chain string) check.Fix {
+	quoted := ""
+	for f := range strings.FieldsSeq(chain) {
+		quoted += " " + check.Quote(f)
+	}
+	if strings.HasSuffix(rule, "policy drop;") {
+		return check.Fix{What: text.F("set the policy of %s to ACCEPT, or accept the Pod range in it", chain), Commands: []string{check.Within(ns, "nft chain"+quoted+" '{ policy accept ; }'")}}
+	}
+	fix := check.Fix{What: text.F("delete the rule, and find out who adds it")}
+	if _, handle, ok := strings.Cut(rule, " # handle "); ok {
+		fix.Commands = []string{check.Within(ns, "nft delete rule"+quoted+" handle "+check.Quote(handle))}
+	}
+	return fix
 }

@@ -78,9 +78,9 @@ func (s stop) eval(path *trace.Path) (netfilter.Outcome, bool) {
 
 func staticFinding(p *check.Pass, ns *network.NS, path *trace.Path, o netfilter.Outcome) check.Finding {
 	ref := o.Rules[len(o.Rules)-1]
-	e := snapshot.Evidence{File: ref.File(), Line: ref.Line(), Text: ref.Text(), Command: check.Save(ref.Table) + " -t " + ref.Table.Name}
-	if ref.Rule == nil {
-		e.Text = "-P " + ref.Chain.Name + " " + ref.Chain.Policy
+	e := snapshot.Evidence{File: ref.File(), Line: ref.Line(), Text: ref.Quote(), Command: check.Save(ref.Table) + " -t " + ref.Table.Name}
+	if ref.IsNative() {
+		e.Command = ref.Command()
 	}
 	f := check.Finding{
 		Severity: severity(p), Where: ns.String(),

@@ -114,9 +114,9 @@ func otherMode(p *check.Pass, ns *network.NS) string {
 	if natWith(ns, "KUBE-SERVICES") {
 		return ""
 	}
-	for _, o := range ns.Netfilter.Opaque {
-		if strings.Contains(o.What, "kube-proxy") {
-			return "kube-proxy runs in nftables mode, whose rules are not understood"
+	for _, t := range ns.Netfilter.NFTables {
+		if t.Name == "kube-proxy" {
+			return "kube-proxy runs in nftables mode, whose rules this check does not read"
 		}
 	}
 	for _, d := range ns.Ifaces {

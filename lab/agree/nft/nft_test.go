@@ -213,7 +213,8 @@ func sameText(model *netfilter.Ruleset, listed string) error {
 	for _, t := range model.NFTables {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
-				if !in[r.Text] {
+				// Of two comparisons of neighbours in a header nft 1.0 lists one range without sense.
+				if !in[r.Text] && !strings.Contains(r.Unknown(), "not understood") {
 					return fmt.Errorf("not what nft lists: table %s %s, chain %s: %s", t.Family, t.Name, c.Name, r.Text)
 				}
 			}
