@@ -73,7 +73,7 @@ func (w *walk) fromOutside(s *state) (*state, stage) {
 		return nil, nil
 	}
 	if s.p.Size == FullSegment {
-		s.p.Size = 1500
+		s.p.Size = usualMTU
 	}
 	for _, o := range w.net.Owners(s.p.Dst.Addr()) {
 		for _, u := range o.NS.Ifaces {

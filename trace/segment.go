@@ -114,7 +114,13 @@ func (w *walk) sizeSegment(s *state) {
 		return
 	}
 	s.p.Size = mtu
-	if w.mss > 0 {
+	switch {
+	case w.mss > 0:
 		s.p.Size = min(mtu, w.mss+head)
+	case s.p.Proto == packet.TCP:
+		s.p.Size = min(mtu, usualMTU)
 	}
 }
+
+// usualMTU is Ethernet's: what the far end is supposed to have where it did not say.
+const usualMTU = 1500

@@ -121,3 +121,15 @@ func TestOwnGateway(t *testing.T) {
 		}
 	}
 }
+
+// TestUntoldSegment has a connection of a node to itself that OUTPUT sends to where nobody answers: no MSS is told, and
+// the loopback device's MTU is not what goes out.
+func TestUntoldSegment(t *testing.T) {
+	n := fixture(t, "vxlan", rules("a/host", "nat", ":PREROUTING ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", "-A OUTPUT -d 192.168.9.1/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 203.0.113.9:80"),
+		sub("nodes/a/host/routes.json", `(?m)^\[`, `[{"dst":"default","gateway":"192.168.9.254","dev":"eth0","flags":[]},`))
+	q := parseProbe(n, "a/host tcp 192.168.9.1:80")
+	q.Size = trace.FullSegment
+	if p := trace.Run(n, q).Paths[0]; p.End != trace.LeftCluster || p.Final.Size != 1500 {
+		t.Errorf("%s", explain(trace.Run(n, q)))
+	}
+}
