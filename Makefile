@@ -8,6 +8,7 @@ AGREE := ./lab/agree/...
 SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|SKIP)|_test\.go:[0-9]+:'
 FUZZ  ?= 10m
 
+.PHONY: cluster cluster-down
 .PHONY: build deps demo test check lint agree faults bench fuzz generate clean
 
 build:
@@ -21,6 +22,14 @@ demo:
 	@echo "building plumb (the first time this takes about a minute)" >&2
 	@$(MAKE) -s -j2 deps build
 	@./bin/plumb-lab demo --plumb ./bin/plumb $(INCIDENT)
+
+# A real Kubernetes of three nodes; CLUSTER is for "plumb-lab cluster up".
+cluster: build
+	@sh lab/deps.sh cluster
+	@./bin/plumb-lab cluster up $(CLUSTER)
+
+cluster-down: build
+	@./bin/plumb-lab cluster down
 
 test: deps lint
 	go test $$(go list ./... | grep -v /lab/agree)

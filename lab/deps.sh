@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that the lab, the demo and the tests use, where
 # they are missing. Needs root for that; without, it says what is missing.
+# "deps.sh cluster" includes those of the real cluster.
 set -eu
 
 missing=
@@ -16,6 +17,11 @@ need ipset ipset
 need conntrack conntrack
 need ping iputils-ping
 need busybox busybox # its sh is one of those that the collector script is tested with
+if [ "${1-}" = cluster ]; then
+	need containerd containerd # and ctr
+	need runc runc
+	need ethtool ethtool
+fi
 
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then

@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumbnet/plumb/lab"
 	"github.com/plumbnet/plumb/lab/fault"
+	"github.com/plumbnet/plumb/lab/machine"
 	"github.com/plumbnet/plumb/lab/sandbox"
 )
 
@@ -25,15 +26,18 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   demo    [--plumb PATH] [-o DIR] [INCIDENT]        break a cluster, diagnose it, write the report
   faults                                            list the faults
   record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
+  cluster VERB                                      a real Kubernetes: "plumb-lab cluster" says more
 
 topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw
 `
 
 var verbs = map[string]func(args []string) error{
 	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, nodeInit: runNode,
+	"cluster": clusterVerb,
 }
 
 func main() {
+	machine.Main() // a cluster's machines are this program, run again
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
@@ -50,6 +54,10 @@ func main() {
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Print(usage)
 		return
+	}
+	if errors.Is(err, errClusterUsage) {
+		fmt.Fprint(os.Stderr, clusterUsage)
+		os.Exit(2)
 	}
 	if exit := exitStatus(0); errors.As(err, &exit) {
 		os.Exit(int(exit))
