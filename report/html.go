@@ -35,6 +35,7 @@ func HTML(w io.Writer, r *diagnose.Report, o Options) error {
 		e := v.end(u.fail)
 		p.NoCause = &e
 	}
+	p.Probes = v.probes(r)
 	p.Traces = v.traces(r)
 	v.missing(&p, missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
 	return v.write(w, p)

@@ -26,7 +26,7 @@ func JSON(w io.Writer, r *diagnose.Report, o Options) error {
 		Verdict: r.Verdict.String(), Summary: j.text(r.Summary),
 		Findings: j.findings(r.Checks.Findings), Unjudged: j.unjudged(r.Checks.Unjudged),
 		ChecksRun: list(r.Checks.Ran), Gaps: j.gaps(r.Gaps),
-		Traces: []jsonTrace{}, Needs: []jsonText{},
+		Traces: []jsonTrace{}, Needs: []jsonText{}, Observed: j.observed(r.Observed), Disagree: r.Disagree,
 	}
 	for _, t := range r.Traces {
 		v.Traces = append(v.Traces, j.trace(t))

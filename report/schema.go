@@ -27,8 +27,28 @@ type jsonDiagnosis struct {
 	Traces      []jsonTrace    `json:"traces"`
 	Unjudged    []jsonUnjudged `json:"unjudged"`
 	Needs       []jsonText     `json:"needs"`
+	Observed    []jsonObserved `json:"observed"`
+	Disagree    bool           `json:"disagree"`
 	Gaps        []jsonGap      `json:"gaps"`
 	ChecksRun   []string       `json:"checks_run"`
+}
+
+type jsonObserved struct {
+	Node        string              `json:"node"`
+	Pod         string              `json:"pod,omitempty"`
+	Proto       string              `json:"proto"`
+	Source      netip.AddrPort      `json:"source"`
+	Destination netip.AddrPort      `json:"destination"`
+	Size        int                 `json:"size,omitempty"`
+	DF          bool                `json:"df,omitempty"`
+	Sent        int                 `json:"sent"`
+	Answered    int                 `json:"answered"`
+	Fate        string              `json:"fate"`
+	ICMP        *snapshot.ProbeICMP `json:"icmp,omitempty"`
+	RTT         []float64           `json:"rtt_ms"`
+	Predicted   string              `json:"predicted"`
+	Agreement   string              `json:"agreement"`
+	What        jsonText            `json:"what"`
 }
 
 type jsonCheck struct {

@@ -16,6 +16,7 @@ func Text(w io.Writer, r *diagnose.Report, o Options) error {
 	t.ask(r)
 	t.ways(r)
 	t.verdict(r)
+	t.probes(r)
 	if len(r.Traces) == 0 && len(r.Checks.Findings) > 0 {
 		t.label(text.F("What is wrong")) // it may be the cause or not: there is no path to tell
 	}

@@ -23,6 +23,7 @@ type viewPage struct {
 	Wrong, Notes      []viewFinding
 	NoCause           *viewEnd // where it ends, if no check explains it
 	Traces            []viewTrace
+	Probes            []viewProbe
 	Needs             []viewNeed
 	Blanks, Gaps      []viewBlank
 	Dies              bool // a drawing holds the place of death

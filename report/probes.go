@@ -1,0 +1,75 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/plumbnet/plumb/diagnose"
+	"github.com/plumbnet/plumb/text"
+)
+
+// agreementMarks stand before what a probe showed.
+var agreementMarks = map[diagnose.Agreement]string{diagnose.Agrees: "✓", diagnose.Differs: "✗", diagnose.NotComparable: "?"}
+
+// probes prints what real packets showed, beside what was predicted for them.
+func (t textReport) probes(r *diagnose.Report) {
+	if len(r.Observed) == 0 {
+		return
+	}
+	t.label(text.F("Real packets that were sent"))
+	for i := range r.Observed {
+		o := &r.Observed[i]
+		t.para("  "+agreementMarks[o.Agreement]+" ", "    ", plain, clean(t.say(observed(o))))
+	}
+	t.put()
+}
+
+// observed is what a probe showed, and how it stands to the prediction.
+func observed(o *diagnose.Observation) text.Text {
+	if o.NotSent != "" {
+		return text.F("none could be sent by %s to %s: %s", o.Probe.Proto, o.Probe.Dst, o.NotSent)
+	}
+	what := o.What
+	if len(o.Probe.RTT) > 0 {
+		what = text.F("%s, the fastest in %s", what, slices.Min(o.Probe.RTT).Round(time.Microsecond))
+	}
+	switch o.Agreement {
+	case diagnose.Agrees:
+		return text.F("as predicted: %s", what)
+	case diagnose.Differs:
+		return text.F("not as predicted: %s", what)
+	}
+	return text.F("%s; that neither confirms the prediction nor contradicts it", what)
+}
+
+type viewProbe struct{ Class, Mark, What string }
+
+// probes makes the view of what real packets showed.
+func (v viewer) probes(r *diagnose.Report) (out []viewProbe) {
+	class := map[diagnose.Agreement]string{diagnose.Agrees: "good", diagnose.Differs: "bad", diagnose.NotComparable: "unknown"}
+	for i := range r.Observed {
+		o := &r.Observed[i]
+		out = append(out, viewProbe{class[o.Agreement], agreementMarks[o.Agreement], clean(v.say(observed(o)))})
+	}
+	return out
+}
+
+// observed turns what probes showed into the schema's form.
+func (j jsoner) observed(list []diagnose.Observation) []jsonObserved {
+	out := []jsonObserved{}
+	for _, o := range list {
+		v := jsonObserved{
+			Node: o.Probe.Node, Pod: o.Probe.Pod, Proto: o.Probe.Proto.String(), Source: o.Probe.Src, Destination: o.Probe.Dst, Size: o.Probe.Size, DF: o.Probe.DF,
+			Sent: o.Probe.Sent, Answered: o.Probe.Answered, Fate: o.Probe.Fate.String(), ICMP: o.Probe.ICMP, RTT: []float64{},
+			Predicted: o.Predicted.String(), Agreement: o.Agreement.String(), What: j.text(observed(&o)),
+		}
+		if o.NotSent != "" {
+			v.Fate = "not-sent"
+		}
+		for _, d := range o.Probe.RTT {
+			v.RTT = append(v.RTT, float64(d.Microseconds())/1000)
+		}
+		out = append(out, v)
+	}
+	return out
+}
