@@ -6,7 +6,7 @@ import (
 )
 
 // maxForced bounds how many values of a number generator are followed.
-const maxForced = 4096
+const maxForced = 1024
 
 // An nftChoice is a number that the kernel picks: numgen, symhash, or jhash with
 // a seed of its own. Each value is met by a like share of the connections.

@@ -116,42 +116,84 @@ func (m *nftVMap) run(w *nftWalk, s *state) nftFlow {
 
 // choose leads a share of the packets to each element that the kernel may pick.
 func (m *nftVMap) choose(w *nftWalk, s *state) nftFlow {
-	shares := map[int32]float64{}
-	var order []int32
-	c := m.key.choice
-	defer func() { w.isForced = false }()
-	for from, n := uint64(0), steps(c); from < c.mod; from += n {
-		w.isForced, w.forced = true, c.off+from
-		i := int32(none)
-		if v, ok := w.value(&m.key, s); ok {
-			at, in := m.set.lookup(&w.nftRun, s, v)
-			if in == Maybe {
-				w.e.end(s, w.at, VerdictUnknown, w.e.why)
-				return flowEnd
-			}
-			if in == Yes {
-				i = at
-			}
-		}
-		if _, had := shares[i]; !had {
-			order = append(order, i)
-		}
-		shares[i] += float64(min(n, c.mod-from)) / float64(c.mod)
+	shares, why := m.shares(w, s)
+	if why != "" {
+		w.e.end(s, w.at, VerdictUnknown, why)
+		return flowEnd
 	}
-	w.isForced = false
-	for k, i := range order {
-		t := s
-		if k < len(order)-1 {
-			t = w.e.fork(s, shares[i])
-		}
-		if k == len(order)-1 {
-			t.weight *= shares[i]
-		}
-		if i == none {
-			w.next = append(w.next, t)
-			continue
-		}
-		w.verdict(m.set.elems[i].verdict, t)
+	rest, all := 1.0, s.weight
+	for _, p := range shares {
+		t := w.e.fork(s, p.share)
+		rest -= p.share
+		w.verdict(m.set.elems[p.elem].verdict, t)
+	}
+	w.forked = true
+	if rest > 1.0/(1<<40) { // met by no element
+		s.weight = all * rest
+		w.next = append(w.next, s)
 	}
 	return flowEnd
+}
+
+// A picked is an element, and the share of the packets that the kernel picks it for.
+type picked struct {
+	elem  int32
+	share float64
+}
+
+// shares returns what the kernel may pick. A key that is the number itself is looked
+// for in the elements; of one that has it in it, each value is tried.
+func (m *nftVMap) shares(w *nftWalk, s *state) (list []picked, why string) {
+	c := m.key.choice
+	if direct, ok := m.key.nftExpr.(*nftChoice); ok && direct == c && m.set.unread == "" && !m.set.changes {
+		return m.direct(c), ""
+	}
+	if c.mod > maxForced {
+		return nil, "the number that the kernel picks is one of too many"
+	}
+	defer func() { w.isForced = false }()
+	at := map[int32]int{}
+	for n := range c.mod {
+		w.e.steps++
+		w.isForced, w.forced = true, c.off+n
+		v, ok := w.value(&m.key, s)
+		if !ok {
+			continue
+		}
+		i, in := m.set.lookup(&w.nftRun, s, v)
+		switch {
+		case in == Maybe || in == Yes && i == none:
+			return nil, w.e.why
+		case in == No:
+			continue
+		}
+		if _, had := at[i]; !had {
+			at[i] = len(list)
+			list = append(list, picked{elem: i})
+		}
+		list[at[i]].share += 1 / float64(c.mod)
+	}
+	return list, ""
+}
+
+// direct returns the share of the numbers that each element has.
+func (m *nftVMap) direct(c *nftChoice) (list []picked) {
+	left := c.mod
+	for i := range m.set.elems {
+		x := &m.set.elems[i]
+		if x.lo == "" || left == 0 {
+			continue
+		}
+		lo, hi := max(numOf([]byte(x.lo)), c.off), min(numOf([]byte(x.hi)), c.off+c.mod-1)
+		if lo > hi {
+			continue
+		}
+		n := min(hi-lo+1, left)
+		left -= n
+		list = append(list, picked{int32(i), float64(n) / float64(c.mod)})
+	}
+	if m.set.catchall != none && left > 0 {
+		list = append(list, picked{m.set.catchall, float64(left) / float64(c.mod)})
+	}
+	return list
 }

@@ -131,6 +131,7 @@ func (w *nftWalk) each(t *nftTyped, s *state, ask func(x *nftRun, v []byte) Tri)
 		x.isForced, x.forced = true, c.off+from
 		v, ok := x.value(t, s)
 		part := float64(min(n, c.mod-from))
+		x.e.steps++
 		if ok {
 			switch ask(x, v) {
 			case Maybe:
