@@ -22,12 +22,15 @@ func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
 	var ask diagnose.Ask
 	var paths, external list
 	var out output
+	var cluster live
 	fs.StringVar(&ask.Src, "s", "", "`source`: ns/pod, node/NAME or an address")
 	fs.StringVar(&ask.Dst, "d", "", "`destination`: ns/pod:port, svc/ns/name:port, node/NAME, an address, a host name")
 	fs.StringVar(&ask.Port, "p", "", "destination `port`: a number or a name")
 	fs.StringVar(&ask.Proto, "proto", "", "tcp, udp, sctp or icmp (default tcp; icmp without a port)")
 	fs.Var(&paths, "snapshot", "a folder, bundle or kubectl output to read, instead of this node; may be repeated")
 	fs.Var(&external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
+	noProbe := fs.Bool("no-probe", false, "send no packets: only predict")
+	cluster.flags(fs)
 	out.flags(fs)
 	fs.StringVar(&out.http, "http", "", "serve the report on this `address`, such as 127.0.0.1:8080, until interrupted")
 	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
@@ -43,12 +46,9 @@ func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
 	if err := out.check(); err != nil {
 		return fail(stderr, err)
 	}
-	c, err := load(paths, stderr)
-	if err != nil {
-		return fail(stderr, err)
-	}
 	ask.Hosts = lookup(ask.Dst)
-	r, err := diagnose.Run(c, ask, all.Checks...)
+	ask.Namespace = cluster.kube.Namespace
+	r, err := answer(ask, paths, &cluster, !*noProbe, stderr)
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -57,6 +57,27 @@ func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	return status
+}
+
+// answer answers ask from snapshots, from the running cluster, or from this node.
+func answer(ask diagnose.Ask, paths []string, l *live, probe bool, stderr io.Writer) (*diagnose.Report, error) {
+	client, err := l.connect(paths)
+	if err != nil {
+		return nil, err
+	}
+	if client == nil {
+		c, err := load(paths, stderr)
+		if err != nil {
+			return nil, err
+		}
+		return diagnose.Run(c, ask, all.Checks...)
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	ask.Namespace = client.Namespace
+	s := l.open(ctx, client, stderr)
+	defer s.close()
+	return s.diagnose(ctx, ask, probe)
 }
 
 // diagnoseStatus turns a report into an exit status. Faults elsewhere in the

@@ -23,6 +23,7 @@ const usage = `plumb finds out why A does not reach B in a Kubernetes cluster.
 Usage:
     plumb diagnose -s SOURCE -d DESTINATION [-p PORT] [--proto tcp|udp|sctp|icmp]
                    [--snapshot PATH]... [--json | --html FILE | --http ADDR] [--lang zh]
+                   [--context NAME] [-n NAMESPACE] [--ephemeral] [--no-probe]
     plumb check    [--snapshot PATH]... [--external CIDR]... [--json] [--lang zh]
     plumb explain  [CHECK] [--lang zh]
     plumb snapshot -o FILE.tar.gz | --script
@@ -30,7 +31,8 @@ Usage:
 
 SOURCE and DESTINATION: ns/pod, svc/ns/name:port, node/NAME, an address, a host name.
 A snapshot PATH is a folder or a bundle that "plumb snapshot" wrote, one a node, or
-the output of "kubectl get ... -o json". Without one, plumb reads the node it runs on.
+the output of "kubectl get ... -o json". Without one, plumb asks the cluster of the
+current kubeconfig or, where there is none, reads the node it runs on.
 
 Exit status: 0 nothing is wrong, 1 something is wrong, 2 could not find out.
 "plumb VERB -h" tells more.

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/plumbnet/plumb/check/all"
+	"github.com/plumbnet/plumb/collect/fleet"
+	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/diagnose"
+	"github.com/plumbnet/plumb/snapshot"
+)
+
+// live are the flags about a running cluster, named as kubectl's.
+type live struct {
+	kube      kube.Options
+	agents    string // the namespace that they run in
+	ephemeral bool
+	image     string
+	thisNode  bool
+}
+
+func (l *live) flags(fs *flag.FlagSet) {
+	fs.StringVar(&l.kube.Kubeconfig, "kubeconfig", "", "the kubeconfig `file` of the cluster to ask (default: as kubectl)")
+	fs.StringVar(&l.kube.Context, "context", "", "the kubeconfig's `context`")
+	fs.StringVar(&l.kube.Namespace, "n", "", "the `namespace` of names that have none")
+	fs.StringVar(&l.kube.Namespace, "namespace", "", "the same as -n")
+	fs.DurationVar(&l.kube.Timeout, "request-timeout", 0, "how long one request to the API server may take (default 30s)")
+	fs.StringVar(&l.agents, "agent-namespace", kube.Namespace, "the `namespace` that plumbd runs in")
+	fs.BoolVar(&l.ephemeral, "ephemeral", false, "install nothing: run plumbd on just the nodes that are asked, and remove it afterwards")
+	fs.StringVar(&l.image, "image", "plumbd", "the `image` that --ephemeral runs")
+	fs.BoolVar(&l.thisNode, "local", false, "read the node that plumb runs on, and not the cluster of the kubeconfig")
+}
+
+// connect finds the cluster to ask: none where snapshots are given, or where there is no
+// kubeconfig and no flag that wants one.
+func (l *live) connect(paths []string) (*kube.Client, error) {
+	wanted := l.kube.Kubeconfig != "" || l.kube.Context != "" || l.ephemeral
+	if len(paths) > 0 || l.thisNode {
+		if wanted {
+			return nil, errors.New("--snapshot and --local go without --kubeconfig, --context and --ephemeral: choose one")
+		}
+		return nil, nil
+	}
+	c, err := kube.Connect(l.kube)
+	if errors.Is(err, kube.ErrNoConfig) && !wanted {
+		return nil, nil
+	}
+	return c, err
+}
+
+// patience is how long one node may take to answer. An agent for this run has to be started
+// first, and its image may have to be fetched.
+const (
+	patience     = 20 * time.Second
+	longPatience = 2 * time.Minute
+)
+
+// A session asks one running cluster.
+type session struct {
+	fleet   *fleet.Fleet
+	objects *snapshot.Cluster
+	client  *kube.Client
+	stderr  io.Writer
+	runs    *fleet.Ephemeral // where agents are run for this session
+}
+
+// open lists the objects and finds the agents, both at once. The caller closes the session.
+func (l *live) open(ctx context.Context, c *kube.Client, stderr io.Writer) *session {
+	fmt.Fprintf(stderr, "plumb: asking %s (context %q)\n", c.Server, c.Context)
+	s := &session{client: c, stderr: stderr, fleet: &fleet.Fleet{Patience: patience}, objects: &snapshot.Cluster{}}
+	var wg sync.WaitGroup
+	wg.Go(func() { s.objects.Objects, s.objects.Gaps = c.Objects(ctx) })
+	if l.ephemeral {
+		s.runs = fleet.NewEphemeral(c, l.agents, l.image)
+		s.fleet.Asker, s.fleet.Patience = s.runs, longPatience
+	} else if installed, err := fleet.Connect(ctx, c, l.agents); err != nil {
+		fmt.Fprintln(stderr, "plumb:", err)
+		s.fleet.Asker = nobody{err}
+	} else {
+		s.fleet.Asker = installed
+	}
+	wg.Wait()
+	return s
+}
+
+// close removes the agents that were run for this session. It takes its time also after an interrupt.
+func (s *session) close() {
+	if s.runs == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.runs.Close(ctx); err != nil {
+		fmt.Fprintln(s.stderr, "plumb:", err)
+	}
+}
+
+// nobody stands for agents that cannot be asked.
+type nobody struct{ why error }
+
+func (n nobody) Ask(context.Context, string, string, string, url.Values, io.Reader) (io.ReadCloser, error) {
+	return nil, n.why
+}
+
+// interruptible returns a context that ends with ^C.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+// diagnose answers ask from the running cluster and, with probe, checks the answer by real packets.
+func (s *session) diagnose(ctx context.Context, ask diagnose.Ask, probe bool) (*diagnose.Report, error) {
+	c, err := s.fleet.Path(ctx, s.objects, ask)
+	if err != nil {
+		return nil, err
+	}
+	r, err := diagnose.Run(c, ask, all.Checks...)
+	if err != nil || !probe {
+		return r, err
+	}
+	plans := r.Plans()
+	probes, errs := make([]snapshot.Probe, len(plans)), make([]error, len(plans))
+	var wg sync.WaitGroup
+	for i, p := range plans {
+		wg.Go(func() { probes[i], errs[i] = s.probe(ctx, p) })
+	}
+	wg.Wait()
+	for i, p := range plans {
+		r.Observe(p, probes[i], errs[i])
+	}
+	return r, ctx.Err()
+}
+
+// maxProbe bounds the answer of an agent to one probe, in bytes.
+const maxProbe = 64 << 10
+
+// probe has the agent of a node send a probe.
+func (s *session) probe(ctx context.Context, p diagnose.ProbePlan) (out snapshot.Probe, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.fleet.Patience, fmt.Errorf("no answer within %s", s.fleet.Patience))
+	defer cancel()
+	body, err := json.Marshal(snapshot.ProbeAsk{
+		Pod: p.Pod, Proto: p.Proto, Src: p.Src, Dst: p.Dst, Size: p.Size, DF: p.DF, Count: p.Count, Timeout: p.Timeout,
+	})
+	if err != nil {
+		return out, err
+	}
+	answer, err := s.fleet.Ask(ctx, p.Node, http.MethodPost, "probe", nil, bytes.NewReader(body))
+	if err != nil {
+		return out, err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(io.LimitReader(answer, maxProbe)).Decode(&out); err != nil {
+		return out, fmt.Errorf("the agent's answer: %w", err)
+	}
+	return out, nil
+}
