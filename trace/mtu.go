@@ -53,20 +53,31 @@ func fragNeeded(p *packet.Packet, mtu int) icmpError {
 	return icmpError{typ: 3, code: 4, mtu: mtu}
 }
 
+// learned is what the kernel itself notes for its own packets that a tunnel makes too large: no message goes
+// about, but the next segment is smaller (skb_tunnel_check_pmtu).
+func (s *state) learned(mtu int) Path {
+	in := s.p.Inner
+	p := packet.Packet{Src: in.Dst, Dst: in.Src, Proto: packet.ICMPv6, ICMPType: 2, MTU: mtu - (s.p.Size - in.Size), Inner: in}
+	return Path{Weight: 1, End: Delivered, At: Place{Node: s.ns.Node.Name, NetNS: s.ns.Name}, Why: text.F("the sender is told"), Final: p}
+}
+
 // finishOutput is ip_finish_output: what is too large is cut into fragments, where it may be. Of what may not be a
 // socket is told where OUTPUT sends it by a smaller device than the socket chose; that the way to an own
-// address could be small no kernel learns, though it is told (__ip_rt_update_pmtu).
+// address could be small no kernel learns, though it is told (__ip_rt_update_pmtu). A tunnel's packets over IPv6 are never cut.
 func finishOutput(w *walk, s *state) stage {
 	mtu := s.routeMTU()
 	if s.frameSize() <= mtu {
 		return neighbour
 	}
-	if s.p.DF && !s.p.Is6() || s.p.Is6() && s.p.Proto == packet.TCP {
+	if s.p.DF && !s.p.Is6() || s.p.Is6() && (s.p.Proto == packet.TCP || len(s.inner) > 0) {
 		why := text.F("%d bytes do not fit %s: its MTU is %d", s.p.Size, s.out, mtu)
 		s.step(StageTransmit, s.out.Name(), why, linkEvidence(s.out))
 		path := w.end(s, TooBig, s.out.Name(), why)
-		if s.moved {
+		switch {
+		case s.moved:
 			w.tellSender(s, path, fragNeeded(&s.p, mtu))
+		case len(s.inner) > 0 && len(s.hops) == 1 && s.hops[0].In == "":
+			path.ICMP = []Path{s.learned(mtu)}
 		}
 		return nil
 	}
