@@ -313,7 +313,9 @@ func TestPodsByNetNS(t *testing.T) {
 	put(crio+"4/userdata/config.json", record("io.kubernetes.pod.", "shop", "web-1", "/var/run/netns/b"))
 	put(crio+"5/userdata/config.json", strings.Repeat(" ", maxConfig)+record("io.kubernetes.pod.", "shop", "huge", "/run/netns/a"))
 	got := map[string]string{}
-	for inode, pod := range podsByNetNS(root) {
+	pods, release := podsByNetNS(root)
+	defer release()
+	for inode, pod := range pods {
 		for _, path := range []string{"run/netns/a", "var/run/netns/b"} {
 			if i, _ := inodeOf(filepath.Join(root, path)); i == inode {
 				got[path] = pod

@@ -99,18 +99,21 @@ func TestCollectEnds(t *testing.T) {
 const containerdConfig = `{"ociVersion":"1.0.2","annotations":{"io.kubernetes.cri.container-type":"sandbox","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.sandbox-namespace":"shop"},
 "linux":{"namespaces":[{"type":"pid"},{"type":"network","path":"/run/netns/cni-a"}]}}`
 
-func TestParseConfig(t *testing.T) {
+func TestParseRecord(t *testing.T) {
 	for _, tt := range []struct{ name, in, pod, netns string }{
 		{"containerd's sandbox", containerdConfig, "shop/web-0", "/run/netns/cni-a"},
 		{"CRI-O", `{"annotations":{"io.kubernetes.pod.name":"a","io.kubernetes.pod.namespace":"b"},"linux":{"namespaces":[{"type":"network","path":"/var/run/netns/x"}]}}`, "b/a", "/var/run/netns/x"},
 		{"a container in it", `{"annotations":{"io.kubernetes.cri.sandbox-name":"a","io.kubernetes.cri.sandbox-namespace":"b"},"linux":{"namespaces":[{"type":"network","path":"/proc/17/ns/net"}]}}`, "b/a", ""},
 		{"the node's network", `{"annotations":{"io.kubernetes.cri.sandbox-name":"a","io.kubernetes.cri.sandbox-namespace":"b"},"linux":{"namespaces":[{"type":"pid"}]}}`, "b/a", ""},
+		{"Docker's sandbox", `{"Config":{"Labels":{"io.kubernetes.pod.name":"a","io.kubernetes.pod.namespace":"b"}},"NetworkSettings":{"SandboxKey":"/var/run/docker/netns/x"}}`, "b/a", "/var/run/docker/netns/x"},
+		{"a container of Docker in it", `{"Config":{"Labels":{"io.kubernetes.pod.name":"a","io.kubernetes.pod.namespace":"b"}},"NetworkSettings":{"SandboxKey":""}}`, "b/a", ""},
 		{"no Pod", `{"linux":{"namespaces":[{"type":"network","path":"/run/netns/x"}]}}`, "", ""},
 		{"cut short", `{"annotations":{`, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if pod, netns := parseConfig(strings.NewReader(tt.in)); pod != tt.pod || netns != tt.netns {
-				t.Errorf("%q, %q; want %q, %q", pod, netns, tt.pod, tt.netns)
+			r := parseRecord(strings.NewReader(tt.in))
+			if r.pod != tt.pod || r.path != tt.netns || r.host != (tt.name == "the node's network") {
+				t.Errorf("%+v; want %q, %q", r, tt.pod, tt.netns)
 			}
 		})
 	}

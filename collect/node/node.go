@@ -26,6 +26,7 @@ type Options struct {
 	Root    string   // where the node's root is, for the records of containerd and CRI-O; "" for /proc/1/root, or /
 	Host    string   // the node's own network namespace; "" for that of process 1
 	NetNS   []NetNS  // where not nil: only these, beside Host, instead of all that can be found
+	Pods    []string // where not nil, and NetNS is: only those of these Pods ("shop/web-0"), beside Host
 	Exclude []string // network namespaces to leave out, as paths
 }
 

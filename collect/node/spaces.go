@@ -56,12 +56,17 @@ func find(o Options) (spaces, []gap, error) {
 		}
 		return f.spaces, f.gaps, nil
 	}
-	pods := podsByNetNS(o.Root)
+	if o.Pods != nil {
+		f.pods(readRecords(o.Root), append(f.mounts(), byProcess...))
+		return f.spaces, f.gaps, nil
+	}
+	pods, release := podsByNetNS(o.Root)
+	defer release()
 	for _, m := range f.mounts() {
-		f.add(m.inode, m.path, filepath.Base(m.path), pods[m.inode])
+		f.add(m.inode, m.path, m.name(), pods[m.inode])
 	}
 	for _, p := range byProcess {
-		f.add(p.inode, p.path, fmt.Sprintf("net-%d", p.inode), pods[p.inode])
+		f.add(p.inode, p.path, p.name(), pods[p.inode])
 	}
 	return f.spaces, f.gaps, nil
 }
@@ -78,6 +83,14 @@ type finder struct {
 type found struct {
 	inode uint64
 	path  string
+}
+
+// name names a namespace of which no more is known: as its file, or "net-4026532341" for /proc/17/ns/net.
+func (n found) name() string {
+	if strings.HasSuffix(n.path, "/ns/net") {
+		return fmt.Sprintf("net-%d", n.inode)
+	}
+	return filepath.Base(n.path)
 }
 
 // host opens the node's own namespace.
@@ -123,8 +136,21 @@ func (f *finder) add(inode uint64, path, name, pod string) {
 		name = "pod-" + strings.ReplaceAll(pod, "/", "-")
 	}
 	file, now, err := open(path)
-	if err != nil || now != inode {
+	if err != nil {
+		return // it ended
+	}
+	if now != inode {
+		file.Close()
 		return // it ended; another process may lead there
+	}
+	f.keep(file, inode, name, pod)
+}
+
+// keep adds a namespace that is open, unless it is there.
+func (f *finder) keep(file *os.File, inode uint64, name, pod string) {
+	if _, dup := f.at[inode]; dup {
+		file.Close()
+		return
 	}
 	f.at[inode] = len(f.list)
 	f.list = append(f.list, space{name: f.unique(pathName(name)), pod: pod, inode: inode, file: file})
@@ -240,10 +266,15 @@ func open(path string) (*os.File, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	return stated(file)
+}
+
+// stated returns a file with its inode.
+func stated(file *os.File) (*os.File, uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
 		file.Close()
-		return nil, 0, &os.PathError{Op: "stat", Path: path, Err: err}
+		return nil, 0, &os.PathError{Op: "stat", Path: file.Name(), Err: err}
 	}
 	return file, st.Ino, nil
 }
