@@ -115,7 +115,7 @@ func rankPath(f ranked) int {
 func fold(fs []ranked) []Finding {
 	slices.SortStableFunc(fs, before)
 	fs = slices.CompactFunc(fs, func(a, b ranked) bool {
-		return a.Check == b.Check && a.Where == b.Where && a.What.String() == b.What.String()
+		return same(a.Finding, b.Finding)
 	})
 	parent := parents(fs)
 	// A cause of what the path dies of is what the path dies of.

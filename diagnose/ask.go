@@ -3,6 +3,7 @@ package diagnose
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,8 +22,9 @@ type target struct {
 // hint is the end of every error about a name that cannot be read.
 const hint = "write ns/pod, svc/ns/name:port, node/NAME, an address or a host name"
 
-// parseTarget reads what -s or -d names. flag is "-s" or "-d", for the error.
-func parseTarget(flag, s string) (target, error) {
+// parseTarget reads what -s or -d names. flag is "-s" or "-d", for the error. Where namespace
+// is not "", a name without a namespace, that is no host's, is a Pod's or a Service's there.
+func parseTarget(flag, s, namespace string) (target, error) {
 	if s == "" {
 		return target{}, fmt.Errorf("%s: nothing given: %s", flag, hint)
 	}
@@ -43,6 +45,14 @@ func parseTarget(flag, s string) (target, error) {
 		}
 	}
 	kind := strings.ToLower(parts[0])
+	if namespace != "" {
+		switch {
+		case len(parts) == 1 && !strings.Contains(name, "."):
+			parts, kind = []string{namespace, name}, ""
+		case len(parts) == 2 && slices.Contains([]string{"svc", "service", "pod", "po"}, kind):
+			parts = []string{kind, namespace, parts[1]}
+		}
+	}
 	switch {
 	case len(parts) == 1:
 		return target{kind: "host", name: name, port: port}, nil

@@ -27,7 +27,7 @@ func TestParseTarget(t *testing.T) {
 		{"api.shop.svc", target{kind: "host", name: "api.shop.svc"}},
 		{"api.example.com:443", target{kind: "host", name: "api.example.com", port: "443"}},
 	} {
-		got, err := parseTarget("-d", row.in)
+		got, err := parseTarget("-d", row.in, "")
 		if err != nil || got != row.want {
 			t.Errorf("%q: got %+v, %v; want %+v", row.in, got, err, row.want)
 		}
@@ -45,7 +45,7 @@ func TestParseTargetErrors(t *testing.T) {
 		"1.2.3.4:":      "the port after",
 		"x/y/z":         "write ns/pod",
 	} {
-		if _, err := parseTarget("-d", in); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseTarget("-d", in, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want an error with %q", in, err, want)
 		}
 	}
@@ -66,5 +66,27 @@ func TestParseProto(t *testing.T) {
 	}
 	if _, err := parseProto("quic", true, false); err == nil {
 		t.Error("quic is no protocol that plumb follows, and was taken")
+	}
+}
+
+// TestNamespace reads names without a namespace, where one is given for them.
+func TestNamespace(t *testing.T) {
+	for _, row := range []struct {
+		in   string
+		want target
+	}{
+		{"web-0", target{kind: "pod", ns: "shop", name: "web-0"}},
+		{"web-0:80", target{kind: "pod", ns: "shop", name: "web-0", port: "80"}},
+		{"pod/web-0", target{kind: "pod", ns: "shop", name: "web-0"}},
+		{"svc/api:http", target{kind: "service", ns: "shop", name: "api", port: "http"}},
+		{"other/web-0", target{kind: "pod", ns: "other", name: "web-0"}},
+		{"svc/other/api:80", target{kind: "service", ns: "other", name: "api", port: "80"}},
+		{"node/a", target{kind: "node", name: "a"}},
+		{"example.com:443", target{kind: "host", name: "example.com", port: "443"}},
+	} {
+		got, err := parseTarget("-d", row.in, "shop")
+		if err != nil || got != row.want {
+			t.Errorf("%s: %+v, %v", row.in, got, err)
+		}
 	}
 }

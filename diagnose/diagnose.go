@@ -16,10 +16,11 @@ import (
 
 // An Ask is what the user wants to know.
 type Ask struct {
-	Src, Dst string // "shop/web-0", "svc/shop/api:80", "node/a", an address, a host name
-	Port     string // -p: a number or a port's name; "" where Dst has it
-	Proto    string // "tcp", "udp", "sctp", "icmp"; "" is tcp, or icmp where no port is given
-	External []netip.Prefix
+	Src, Dst  string // "shop/web-0", "svc/shop/api:80", "node/a", an address, a host name
+	Port      string // -p: a number or a port's name; "" where Dst has it
+	Proto     string // "tcp", "udp", "sctp", "icmp"; "" is tcp, or icmp where no port is given
+	Namespace string // of a Pod or Service that is named without one; "" leaves such names to hosts
+	External  []netip.Prefix
 	// Hosts holds the addresses of host names that are not the cluster's, as the
 	// machine that plumb runs on resolves them.
 	Hosts map[string][]netip.Addr

@@ -42,11 +42,11 @@ func (a aim) String() string {
 
 // resolve looks up the names in ask.
 func resolve(n *network.Network, ask Ask) (question, error) {
-	st, err := parseTarget("-s", ask.Src)
+	st, err := parseTarget("-s", ask.Src, ask.Namespace)
 	if err != nil {
 		return question{}, err
 	}
-	dt, err := parseTarget("-d", ask.Dst)
+	dt, err := parseTarget("-d", ask.Dst, ask.Namespace)
 	if err != nil {
 		return question{}, err
 	}

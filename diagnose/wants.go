@@ -31,7 +31,7 @@ func Wants(c *snapshot.Cluster, ask Ask, r *Report) []Want {
 		}
 	}
 	for _, name := range []string{ask.Src, ask.Dst} {
-		w.named(name)
+		w.named(name, ask.Namespace)
 	}
 	for _, t := range r.Traces {
 		w.paths(t.Result.Paths)
@@ -47,8 +47,8 @@ type wants struct {
 }
 
 // named adds what a source or destination names. What cannot be read Run complains about.
-func (w *wants) named(name string) {
-	t, err := parseTarget("", name)
+func (w *wants) named(name, namespace string) {
+	t, err := parseTarget("", name, namespace)
 	if err != nil {
 		return
 	}

@@ -257,21 +257,45 @@ func ReadBundle(name string, r io.Reader) (*Cluster, error) {
 
 // Write packs files as a gzipped tar. The same files give the same bytes.
 func Write(w io.Writer, files Files) error {
+	b := NewWriter(w)
+	if err := b.Add(files); err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// A Writer packs files as they come, so that a bundle need not fit into memory.
+type Writer struct {
+	zw *gzip.Writer
+	tw *tar.Writer
+}
+
+// NewWriter begins a bundle. It has no end until it is closed.
+func NewWriter(w io.Writer) *Writer {
 	zw := gzip.NewWriter(w)
-	tw := tar.NewWriter(zw)
+	return &Writer{zw, tar.NewWriter(zw)}
+}
+
+// Add packs files, sorted. No name may come twice.
+func (b *Writer) Add(files Files) error {
 	for _, name := range files.Names() {
 		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(files[name])), ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
-		if err := tw.WriteHeader(h); err != nil {
+		if err := b.tw.WriteHeader(h); err != nil {
 			return fmt.Errorf("bundle: %s: %w", name, err)
 		}
-		if _, err := tw.Write(files[name]); err != nil {
+		if _, err := b.tw.Write(files[name]); err != nil {
 			return fmt.Errorf("bundle: %s: %w", name, err)
 		}
 	}
-	if err := tw.Close(); err != nil {
+	return nil
+}
+
+// Close ends the bundle; it does not close what it is written to.
+func (b *Writer) Close() error {
+	if err := b.tw.Close(); err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
-	if err := zw.Close(); err != nil {
+	if err := b.zw.Close(); err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
 	return nil

@@ -2,18 +2,22 @@ package main
 
 import (
 	"io"
+	"net/netip"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/snapshot"
 )
 
 func checkVerb(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("check", "[flags]", stderr)
 	var paths, external list
 	var out output
+	var cluster live
 	fs.Var(&paths, "snapshot", "a folder, bundle or kubectl output to read, instead of this node; may be repeated")
 	fs.Var(&external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
+	cluster.flags(fs)
 	out.flags(fs)
 	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
 		return status
@@ -25,15 +29,34 @@ func checkVerb(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	c, err := load(paths, stderr)
+	r, gaps, err := checks(paths, outside, &cluster, stderr)
 	if err != nil {
 		return fail(stderr, err)
 	}
-	r := check.Run(c, network.New(c), nil, outside, all.Checks...)
-	if err := out.writeCheck(stdout, stderr, r, c.Gaps); err != nil {
+	if err := out.writeCheck(stdout, stderr, r, gaps); err != nil {
 		return fail(stderr, err)
 	}
 	return checkStatus(r)
+}
+
+// checks runs every check over snapshots, the running cluster, or this node.
+func checks(paths []string, external []netip.Prefix, l *live, stderr io.Writer) (check.Result, []snapshot.Gap, error) {
+	client, err := l.connect(paths)
+	if err != nil {
+		return check.Result{}, nil, err
+	}
+	if client == nil {
+		c, err := load(paths, stderr)
+		if err != nil {
+			return check.Result{}, nil, err
+		}
+		return check.Run(c, network.New(c), nil, external, all.Checks...), c.Gaps, nil
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	s := l.open(ctx, client, stderr)
+	defer s.close()
+	return s.check(ctx, external)
 }
 
 // checkStatus turns what the checks found into an exit status.

@@ -5,9 +5,11 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -47,20 +49,35 @@ type Fleet struct {
 // Node asks for the state of one node: of all its namespaces or, where pods is not nil, its own
 // and those of pods. A Cluster comes back in any case; it holds the Gap where there is nothing else.
 func (f *Fleet) Node(ctx context.Context, node string, pods []string) *snapshot.Cluster {
+	files, gaps := f.Files(ctx, node, pods)
+	c := &snapshot.Cluster{}
+	if len(files) > 0 {
+		var err error
+		if c, err = snapshot.Read(files); err != nil {
+			c = &snapshot.Cluster{}
+			gaps = append(gaps, snapshot.Gap{Path: "nodes/" + node, Why: err.Error()})
+		}
+	}
+	c.Gaps = append(c.Gaps, gaps...)
+	return c
+}
+
+// Files is [Fleet.Node] as files, for a bundle.
+func (f *Fleet) Files(ctx context.Context, node string, pods []string) (snapshot.Files, []snapshot.Gap) {
 	start := time.Now()
-	c, err := f.node(ctx, node, pods)
+	files, gaps, err := f.files(ctx, node, pods)
 	if err != nil {
-		c = &snapshot.Cluster{Gaps: []snapshot.Gap{{Path: "nodes/" + node, Why: err.Error()}}}
+		gaps = []snapshot.Gap{{Path: "nodes/" + node, Why: err.Error()}}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.Progress != nil {
 		f.Progress(node, time.Since(start), err)
 	}
-	return c
+	return files, gaps
 }
 
-func (f *Fleet) node(ctx context.Context, node string, pods []string) (*snapshot.Cluster, error) {
+func (f *Fleet) files(ctx context.Context, node string, pods []string) (snapshot.Files, []snapshot.Gap, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Patience, fmt.Errorf("no answer within %s", f.Patience))
 	defer cancel()
 	query := url.Values{}
@@ -70,14 +87,14 @@ func (f *Fleet) node(ctx context.Context, node string, pods []string) (*snapshot
 	}
 	body, err := f.Ask(ctx, node, http.MethodGet, "snapshot", query, nil)
 	if err != nil {
-		return nil, cause(ctx, err)
+		return nil, nil, cause(ctx, err)
 	}
 	defer body.Close()
-	c, err := snapshot.ReadBundle(node+".tar.gz", &bounded{body, maxAnswer})
+	files, gaps, err := snapshot.Unpack(node+".tar.gz", &bounded{body, maxAnswer})
 	if err != nil {
-		return nil, cause(ctx, err)
+		return nil, nil, cause(ctx, err)
 	}
-	return own(c, node)
+	return own(files, gaps, node)
 }
 
 // cause prefers why ctx ended to what that broke.
@@ -89,18 +106,25 @@ func cause(ctx context.Context, err error) error {
 }
 
 // own keeps of an answer the node that was asked: an agent has no say on others, nor on the objects.
-func own(c *snapshot.Cluster, node string) (*snapshot.Cluster, error) {
-	c.Objects = snapshot.Objects{}
-	more := len(c.Nodes)
-	c.Nodes = slices.DeleteFunc(c.Nodes, func(n *snapshot.Node) bool { return n.Name != node })
-	if len(c.Nodes) == 0 {
-		return nil, errors.New("the agent's answer does not hold its node")
+func own(files snapshot.Files, gaps []snapshot.Gap, node string) (snapshot.Files, []snapshot.Gap, error) {
+	dir := "nodes/" + node
+	all := len(files)
+	maps.DeleteFunc(files, func(name string, _ []byte) bool { return !under(name, dir) })
+	gaps = slices.DeleteFunc(gaps, func(g snapshot.Gap) bool { return !under(g.Path, dir) && strings.HasPrefix(g.Path, "nodes/") })
+	switch {
+	case len(files) == 0:
+		return nil, nil, errors.New("the agent's answer does not hold its node")
+	case all > len(files):
+		gaps = append(gaps, snapshot.Gap{Path: dir, Why: "the agent told of other nodes too, which was left out"})
 	}
-	c.Gaps = slices.DeleteFunc(c.Gaps, func(g snapshot.Gap) bool { return !under(g.Path, "nodes/"+node) })
-	if more > len(c.Nodes) {
-		c.Gaps = append(c.Gaps, snapshot.Gap{Path: "nodes/" + node, Why: "the agent told of other nodes too, which was left out"})
+	var is struct {
+		Name string `json:"name"`
 	}
-	return c, nil
+	if data, ok := files[dir+"/node.json"]; ok && (json.Unmarshal(data, &is) != nil || is.Name != node) {
+		delete(files, dir+"/node.json")
+		gaps = append(gaps, snapshot.Gap{Path: dir + "/node.json", Why: "the agent says that it is on another node"})
+	}
+	return files, gaps, nil
 }
 
 // under reports whether path is dir, or in it.
@@ -125,7 +149,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // All asks all nodes for everything, and gives each answer to yield as it comes, one at a time.
-func (f *Fleet) All(ctx context.Context, nodes []string, yield func(node string, c *snapshot.Cluster)) {
+func (f *Fleet) All(ctx context.Context, nodes []string, yield func(node string, files snapshot.Files, gaps []snapshot.Gap)) {
 	slots := make(chan struct{}, atOnce)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -133,10 +157,10 @@ func (f *Fleet) All(ctx context.Context, nodes []string, yield func(node string,
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			c := f.Node(ctx, node, nil)
+			files, gaps := f.Files(ctx, node, nil)
 			mu.Lock()
 			defer mu.Unlock()
-			yield(node, c)
+			yield(node, files, gaps)
 		})
 	}
 	wg.Wait()

@@ -202,6 +202,9 @@ func TestHostile(t *testing.T) {
 			return bundle(snapshot.Files{"nodes/node-b/host/sockets": nil}), nil
 		}, "does not hold its node", 0},
 		{"all nodes and objects", func(context.Context) (io.ReadCloser, error) { return bundle(whole.files), nil }, "told of other nodes too", 1},
+		{"a false name", func(context.Context) (io.ReadCloser, error) {
+			return bundle(snapshot.Files{"nodes/node-a/host/sockets": nil, "nodes/node-a/node.json": []byte(`{"name":"node-b"}`)}), nil
+		}, "on another node", 1},
 		{"broken off", func(context.Context) (io.ReadCloser, error) {
 			data, _ := io.ReadAll(bundle(whole.files))
 			return io.NopCloser(bytes.NewReader(data[:len(data)/2])), nil
@@ -219,7 +222,7 @@ func TestHostile(t *testing.T) {
 				f.Patience = 50 * time.Millisecond
 			}
 			c := f.Node(t.Context(), "node-a", nil)
-			if len(c.Nodes) != tt.nodes || len(c.Objects.Pods) > 0 {
+			if len(c.Nodes) != tt.nodes || tt.nodes > 0 && c.Nodes[0].Name != "node-a" || len(c.Objects.Pods) > 0 {
 				t.Errorf("%d nodes, %d Pods", len(c.Nodes), len(c.Objects.Pods))
 			}
 			if len(c.Gaps) == 0 || !slices.ContainsFunc(c.Gaps, func(g snapshot.Gap) bool { return strings.Contains(g.Why, tt.why) }) {
@@ -239,10 +242,10 @@ func TestAll(t *testing.T) {
 	f := &Fleet{Asker: c, Patience: time.Minute}
 	reported, seen := 0, map[string]bool{}
 	f.Progress = func(string, time.Duration, error) { reported++ }
-	f.All(t.Context(), nodes, func(node string, got *snapshot.Cluster) {
+	f.All(t.Context(), nodes, func(node string, files snapshot.Files, gaps []snapshot.Gap) {
 		seen[node] = true
-		if failed := node == "n7"; (len(got.Nodes) == 0) != failed {
-			t.Errorf("%s: %v", node, got.Gaps)
+		if failed := node == "n7"; (len(files) == 0) != failed || (len(gaps) > 0) != failed {
+			t.Errorf("%s: %v", node, gaps)
 		}
 	})
 	if len(seen) != len(nodes) || reported != len(nodes) || c.most > atOnce {
