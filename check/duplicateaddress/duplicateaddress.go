@@ -69,19 +69,27 @@ func judge(p *check.Pass, a netip.Addr) {
 	if len(who) < 2 {
 		return
 	}
-	rightful := who[0]
-	if pod := p.PodByAddr(a); pod != nil {
-		for _, d := range who {
-			if d.NS.PodName == pod.Namespace+"/"+pod.Name {
-				rightful = d
-			}
-		}
-	}
+	rightful := owner(p, who, a)
 	for _, d := range who {
 		if d != rightful {
 			p.Report(finding(p, d, rightful, a))
 		}
 	}
+}
+
+// owner returns the device that the address belongs to: that of the Pod or node that the API knows by
+// it, else the first.
+func owner(p *check.Pass, who []*network.Iface, a netip.Addr) *network.Iface {
+	pod := p.PodByAddr(a)
+	for _, d := range who {
+		o := p.NodeObject(d.NS.Node.Name)
+		ofPod := pod != nil && d.NS.PodName == pod.Namespace+"/"+pod.Name
+		ofNode := pod == nil && d.NS.IsHost() && o != nil && slices.Contains(check.NodeAddrs(o), a)
+		if ofPod || ofNode {
+			return d
+		}
+	}
+	return who[0]
 }
 
 // exclusive reports whether a device's address should be its alone: it is a
