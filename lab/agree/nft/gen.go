@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/plumbnet/plumb/lab/agree/rules"
@@ -163,7 +164,23 @@ func (g *gen) rule(p place) string {
 	if end == "" && len(d.parts) == 0 {
 		end = "counter"
 	}
-	return strings.TrimSpace(strings.Join(append(d.parts, end), " "))
+	return oneNegation(strings.TrimSpace(strings.Join(append(d.parts, end), " ")))
+}
+
+var negation = regexp.MustCompile(`\b(ip|ip6|tcp|udp|sctp|th|icmp|icmpv6) [a-z-]+ (!= |[<>]=? )`)
+
+// oneNegation leaves one comparison of a header's field in a rule that is not for
+// equality: nft 1.0 makes one of those of neighbours ("ttl != 9 protocol != tcp"), and
+// lists two that the kernel does not do.
+func oneNegation(rule string) string {
+	first := true
+	return negation.ReplaceAllStringFunc(rule, func(s string) string {
+		if first {
+			first = false
+			return s
+		}
+		return strings.TrimRight(s, "<>!= ") + " "
+	})
 }
 
 func (g *gen) addr() netip.Addr {

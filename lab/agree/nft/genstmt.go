@@ -72,8 +72,10 @@ func (g *gen) verdict(d *draft) string {
 	case n < 15 && d.hook == "prerouting" && d.typ == "filter" && (d.proto == "udp" || d.proto == "tcp"):
 		return g.tproxy(d)
 	case n < 16 && d.hook == "prerouting" && d.typ == "filter":
-		// A packet that comes round by lo keeps the route that it left with.
-		return `iifname != "lo" ` + g.ip() + " daddr set " + g.servers[g.r.IntN(len(g.servers))].String()
+		// A packet that comes round by lo keeps the route that it left with; and an answer that is
+		// changed makes a connection that competes for the tuples of the one it answers.
+		d.parts = nil
+		return fmt.Sprintf(`iifname "in0" %s saddr %s %s daddr set %s`, g.ip(), g.clients[g.r.IntN(len(g.clients))], g.ip(), g.servers[g.r.IntN(len(g.servers))])
 	}
 	return g.statement(d)
 }
