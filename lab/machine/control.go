@@ -36,6 +36,9 @@ type State struct {
 	Log     string
 }
 
+// searchPath is where programs find others, whatever the user's own path is.
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // request is what a client sends to process 1 of a machine, as JSON; it gets a reply.
 type request struct {
 	Start *Program
@@ -150,7 +153,7 @@ func (p *process1) start(g Program) error {
 		return fmt.Errorf("%s is running", g.Name)
 	}
 	child, err := os.StartProcess(g.Args[0], g.Args, &os.ProcAttr{
-		Dir: "/", Env: append(os.Environ(), g.Env...),
+		Dir: "/", Env: append(append(os.Environ(), searchPath), g.Env...),
 		Files: []*os.File{null, out, out},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})

@@ -83,3 +83,6 @@ func (r *Rack) machine(name string) (Machine, error) {
 	}
 	return Machine{}, fmt.Errorf("no machine is named %q", name)
 }
+
+// Declare writes down what the rack is, so that [Remove] takes its directory for one of a rack.
+func (r *Rack) Declare() error { return r.write() }
