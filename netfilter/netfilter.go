@@ -1,8 +1,8 @@
 // Package netfilter holds the netfilter rules of one network namespace and
 // says what they do to a packet at each hook.
 //
-// It reads what iptables-save, ip6tables-save (legacy and nf_tables) and
-// "ipset save" print. What it does not understand it keeps as text, and says
+// It reads what iptables-save, ip6tables-save (legacy and nf_tables), "ipset save"
+// and "nft -j list ruleset" print. What it does not understand it keeps as text, and says
 // so where a packet meets it. It does not know devices, routes or Kubernetes:
 // what rules ask about their surroundings comes through [Env].
 package netfilter
@@ -43,8 +43,8 @@ type Ruleset struct {
 	// NFTables are the tables of nf_tables that iptables did not make ("nft -j list
 	// ruleset"), in the order in which they were made. See [Ruleset.ReadNFT].
 	NFTables []*Table
-	// Opaque lists what runs at hooks but cannot be read, such as native nf_tables
-	// chains and IPVS: a packet that meets it has a fate that is not known.
+	// Opaque lists what runs at hooks but cannot be read, such as chains of nf_tables
+	// for bridges, and IPVS: a packet that meets it has a fate that is not known.
 	Opaque []Opaque
 	nft    *nftPlan // nil where nft lists nothing
 }
@@ -56,7 +56,7 @@ type Opaque struct {
 	// Dev is the device that it sees packets of, at ingress and egress; "" is any.
 	Dev    string
 	Bridge bool   // it sees only packets that cross a bridge
-	What   string // "nftables table inet firewalld, chain filter_INPUT: not understood yet"
+	What   string // "IPVS: 3 virtual services: not understood yet"
 }
 
 // A Verdict says what a hook does with a packet.

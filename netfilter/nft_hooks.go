@@ -162,7 +162,7 @@ func bridgeChain(t *Table, c *Chain, h Hook) []Opaque {
 	return []Opaque{o, o6}
 }
 
-// steps returns what runs at the hook, in order.
+// planned returns what runs at the hook, in order.
 func (e *eval) planned() []hookStep {
 	if p := e.r.nft; p != nil {
 		return p.steps[e.in.Hook][bit(e.is6, 1)]

@@ -202,7 +202,7 @@ func (p *nftParser) fibExists(n *jsonNode, op string, right *jsonNode) (nftStmt,
 	return p.compare(op, l, right)
 }
 
-// flagTypes are the types whose "in" and "!" ask for bits.
+// compareOps are the operators; "in" and "!" ask for bits.
 var compareOps = map[string]bool{"==": true, "!=": true, "<": true, "<=": true, ">": true, ">=": true, "in": true, "!": true}
 
 func (p *nftParser) compare(op string, l nftTyped, right *jsonNode) (nftStmt, error) {

@@ -2,7 +2,7 @@ package netfilter
 
 import "github.com/plumbnet/plumb/packet"
 
-// nftKey is a key of "meta", "ct" or a header, and what it gives.
+// nftKeyExpr is a key of "meta", "ct" or a header, and what it gives.
 type nftKeyExpr struct {
 	typ  nftType
 	load nftLeaf

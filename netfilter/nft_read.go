@@ -11,7 +11,7 @@ import (
 // maxElement bounds one element of what "nft -j" prints; a set of a million addresses fits.
 const maxElement = 64 << 20
 
-// elements cuts what "nft -j list ruleset" prints into elements, and calls f with
+// nftElements cuts what "nft -j list ruleset" prints into elements, and calls f with
 // each and with the line that it begins in. That is ten times as fast as to
 // decode the rules of iptables, which say nothing here.
 func nftElements(r *bufio.Reader, f func(b []byte, line int) error) error {

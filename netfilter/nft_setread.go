@@ -36,12 +36,6 @@ func nftVerdictOf(n *jsonNode) (nftVerdict, bool) {
 // objectTypes are the kinds of named objects that maps may lead to.
 var objectTypes = map[string]bool{"counter": true, "quota": true, "limit": true, "ct helper": true, "ct timeout": true, "ct expectation": true, "secmark": true, "synproxy": true}
 
-// A rawSet is a set whose elements wait to be read, because a rule must tell its types.
-type rawSet struct {
-	set *nftSet
-	n   *jsonNode
-}
-
 // set reads a set or a map with a name.
 func (p *nftParser) set(n *jsonNode) {
 	t := &nftSet{name: n.get("name").str(), catchall: none}

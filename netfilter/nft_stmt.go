@@ -51,11 +51,6 @@ func above(why string, inv bool) nftStmt {
 
 func isTrue(n *jsonNode) bool { return n != nil && n.kind == 't' }
 
-// nftNothing is a statement that changes nothing of what a packet is followed by.
-type nftNothing struct{}
-
-func (nftNothing) run(*nftWalk, *state) nftFlow { return flowOn }
-
 // nftStmts make statements, by the name that JSON gives them. One that makes nil changes nothing.
 var nftStmts map[string]func(p *nftParser, n *jsonNode) (nftStmt, error)
 

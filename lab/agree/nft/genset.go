@@ -10,7 +10,6 @@ import (
 // A set is a set with a name, and the expression to look up in it.
 type set struct {
 	name, family, expr, proto string
-	hooks                     string
 	dynamic                   bool
 }
 
