@@ -72,15 +72,32 @@ func (p *Pass) NodeObject(name string) *corev1.Node {
 	return p.index.nodes[name]
 }
 
-// HostOf returns the namespace of the node that has the address a, or nil.
+// HostOf returns the namespace of the node that has the address a, or nil: of several, that of the node
+// that the API knows by it, else the first.
 func (p *Pass) HostOf(a netip.Addr) *network.NS {
 	if p.index.nodeAddr == nil {
 		p.index.nodeAddr = map[netip.Addr]*network.NS{}
+		for _, ns := range p.Hosts() {
+			p.indexOwn(ns)
+		}
 		for _, ns := range p.Hosts() {
 			p.indexAddrs(ns)
 		}
 	}
 	return p.index.nodeAddr[a.Unmap()]
+}
+
+// indexOwn indexes the addresses that the API knows the node by, where it has them.
+func (p *Pass) indexOwn(ns *network.NS) {
+	o := p.NodeObject(ns.Node.Name)
+	if o == nil {
+		return
+	}
+	for _, a := range NodeAddrs(o) {
+		if LinkWith(ns, a) != nil && p.index.nodeAddr[a] == nil {
+			p.index.nodeAddr[a] = ns
+		}
+	}
 }
 
 func (p *Pass) indexAddrs(ns *network.NS) {

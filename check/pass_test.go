@@ -57,6 +57,22 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// TestHostOf: b's address is on a too, which comes first.
+func TestHostOf(t *testing.T) {
+	b := netip.MustParseAddr("192.0.2.2")
+	for known, want := range map[bool]string{true: "b", false: "a"} {
+		p := two(true)
+		eth0 := &p.Snapshot.Nodes[0].NetNS[0].Links[0]
+		eth0.Addrs = append(eth0.Addrs, snapshot.LinkAddr{Family: "inet", Local: b, Len: 24})
+		if known {
+			p.Snapshot.Objects.Nodes[1].Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: b.String()}}
+		}
+		if got := p.HostOf(b); got == nil || got.Node.Name != want {
+			t.Errorf("known to the API %v: got %v, want %s", known, got, want)
+		}
+	}
+}
+
 func TestPodCIDRs(t *testing.T) {
 	tests := []struct {
 		name string
