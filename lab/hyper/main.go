@@ -6,9 +6,11 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/coredns/coredns/coremain"
 	"github.com/spf13/cobra"
@@ -43,6 +45,21 @@ var others = map[string]func(){
 	"coredns":  coremain.Run,
 }
 
+// corednsFlags are flags that CoreDNS declares for the whole program. The commands
+// of Kubernetes would take them up, and kubectl has another meaning for -p.
+var corednsFlags = []string{"conf", "dns.port", "log-format", "p", "pidfile", "plugins", "quiet", "version"}
+
+// hideFlags drops flags of the whole program.
+func hideFlags(names []string) {
+	kept := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
+	flag.VisitAll(func(f *flag.Flag) {
+		if !slices.Contains(names, f.Name) {
+			kept.Var(f.Value, f.Name, f.Usage)
+		}
+	})
+	flag.CommandLine = kept
+}
+
 func main() {
 	name := filepath.Base(os.Args[0])
 	if name == "hyper" && len(os.Args) > 1 {
@@ -53,6 +70,7 @@ func main() {
 		return
 	}
 	if c, ok := commands[name]; ok {
+		hideFlags(corednsFlags)
 		os.Exit(cli.Run(c()))
 	}
 	fmt.Fprintf(os.Stderr, "hyper: no program is named %q\n", name)
