@@ -24,6 +24,7 @@ const (
 	Audience       = "plumbd"              // of the tokens that agents take: worth nothing at the API server
 	AgentPortName  = "https"               // of the agents' container port
 	TokenHeader    = "Plumb-Authorization" // the API server's proxy keeps Authorization to itself
+	AgentHeader    = "Plumb-Agent"         // that every answer of an agent has, with its version
 	tokenLifetime  = 10 * time.Minute      // the shortest that the API server gives
 	maxProxyStatus = 4 << 10
 )
@@ -122,6 +123,10 @@ func (c *Client) Proxy(ctx context.Context, a Agent, token, method, path string,
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
+	if resp.Header.Get(AgentHeader) != "" { // its own word, not the API server's
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, maxProxyStatus))
+		return nil, &StatusError{Code: resp.StatusCode, Message: strings.TrimSpace(string(why)), Agent: true}
+	}
 	t.verb = map[string]string{http.MethodGet: "get", http.MethodPost: "create"}[method]
 	return nil, c.failed(t, resp)
 }

@@ -122,11 +122,16 @@ type StatusError struct {
 	Code     int // of HTTP
 	Message  string
 	Continue string // where a list that grew too old may go on
+	Agent    bool   // it is the answer of an agent, to which the API server passed the request
 }
 
 // Error gives the server's message.
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("the API server answers %d: %s", e.Code, e.Message)
+	who := "the API server"
+	if e.Agent {
+		who = "plumbd"
+	}
+	return fmt.Sprintf("%s answers %d: %s", who, e.Code, e.Message)
 }
 
 // notFound reports whether err says that there is no such object, or no such kind.
@@ -228,7 +233,7 @@ func (c *Client) failed(t target, resp *http.Response) error {
 	if resp.StatusCode == http.StatusForbidden {
 		return &Forbidden{t.verb, t.group, t.resource, t.namespace, t.name, message}
 	}
-	return &StatusError{resp.StatusCode, cmp.Or(message, http.StatusText(resp.StatusCode)), status.Continue}
+	return &StatusError{Code: resp.StatusCode, Message: cmp.Or(message, http.StatusText(resp.StatusCode)), Continue: status.Continue}
 }
 
 // call sends in, where it is not nil, and decodes the answer into out.

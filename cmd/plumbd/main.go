@@ -1,0 +1,138 @@
+//go:build linux
+
+// Plumbd is plumb's daemon on a node: it answers for the state of the node, and sends probes from it.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/plumbnet/plumb/agent"
+	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/collect/node"
+)
+
+// version is set at build time: -ldflags "-X main.version=v0.1.0".
+var version = ""
+
+const (
+	healthFile   = "/run/plumb/health" // in a memory of the Pod's own
+	healthTime   = 4 * time.Second     // kubelet's probe gives it 5
+	memoryTarget = 200 << 20           // bytes, where GOMEMLIMIT does not say another: the garbage collector works harder above it
+)
+
+const usage = `plumbd answers over HTTPS for the state of the node that it runs on.
+
+Usage:
+    plumbd [--node NAME] [--listen ADDR] [--run-token-sha256 HEX --run-for TIME]
+    plumbd health    asks the plumbd of this container how it is
+
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+
+func run(args []string, stderr io.Writer) int {
+	err := func() error {
+		if len(args) == 1 && args[0] == "health" {
+			ctx, cancel := context.WithTimeout(context.Background(), healthTime)
+			defer cancel()
+			return agent.Health(ctx, healthFile)
+		}
+		o, err := parse(args, stderr)
+		if err != nil {
+			return err
+		}
+		return serve(o, stderr)
+	}()
+	switch {
+	case err == flag.ErrHelp:
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "plumbd:", err)
+		return 1
+	}
+	return 0
+}
+
+// options are the flags. The names are those that collect/kube runs an agent with.
+type options struct {
+	node, listen string
+	runToken     []byte
+	runFor       time.Duration
+}
+
+func parse(args []string, stderr io.Writer) (o options, err error) {
+	fs := flag.NewFlagSet("plumbd", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
+	fs.StringVar(&o.node, "node", "", "the node's `name` in Kubernetes (default: the host's)")
+	fs.StringVar(&o.listen, "listen", ":10270", "the `address` to listen on")
+	token := fs.String("run-token-sha256", "", "let in who shows the token of this SHA-256, in `hex`, and nobody else")
+	fs.DurationVar(&o.runFor, "run-for", 0, "end after this `time`")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("%q: want flags, or health alone", fs.Arg(0))
+	}
+	if *token != "" {
+		o.runToken, err = hex.DecodeString(*token)
+		if err != nil || len(o.runToken) != sha256.Size {
+			return o, fmt.Errorf("--run-token-sha256: want %d hexadecimal digits", 2*sha256.Size)
+		}
+	}
+	if o.runFor < 0 || o.runToken != nil && o.runFor == 0 {
+		return o, fmt.Errorf("--run-for: want a time, such as 5m")
+	}
+	if o.node == "" {
+		o.node, err = os.Hostname()
+	}
+	return o, err
+}
+
+// serve answers requests until a signal, or the end of the time to run.
+func serve(o options, stderr io.Writer) error {
+	if err := agent.Confine(); err != nil {
+		return err
+	}
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryTarget)
+	}
+	a := agent.Options{Version: version, Collect: node.Options{Node: o.node}, RunToken: o.runToken, Log: log.New(stderr, "plumbd: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		a.Version = cmp.Or(version, info.Main.Version)
+	}
+	if o.runToken == nil {
+		client, err := kube.InCluster()
+		if err != nil {
+			return fmt.Errorf("%w: without an API server to ask it takes --run-token-sha256", err)
+		}
+		a.Kube = client
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if o.runFor > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.runFor)
+		defer cancel()
+	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return err
+	}
+	a.Log.Printf("%s: node %q, listening on %s", a.Version, o.node, l.Addr())
+	return agent.New(a).Serve(ctx, l, healthFile)
+}
