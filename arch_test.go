@@ -19,18 +19,19 @@ const module = "github.com/plumbnet/plumb/"
 // What is not here may not be. Packages that are not listed are the edge: they
 // may import the core, and the core never imports them.
 var core = map[string][]string{
-	"text":      {},
-	"packet":    {},
-	"fib":       {"packet"},
-	"netfilter": {"packet"},
-	"snapshot":  {"packet", "fib", "netfilter"},
-	"network":   {"packet", "fib", "snapshot"},
-	"trace":     {"text", "packet", "fib", "netfilter", "snapshot", "network"},
-	"check":     {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace"},
-	"check/*":   {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "check"},
-	"check/all": {"check", "check/*"},
-	"diagnose":  {"text", "packet", "snapshot", "network", "trace", "check"},
-	"report":    {"text", "packet", "snapshot", "trace", "check", "diagnose"},
+	"text":            {},
+	"packet":          {},
+	"fib":             {"packet"},
+	"netfilter":       {"packet"},
+	"snapshot":        {"packet", "fib", "netfilter"},
+	"snapshot/redact": {"packet", "snapshot"},
+	"network":         {"packet", "fib", "snapshot"},
+	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
+	"check":           {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace"},
+	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "check"},
+	"check/all":       {"check", "check/*"},
+	"diagnose":        {"text", "packet", "snapshot", "network", "trace", "check"},
+	"report":          {"text", "packet", "snapshot", "trace", "check", "diagnose"},
 }
 
 // testOnly are packages below the core's folders that only tests import.
@@ -43,10 +44,11 @@ var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encod
 // foreign says which packages of the core may import what beyond pure. The
 // snapshot compares objects that two parts of it hold, for which it needs reflect.
 var foreign = map[string][]string{
-	"snapshot": {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "golang.org/x/tools/txtar"},
-	"check":    {"k8s.io/api/", "k8s.io/apimachinery/"},
-	"check/*":  {"k8s.io/api/", "k8s.io/apimachinery/"},
-	"diagnose": {"k8s.io/api/"},
+	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "golang.org/x/tools/txtar"},
+	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
+	"check":           {"k8s.io/api/", "k8s.io/apimachinery/"},
+	"check/*":         {"k8s.io/api/", "k8s.io/apimachinery/"},
+	"diagnose":        {"k8s.io/api/"},
 }
 
 // sole says which folder alone may import a module.

@@ -14,6 +14,15 @@ import (
 // Kubernetes supports, has up to 150,000 Pods.
 const maxObjects = 400_000
 
+// KindOfFile returns the kind of objects that a file is named for: "Service" for "objects/services.json".
+func KindOfFile(name string) (string, bool) {
+	k, ok := kindOfFile(name)
+	if !ok {
+		return "", false
+	}
+	return k.name, true
+}
+
 // kindOfFile returns the kind that a file is named for: "objects/services.json" holds Services.
 func kindOfFile(name string) (*kind, bool) {
 	base := strings.ToLower(strings.TrimSuffix(path.Base(name), path.Ext(name)))
