@@ -55,9 +55,21 @@ func TestShownPorts(t *testing.T) {
 func TestFragments6(t *testing.T) {
 	n := fixture(t, "ipv6")
 	q := parseProbe(n, "a/p1 udp [fd00:2::2]:8080")
-	q.Size = 3000
+	q.Size, q.DF = 3000, false
 	p := trace.Run(n, q).Paths[0]
 	if p.End != trace.TooBig || p.At.String() != "a/host/v2" || len(p.ICMP) != 1 || p.ICMP[0].Final.MTU != 1400 {
 		t.Errorf("%s", explain(trace.Run(n, q)))
+	}
+}
+
+// TestWhole6 has sockets that may not cut their datagrams, and sockets that may, send more than their device takes.
+func TestWhole6(t *testing.T) {
+	for name, want := range map[bool]trace.Fate{false: trace.Delivered, true: trace.TooBig} {
+		n := fixture(t, "ipv6")
+		q := parseProbe(n, "a/p2 ping fd00:1::2")
+		q.Size, q.DF = 1450, name
+		if p := trace.Run(n, q).Paths[0]; p.End != want || want == trace.TooBig && p.At.String() != "a/p2/eth0" {
+			t.Errorf("whole %v: %s", name, explain(trace.Run(n, q)))
+		}
 	}
 }

@@ -53,6 +53,9 @@ func fragNeeded(p *packet.Packet, mtu int) icmpError {
 	return icmpError{typ: 3, code: 4, mtu: mtu}
 }
 
+// made reports whether the packet is still in the namespace that made it.
+func (s *state) made() bool { return len(s.hops) == 1 && s.hops[0].In == "" }
+
 // learned is what the kernel itself notes for its own packets that a tunnel makes too large: no message goes
 // about, but the next segment is smaller (skb_tunnel_check_pmtu).
 func (s *state) learned(mtu int) Path {
@@ -69,14 +72,14 @@ func finishOutput(w *walk, s *state) stage {
 	if s.frameSize() <= mtu {
 		return neighbour
 	}
-	if s.p.DF && !s.p.Is6() || s.p.Is6() && (s.p.Proto == packet.TCP || len(s.inner) > 0) {
+	if s.p.DF && !s.p.Is6() || s.p.Is6() && (s.p.Proto == packet.TCP || len(s.inner) > 0 || s.whole && s.made()) {
 		why := text.F("%d bytes do not fit %s: its MTU is %d", s.p.Size, s.out, mtu)
 		s.step(StageTransmit, s.out.Name(), why, linkEvidence(s.out))
 		path := w.end(s, TooBig, s.out.Name(), why)
 		switch {
 		case s.moved:
 			w.tellSender(s, path, fragNeeded(&s.p, mtu))
-		case len(s.inner) > 0 && len(s.hops) == 1 && s.hops[0].In == "":
+		case len(s.inner) > 0 && s.made():
 			path.ICMP = []Path{s.learned(mtu)}
 		}
 		return nil

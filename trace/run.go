@@ -58,7 +58,7 @@ func (w *walk) begin() (*state, stage) {
 	if p.Size == 0 {
 		p.Size = smallest(&p)
 	}
-	s := &state{all: w.all, p: p, weight: 1, uid: q.UID}
+	s := &state{all: w.all, p: p, weight: 1, uid: q.UID, whole: q.DF && p.Is6()}
 	if q.From == nil {
 		return w.fromOutside(s)
 	}

@@ -40,7 +40,7 @@ type Query struct {
 	Size    int // bytes from the IP header on; 0: the smallest that opens a connection; FullSegment: as large as the ends allow
 	// ReplySize is the same for the answer; FullSegment stands for a server that sends bulk data.
 	ReplySize int
-	DF        bool // IPv4; TCP and UDP sockets set it unless path MTU discovery is off
+	DF        bool // TCP and UDP sockets set it unless path MTU discovery is off; of IPv6, whether the sender may cut the packet
 	UID       *uint32
 	OneWay    bool // do not follow the answer
 }

@@ -77,6 +77,7 @@ type state struct {
 	anySrc  bool // its source need not be an address of ns
 	proxy   bool // TPROXY gave it to a local socket
 	cuts    bool // its socket sets DF only on what fits its route (IP_PMTUDISC_WANT)
+	whole   bool // IPv6: its socket sends it whole or not at all (IPV6_DONTFRAG)
 	moved   bool // OUTPUT sends it by another device than its socket chose, which was not the loopback device
 	frag    int  // the size of the fragments it was cut into; 0 for none
 
