@@ -114,6 +114,9 @@ func (n *Network) namePods() {
 		n.addAbsent(holder(p), p.Addrs)
 	}
 	for _, p := range n.Snapshot.NodePlaces() {
+		if host := n.hosts[p.Name]; host != nil && n.Missing(host, "addr.json") == "" {
+			continue // it was collected, and has lost the address
+		}
 		n.addAbsent("node "+p.Name, p.Addrs)
 	}
 }

@@ -216,12 +216,15 @@ const objects = `{"kind":"PodList","apiVersion":"v1","items":[
 {"metadata":{"namespace":"shop","name":"far-proxy"},"spec":{"nodeName":"c","hostNetwork":true},"status":{"phase":"Running","podIP":"192.168.9.3","podIPs":[{"ip":"192.168.9.3"}]}},
 {"metadata":{"namespace":"shop","name":"gone"},"spec":{"nodeName":"c"},"status":{"phase":"Running","podIP":"10.244.3.3"}}]}`
 
+const nodeB = `{"kind":"NodeList","apiVersion":"v1","items":[
+{"metadata":{"name":"b"},"status":{"addresses":[{"type":"InternalIP","address":"192.168.9.2"},{"type":"InternalIP","address":"192.168.9.22"}]}}]}`
+
 func TestPods(t *testing.T) {
 	a, err := txtar.ParseFile("../trace/testdata/vxlan.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := snapshot.Files{"objects/pods.json": []byte(objects)}
+	files := snapshot.Files{"objects/pods.json": []byte(objects), "objects/nodes.json": []byte(nodeB)}
 	for _, f := range a.Files {
 		files[f.Name] = f.Data
 	}
@@ -247,6 +250,9 @@ func TestPods(t *testing.T) {
 	}
 	if got := n.Uncollected(netip.MustParseAddr("192.168.9.3")); got != "node c" {
 		t.Errorf("192.168.9.3, of a Pod with hostNetwork, is the address of %q, want its node", got)
+	}
+	if got := n.Uncollected(netip.MustParseAddr("192.168.9.22")); got != "" {
+		t.Errorf("192.168.9.22, which a node that was collected has lost, is %q", got)
 	}
 	if got := n.Uncollected(netip.MustParseAddr("10.244.3.3")); got != "Pod shop/gone" {
 		t.Errorf("10.244.3.3 is %q", got)
