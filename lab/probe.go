@@ -112,11 +112,10 @@ func (l *Lab) ProbeAll(ps []Probe) []Observation {
 	return out
 }
 
-// ProbeFresh sends one probe alone, through kernels that know no path MTU but those of their devices and
-// routes: earlier probes taught them some, which no snapshot holds.
+// ProbeFresh sends one probe alone, through kernels that have forgotten what earlier probes taught them.
 func (l *Lab) ProbeFresh(p Probe) (Observation, error) {
 	out := []Observation{{Probe: p}}
-	if err := l.ForgetMTUs(); err != nil {
+	if err := l.Forget(); err != nil {
 		return out[0], err
 	}
 	if l.sniff != nil {
@@ -129,8 +128,8 @@ func (l *Lab) ProbeFresh(p Probe) (Observation, error) {
 	return out[0], nil
 }
 
-// ForgetMTUs makes every kernel of the lab forget the path MTUs that it learned.
-func (l *Lab) ForgetMTUs() error {
+// Forget makes every kernel of the lab forget the path MTUs and the redirects that it learned: no snapshot holds them.
+func (l *Lab) Forget() error {
 	for _, ns := range l.namespaces() {
 		if err := l.Sysctl(ns, map[string]string{"net.ipv4.route.flush": "1"}); err != nil {
 			return err

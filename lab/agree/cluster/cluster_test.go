@@ -117,7 +117,7 @@ func compare(t *testing.T, l *lab.Lab, qs []question, all *tally) {
 	}
 	g.Wait()
 	for i := range qs {
-		if whys[i] != "" && qs[i].mayDiffer() {
+		if whys[i] != "" {
 			sum.afresh++
 			whys[i] = qs[i].afresh(t, l, n, ps[i])
 		}
@@ -141,13 +141,8 @@ func compare(t *testing.T, l *lab.Lab, qs []question, all *tally) {
 	}
 }
 
-// mayDiffer reports whether another try may fare otherwise. An earlier probe may have taught a kernel that a path's
-// MTU is small, which is in no snapshot; and on a busy machine an answer may come late.
-func (q question) mayDiffer() bool {
-	return q.target.Size != 0 || q.obs.Outcome == lab.Lost || q.obs.Outcome == lab.Stalled
-}
-
-// afresh asks again, alone and of kernels that have forgotten; the second time with much patience.
+// afresh asks again, alone and of kernels that have forgotten, the second time with much patience: earlier probes may
+// have taught a kernel a path's MTU or a nearer gateway, which are in no snapshot, and on a busy machine an answer may come late.
 func (q *question) afresh(t *testing.T, l *lab.Lab, n *network.Network, p lab.Probe) (why string) {
 	for _, p.Timeout = range []time.Duration{0, 5 * time.Second} {
 		var err error

@@ -164,6 +164,9 @@ func (q question) fits(p trace.Path) bool {
 	case trace.Rejected, trace.NoListener, trace.Looped:
 		return told == q.tells(p.ICMP) || open(p.ICMP)
 	case trace.NoRoute:
+		if here && lastStage(p) == trace.StageEncap {
+			return !told // a VXLAN device drops it without a word
+		}
 		if here { // a SYN that OUTPUT has sent another way is lost without a word (tcp_connect)
 			return told == (q.target.Proto != packet.TCP || lastStage(p) == trace.StageSend)
 		}
