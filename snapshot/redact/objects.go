@@ -2,7 +2,6 @@ package redact
 
 import (
 	"bytes"
-	"fmt"
 	"path"
 	"regexp"
 	"strings"
@@ -10,46 +9,17 @@ import (
 	"github.com/plumbnet/plumb/snapshot"
 )
 
-// objects redacts the files of objects. They are read, trimmed and written anew, one file a
-// kind; what was not understood of them stays a Gap.
-func (r *redactor) objects(files snapshot.Files) (snapshot.Files, error) {
-	only := snapshot.Files{}
-	for _, name := range files.Names() {
-		if path.Dir(name) == "objects" && path.Ext(name) == ".json" {
-			only[name] = files[name]
-		}
+// objects redacts the files of objects, which snapshot.TrimObjects wrote.
+func (r *redactor) objects(data []byte) ([]byte, error) {
+	whole := bytes.HasSuffix(data, []byte("\n"))
+	if !whole {
+		data = append(bytes.Clone(data), "]}"...) // a List that lacks its end, and goes on to
 	}
-	out := snapshot.Files{}
-	if len(only) == 0 {
-		return out, nil
+	out, err := r.rewriteJSON(data, func(n *node) { r.object(n, "", "") })
+	if !whole {
+		out = bytes.TrimSuffix(out, []byte("]}\n"))
 	}
-	c, err := snapshot.Read(only)
-	if err != nil {
-		return nil, err
-	}
-	c.Objects.Trim()
-	encoded, err := snapshot.EncodeObjects(&c.Objects)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range encoded.Names() {
-		data, err := r.rewriteJSON(encoded[name], func(n *node) { r.object(n, "", "") })
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if kind, _ := snapshot.KindOfFile(name); !c.Objects.Have[kind] {
-			data = bytes.TrimRight(data, "]}\n") // it was not whole, and must not seem to be
-		}
-		out[name] = data
-	}
-	for _, g := range c.Gaps {
-		if path.Dir(g.Path) != "objects" || strings.HasPrefix(g.Path, "nodes") {
-			continue
-		}
-		to := r.objectsError(g.Path)
-		out[to] = append(out[to], r.prose(g.Why)+"\n"...)
-	}
-	return out, nil
+	return out, err
 }
 
 // objectsError returns where it is written that a file of objects was not collected or understood.

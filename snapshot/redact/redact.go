@@ -56,14 +56,14 @@ func try(files snapshot.Files, key []byte) (snapshot.Files, *redactor, error) {
 	if len(key) < minKey {
 		return nil, nil, fmt.Errorf("the key has %d bytes, want %d or more", len(key), minKey)
 	}
-	files = unwrap(files)
+	files, err := snapshot.TrimObjects(unwrap(files))
+	if err != nil {
+		return nil, nil, err
+	}
 	var attempt [kinds]int
 	for range attempts {
 		r := newRedactor(key, attempt)
-		out, err := r.files(files)
-		if err != nil {
-			return nil, nil, err
-		}
+		out := r.files(files)
 		clash := r.clashes()
 		if clash == [kinds]bool{} {
 			return out, r, nil
@@ -103,15 +103,9 @@ func unwrap(files snapshot.Files) snapshot.Files {
 var errUnknown = errors.New("a file of no known kind")
 
 // files redacts all files.
-func (r *redactor) files(files snapshot.Files) (snapshot.Files, error) {
-	out, err := r.objects(files)
-	if err != nil {
-		return nil, err
-	}
+func (r *redactor) files(files snapshot.Files) snapshot.Files {
+	out := snapshot.Files{}
 	for _, name := range files.Names() {
-		if strings.HasPrefix(name, "objects/") && path.Ext(name) == ".json" {
-			continue
-		}
 		to, rewrite := r.place(name)
 		if rewrite == nil {
 			r.leaveOut(name, errUnknown)
@@ -125,7 +119,7 @@ func (r *redactor) files(files snapshot.Files) (snapshot.Files, error) {
 		}
 		out[to] = append(out[to], data...)
 	}
-	return out, nil
+	return out
 }
 
 func (r *redactor) leaveOut(name string, why error) {
@@ -140,6 +134,11 @@ func (r *redactor) place(name string) (string, rewriter) {
 	parts := strings.Split(name, "/")
 	if base, ok := strings.CutSuffix(name, ".error"); ok && parts[0] == "objects" && len(parts) == 2 {
 		return r.objectsError(base), r.errorText
+	}
+	if _, ok := snapshot.KindOfFile(name); ok || strings.HasPrefix(name, "objects/one-") { // none but these are left by TrimObjects
+		if path.Dir(name) == "objects" && path.Ext(name) == ".json" {
+			return name, r.objects
+		}
 	}
 	if name == "probes.json" {
 		return name, r.jsonFile(probeStrings)
