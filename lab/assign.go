@@ -44,7 +44,10 @@ func give(s Sighting, byID map[uint32]*Observation) {
 		return
 	}
 	if o := byID[s.seq/isnStep]; o != nil && o.sources[about.Src] {
-		o.add(s, false)
+		// A reset may be of another machine that has the client's address, and got the answer.
+		if s.Error || s.Packet.Flags&packet.RST == 0 {
+			o.add(s, false)
+		}
 		return
 	}
 	if o := byID[s.ack/isnStep]; o != nil && o.sources[about.Dst] {
