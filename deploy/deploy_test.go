@@ -1,0 +1,191 @@
+// Package deploy_test holds the manifest and the chart to be one, and to be what the code expects.
+package deploy_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/snapshot"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const chart = "helm/plumb"
+
+const manifest = "plumb.yaml"
+
+const head = `# plumbd on every node, and what it and its users may. Made from helm/plumb by "UPDATE=1 go test ./deploy".
+# Set the image to where your nodes can pull it from: sed s,plumbd:VERSION,YOUR/plumbd:TAG, plumb.yaml | kubectl apply -f -
+`
+
+// render does what Helm does with templates that call nothing of Helm's own.
+func render(t *testing.T, set func(values map[string]any)) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(chart, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{}
+	if err := yaml.UnmarshalStrict(data, &values); err != nil {
+		t.Fatal(err)
+	}
+	if set != nil {
+		set(values)
+	}
+	files, err := filepath.Glob(filepath.Join(chart, "templates/*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var parts []string
+	for _, f := range files {
+		tmpl, err := template.New(filepath.Base(f)).Option("missingkey=error").ParseFiles(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := tmpl.Execute(&out, map[string]any{"Values": values}); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, out.String())
+	}
+	return strings.Join(parts, "---\n")
+}
+
+// TestManifest wants the manifest to be what the chart renders.
+func TestManifest(t *testing.T) {
+	want := head + render(t, nil)
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(manifest, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, string(got)); d != "" {
+		t.Errorf("%s is not what the chart renders: UPDATE=1 go test ./deploy (-want +got):\n%s", manifest, d)
+	}
+}
+
+// decode reads objects, by "Kind name", with no field that their kinds do not have.
+func decode(t *testing.T, text string) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	for _, doc := range strings.Split(text, "\n---\n") {
+		var meta struct {
+			metav1.TypeMeta
+			Metadata metav1.ObjectMeta
+		}
+		if err := yaml.Unmarshal([]byte(doc), &meta); err != nil {
+			t.Fatal(err)
+		}
+		o := map[string]any{
+			"v1/Namespace": &corev1.Namespace{}, "v1/ServiceAccount": &corev1.ServiceAccount{}, "apps/v1/DaemonSet": &appsv1.DaemonSet{},
+			"rbac.authorization.k8s.io/v1/ClusterRole": &rbacv1.ClusterRole{}, "rbac.authorization.k8s.io/v1/Role": &rbacv1.Role{},
+			"rbac.authorization.k8s.io/v1/ClusterRoleBinding": &rbacv1.ClusterRoleBinding{},
+		}[meta.APIVersion+"/"+meta.Kind]
+		if o == nil {
+			t.Fatalf("%s/%s", meta.APIVersion, meta.Kind)
+		}
+		if err := yaml.UnmarshalStrict([]byte(doc), o); err != nil {
+			t.Fatalf("%s %s: %v", meta.Kind, meta.Metadata.Name, err)
+		}
+		out[meta.Kind+" "+meta.Metadata.Name] = o
+	}
+	return out
+}
+
+// TestObjects wants the objects to be those that collect/kube looks for.
+func TestObjects(t *testing.T) {
+	all := decode(t, render(t, nil))
+	if all["Namespace "+kube.Namespace] == nil || all["ServiceAccount "+kube.ClientAccount] == nil {
+		t.Error("no such Namespace or ServiceAccount")
+	}
+	d := all["DaemonSet plumbd"].(*appsv1.DaemonSet)
+	pod := d.Spec.Template.Spec
+	key, value, _ := strings.Cut(kube.AgentSelector, "=")
+	if d.Spec.Template.Labels[key] != value || pod.Containers[0].Ports[0].Name != kube.AgentPortName || d.Namespace != kube.Namespace {
+		t.Errorf("labels %v, ports %v", d.Spec.Template.Labels, pod.Containers[0].Ports)
+	}
+	if !pod.HostNetwork || !pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" || len(pod.Volumes) != 1 {
+		t.Errorf("%+v", pod)
+	}
+	sc := pod.Containers[0].SecurityContext
+	if !*sc.ReadOnlyRootFilesystem || sc.Privileged != nil || !slices.Equal(sc.Capabilities.Add, kube.AgentCapabilities) || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		t.Errorf("%+v", sc)
+	}
+	rules := func(r []rbacv1.PolicyRule) (out []string) {
+		for _, p := range r {
+			for _, res := range p.Resources {
+				out = append(out, fmt.Sprint(p.APIGroups, res, p.Verbs))
+			}
+		}
+		return out
+	}
+	agent := []string{"[authentication.k8s.io]tokenreviews[create]", "[authorization.k8s.io]subjectaccessreviews[create]"}
+	if got := rules(all["ClusterRole plumbd"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), agent) {
+		t.Errorf("plumbd may %v", got)
+	}
+	g := "[" + kube.AgentGroup + "]" + kube.AgentResource
+	if got := rules(all["ClusterRole plumb-cli"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/snapshot[get]", g + "/status[get]", g + "/probe[create]"}) {
+		t.Errorf("plumb-cli may %v", got)
+	}
+	var configs []string
+	for _, c := range snapshot.NetworkConfigs() {
+		_, name, _ := strings.Cut(c, "/")
+		configs = append(configs, name)
+	}
+	slices.Sort(configs)
+	user := all["ClusterRole plumb-user"].(*rbacv1.ClusterRole).Rules
+	if d := cmp.Diff(slices.Compact(configs), user[len(user)-1].ResourceNames); d != "" {
+		t.Errorf("the ConfigMaps that plumb gets (-want +got):\n%s", d)
+	}
+	for name, o := range all {
+		if r, ok := o.(*rbacv1.ClusterRole); ok && strings.Contains(fmt.Sprint(r.Rules), "*") {
+			t.Errorf("%s: a wildcard", name)
+		}
+	}
+}
+
+func squeeze(list []string) (out []string) {
+	for _, s := range list {
+		out = append(out, strings.ReplaceAll(s, " ", ""))
+	}
+	return out
+}
+
+// TestValues wants each value of the chart to change something.
+func TestValues(t *testing.T) {
+	whole := render(t, nil)
+	sub := func(v map[string]any, key string) map[string]any { return v[key].(map[string]any) }
+	for name, set := range map[string]func(map[string]any){
+		"namespace":       func(v map[string]any) { v["namespace"] = "elsewhere" },
+		"image":           func(v map[string]any) { v["image"] = "elsewhere/plumbd:1" },
+		"imagePullPolicy": func(v map[string]any) { v["imagePullPolicy"] = "Always" },
+		"port":            func(v map[string]any) { v["port"] = 12345 },
+		"apiServer":       func(v map[string]any) { sub(v, "apiServer")["host"] = "192.0.2.1" },
+		"goMemory":        func(v map[string]any) { sub(v, "resources")["goMemory"] = "1GiB" },
+		"memory":          func(v map[string]any) { sub(sub(v, "resources"), "limits")["memory"] = "1Gi" },
+	} {
+		got := render(t, set)
+		if got == whole {
+			t.Errorf("%s: changes nothing", name)
+		}
+		d := decode(t, got)["DaemonSet plumbd"].(*appsv1.DaemonSet)
+		if c := d.Spec.Template.Spec.Containers[0]; name == "apiServer" && (c.Env[2].Value != "192.0.2.1" || c.Env[3].Value != "6443") {
+			t.Errorf("environment %v", c.Env)
+		}
+	}
+}
