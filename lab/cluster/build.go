@@ -76,9 +76,9 @@ func (c *Cluster) build(ctx context.Context) (dir string, err error) {
 	return dir, c.prune("bin-", dir)
 }
 
-// goBuild runs "go build" at a low priority, and says from time to time that it still does.
+// goBuild runs "go build", and says from time to time that it still does.
 func (c *Cluster) goBuild(ctx context.Context, dir string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "10", "go", "build", "-p", "2", "-trimpath"}, args...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath"}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	start := time.Now()
