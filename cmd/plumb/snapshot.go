@@ -13,48 +13,94 @@ import (
 )
 
 const snapshotSynopsis = `-o FILE.tar.gz [--objects FILE]... [--node NAME]
+       plumb snapshot -o FILE.tar.gz --redact [--map FILE] [--redact-key FILE] [--snapshot BUNDLE]
+       plumb snapshot --restore FILE.map.json < REPORT
        plumb snapshot --script > collect.sh
 
 Writes the network state of this node, all its namespaces, as one bundle for
 "plumb diagnose --snapshot". Needs root. The script writes the same where nothing may
 be installed: sh collect.sh FILE.tar.gz
+
+With --redact names and addresses become pseudonyms; the bundle diagnoses the same. The map
+that leads back is written to a file of its own, which is not for others: with it, --restore
+puts the originals back into a report of the redacted bundle.
 `
+
+// snapshotFlags are what the flags say.
+type snapshotFlags struct {
+	out, name string
+	script    bool
+	objects   list
+	redactFlags
+}
 
 // snapshotVerb collects this node into a bundle, or prints the collector script.
 func snapshotVerb(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("snapshot", snapshotSynopsis, stderr)
-	var objects list
-	out := fs.String("o", "", "write the bundle to this `file`; - is the standard output")
-	script := fs.Bool("script", false, "print a collector in POSIX shell instead")
-	name := fs.String("node", "", "the node's `name` in the cluster, where it is not the host name")
-	fs.Var(&objects, "objects", "put this `file` of Kubernetes objects (kubectl get ... -o json) into the bundle; may be repeated")
+	var f snapshotFlags
+	fs.StringVar(&f.out, "o", "", "write the bundle to this `file`; - is the standard output")
+	fs.BoolVar(&f.script, "script", false, "print a collector in POSIX shell instead")
+	fs.StringVar(&f.name, "node", "", "the node's `name` in the cluster, where it is not the host name")
+	fs.Var(&f.objects, "objects", "put what plumb reads of this `file` of Kubernetes objects (kubectl get ... -o json) into the bundle; may be repeated")
+	f.redactFlags.add(fs)
 	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
 		return status
 	}
-	switch {
-	case *script && (*out != "" || len(objects) > 0 || *name != ""):
+	switch alone := fs.NFlag() == 1; {
+	case f.script && !alone:
 		return fail(stderr, errors.New("--script goes without other flags: plumb snapshot --script > collect.sh"))
-	case *script:
+	case f.script:
 		if _, err := io.WriteString(stdout, node.Script); err != nil {
 			return fail(stderr, err)
 		}
 		return statusFine
-	case *out == "":
+	case f.restore != "" && !alone:
+		return fail(stderr, errors.New("--restore goes without other flags: plumb snapshot --restore bundle.map.json < report.txt"))
+	case f.restore != "":
+		return done(stderr, restore(f.restore, os.Stdin, stdout))
+	case f.out == "":
 		return fail(stderr, errors.New("say where to write: plumb snapshot -o bundle.tar.gz"))
-	case *out == "-" && stdout == os.Stdout && isTerminal(os.Stdout):
+	case f.out == "-" && stdout == os.Stdout && isTerminal(os.Stdout):
 		return fail(stderr, errors.New("a bundle is not for a terminal: plumb snapshot -o bundle.tar.gz"))
 	}
-	files, err := readObjects(objects)
+	return done(stderr, f.write(stdout, stderr))
+}
+
+// done returns the status of a verb that gives no verdict.
+func done(stderr io.Writer, err error) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if err := collectInto(files, *name, stderr); err != nil {
-		return fail(stderr, err)
-	}
-	if err := writeBundle(*out, stdout, files); err != nil {
-		return fail(stderr, err)
-	}
 	return statusFine
+}
+
+// write collects, redacts where that is asked for, and writes the bundle.
+func (f *snapshotFlags) write(stdout, stderr io.Writer) error {
+	if err := f.redactFlags.check(f.out); err != nil {
+		return err
+	}
+	files, err := readObjects(f.objects)
+	if err != nil {
+		return err
+	}
+	if f.from == "" {
+		err = collectInto(files, f.name, stderr)
+	} else {
+		err = unpackInto(files, f.from, stderr)
+	}
+	if err != nil {
+		return err
+	}
+	// Secrets, environments and kinds that plumb does not read never enter a bundle.
+	if files, err = snapshot.TrimObjects(files); err != nil {
+		return err
+	}
+	if f.redact {
+		if files, err = f.redactFlags.apply(files, f.out, stderr); err != nil {
+			return err
+		}
+	}
+	return writeBundle(f.out, stdout, files)
 }
 
 // readObjects reads files of Kubernetes objects, to stand under objects/.
@@ -80,13 +126,18 @@ func writeBundle(name string, stdout io.Writer, files snapshot.Files) error {
 	if name == "-" {
 		return snapshot.Write(stdout, files)
 	}
+	return writePrivate(name, func(w io.Writer) error { return snapshot.Write(w, files) })
+}
+
+// writePrivate writes a file that only its owner may read.
+func writePrivate(name string, write func(io.Writer) error) error {
 	// Beside the file first: half a bundle is worse than none.
 	f, err := os.CreateTemp(filepath.Dir(name), ".plumb-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already, where all went well
-	err = errors.Join(snapshot.Write(f, files), f.Close())
+	err = errors.Join(write(f), f.Close())
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -56,7 +56,7 @@ func try(files snapshot.Files, key []byte) (snapshot.Files, *redactor, error) {
 	if len(key) < minKey {
 		return nil, nil, fmt.Errorf("the key has %d bytes, want %d or more", len(key), minKey)
 	}
-	files, err := snapshot.TrimObjects(unwrap(files))
+	files, err := snapshot.TrimObjects(Unwrap(files))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,8 +77,8 @@ func try(files snapshot.Files, key []byte) (snapshot.Files, *redactor, error) {
 	return nil, nil, fmt.Errorf("with each of %d keys a pseudonym was one of the originals: the addresses fill their range", attempts)
 }
 
-// unwrap takes off the folder that a bundle may be in, as snapshot.Read does.
-func unwrap(files snapshot.Files) snapshot.Files {
+// Unwrap takes off the folder that a bundle may be in, as snapshot.Read does.
+func Unwrap(files snapshot.Files) snapshot.Files {
 	for range 3 {
 		tops := map[string]bool{}
 		for name := range files {
