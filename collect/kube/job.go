@@ -150,6 +150,10 @@ func (r Run) container(node string) corev1.Container {
 			ReadOnlyRootFilesystem: ptr.To(true), AllowPrivilegeEscalation: ptr.To(true), // which SYS_ADMIN implies
 			RunAsUser:    ptr.To(int64(0)),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: AgentCapabilities},
+			// The runtime's own profiles forbid to look at the processes of others.
+			SeccompProfile:  &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			AppArmorProfile: &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined},
+			SELinuxOptions:  &corev1.SELinuxOptions{Type: "spc_t"},
 		},
 		VolumeMounts: []corev1.VolumeMount{{Name: "run", MountPath: "/run/plumb"}},
 	}
