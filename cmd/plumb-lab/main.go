@@ -27,13 +27,14 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   faults                                            list the faults
   record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
   cluster VERB                                      a real Kubernetes: "plumb-lab cluster" says more
+  image   [--plumbd PATH] [--name NAME:TAG] -o FILE.tar  an image of plumbd for it
 
 topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw
 `
 
 var verbs = map[string]func(args []string) error{
 	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, nodeInit: runNode,
-	"cluster": clusterVerb,
+	"cluster": clusterVerb, "image": makeImage,
 }
 
 func main() {
