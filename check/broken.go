@@ -197,15 +197,53 @@ func (p *Pass) Inside(a netip.Addr) bool {
 
 // NodeByPodCIDR returns the node in whose Pod range a lies, or "".
 func (p *Pass) NodeByPodCIDR(a netip.Addr) string {
-	for i := range p.Snapshot.Objects.Nodes {
-		o := &p.Snapshot.Objects.Nodes[i]
-		for _, c := range PodCIDRs(o) {
-			if c.Contains(a) {
-				return o.Name
-			}
+	first := -1
+	for _, c := range p.PodCIDRsOf(a) {
+		if i := p.podRanges().node[c]; first < 0 || i < first {
+			first = i
 		}
 	}
-	return ""
+	if first < 0 {
+		return ""
+	}
+	return p.Snapshot.Objects.Nodes[first].Name
+}
+
+// PodCIDRsOf returns the Pod ranges of nodes in which a lies: one, unless they overlap.
+func (p *Pass) PodCIDRsOf(a netip.Addr) (out []netip.Prefix) {
+	r := p.podRanges()
+	for _, bits := range r.bits {
+		c, err := a.Prefix(bits)
+		if _, ok := r.node[c]; ok && err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// podRanges are the Pod ranges of all nodes, to be found by an address that lies in them.
+type podRanges struct {
+	node map[netip.Prefix]int // the first one with it, by its place among the Node objects
+	bits []int                // their lengths, each one once: clusters have one or two
+}
+
+func (p *Pass) podRanges() *podRanges {
+	type key struct{}
+	return Once(p, key{}, func() *podRanges {
+		r := &podRanges{node: map[netip.Prefix]int{}}
+		for i := range p.Snapshot.Objects.Nodes {
+			for _, c := range PodCIDRs(&p.Snapshot.Objects.Nodes[i]) {
+				if _, dup := r.node[c]; dup {
+					continue
+				}
+				r.node[c] = i
+				if !slices.Contains(r.bits, c.Bits()) {
+					r.bits = append(r.bits, c.Bits())
+				}
+			}
+		}
+		return r
+	})
 }
 
 // Within reports whether c is a part of the Pod range of a node.

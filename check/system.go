@@ -46,13 +46,18 @@ func RoleOf(labels map[string]string) Role {
 
 // SystemPods returns the Pods that have a role.
 func (p *Pass) SystemPods(r Role) []*corev1.Pod {
-	var out []*corev1.Pod
-	for i := range p.Snapshot.Objects.Pods {
-		if pod := &p.Snapshot.Objects.Pods[i]; RoleOf(pod.Labels) == r {
-			out = append(out, pod)
+	type key struct{}
+	roles := Once(p, key{}, func() map[Role][]*corev1.Pod {
+		out := map[Role][]*corev1.Pod{}
+		for i := range p.Snapshot.Objects.Pods {
+			pod := &p.Snapshot.Objects.Pods[i]
+			if role := RoleOf(pod.Labels); role != NoRole {
+				out[role] = append(out[role], pod)
+			}
 		}
-	}
-	return out
+		return out
+	})
+	return slices.Clone(roles[r])
 }
 
 // NodeOf returns the node that a Pod is on, or for which a DaemonSet's Pod waits; "" where that is open.

@@ -160,12 +160,8 @@ func exhausted(p *check.Pass) {
 	used := map[netip.Prefix]int{}
 	for i := range p.Snapshot.Objects.Pods {
 		for _, a := range check.PodAddrs(&p.Snapshot.Objects.Pods[i]) {
-			for j := range p.Snapshot.Objects.Nodes {
-				for _, c := range check.PodCIDRs(&p.Snapshot.Objects.Nodes[j]) {
-					if c.Contains(a) {
-						used[c]++
-					}
-				}
+			for _, c := range p.PodCIDRsOf(a) {
+				used[c]++
 			}
 		}
 	}

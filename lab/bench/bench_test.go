@@ -212,13 +212,20 @@ func run(b *testing.B, argv ...string) (c cost) {
 	return c
 }
 
-// BenchmarkDiagnose is the whole command, from the folder to the verdict, in a
-// process of its own, so that the memory it reports is all that it took.
-func BenchmarkDiagnose(b *testing.B) {
+// build builds the command.
+func build(b *testing.B) string {
+	b.Helper()
 	plumb := filepath.Join(b.TempDir(), "plumb")
 	if out, err := exec.Command("go", "build", "-o", plumb, "github.com/plumbnet/plumb/cmd/plumb").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
+	return plumb
+}
+
+// BenchmarkDiagnose is the whole command, from the folder to the verdict, in a
+// process of its own, so that the memory it reports is all that it took.
+func BenchmarkDiagnose(b *testing.B) {
+	plumb := build(b)
 	for at, n := range sizes {
 		dir := record(b, n)
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
