@@ -80,6 +80,7 @@ func (r *redactor) clashes() (bad [kinds]bool) {
 func (r *redactor) name(text string) string {
 	s := scan{text: text}
 	numbers := 0 // that stand together, as in ip-10-0-0-1
+	port := false
 	for s.next() {
 		label := s.label()
 		switch {
@@ -88,12 +89,12 @@ func (r *redactor) name(text string) string {
 		case system[label]:
 			s.put(label)
 			s.pos += len(label) - len(s.tok)
-		case kept(s.tok), isNumber(s.tok) && len(s.tok) <= 3 && numbers == 0 && atEnd(text, s.pos):
+		case kept(s.tok), isNumber(s.tok) && (port && len(s.tok) <= 5 || len(s.tok) <= 3 && numbers == 0 && s.ordinal()):
 			s.put(s.tok)
 		default:
 			s.put(r.part(s.tok))
 		}
-		numbers = count(numbers, isNumber(s.tok))
+		numbers, port = count(numbers, isNumber(s.tok)), s.kind == tokAddr // 10.0.0.1:443
 	}
 	return s.out.String()
 }
@@ -119,9 +120,11 @@ func count(n int, more bool) int {
 	return 0
 }
 
-// atEnd reports whether a name, or a label of one, ends at i.
-func atEnd(text string, i int) bool {
-	return i == len(text) || strings.IndexByte("./:", text[i]) >= 0
+// ordinal reports whether the word at hand stands where a number counts: in "web-0", or alone.
+func (s *scan) ordinal() bool {
+	start := s.pos - len(s.tok)
+	begins := start == 0 && s.pos == len(s.text) || start > 0 && s.text[start-1] == '-'
+	return begins && (s.pos == len(s.text) || strings.IndexByte("./:", s.text[s.pos]) >= 0)
 }
 
 func isNumber(s string) bool {

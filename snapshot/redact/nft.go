@@ -19,6 +19,7 @@ var (
 	// nftNames are those whose strings are the names of tables, chains, sets and other objects.
 	nftNames = map[string]bool{"name": true, "table": true, "chain": true, "target": true, "set": true, "flowtable": true, "counter": true, "limit": true, "quota": true,
 		"ct helper": true, "ct timeout": true, "ct expectation": true, "secmark": true, "synproxy": true, "helper": true, "flow": true}
+	operators  = set("== != < > <= >=")
 	nftDevices = set("dev devices")
 	nftProse   = set("comment prefix")
 )
@@ -68,7 +69,7 @@ func (r *redactor) nftString(text, key, parent string) string {
 	case nftProse[key]:
 		return r.prose(text)
 	case key == "name" && nftOptions[parent], nftWords[key]:
-		if word.MatchString(text) {
+		if word.MatchString(text) || operators[text] {
 			return text
 		}
 		return ""

@@ -31,24 +31,29 @@ const (
 
 // next goes to the next token.
 func (s *scan) next() bool {
-	start := s.pos
-	for start < len(s.text) && !isWord(s.text[start]) && !s.beginsAddr(start) {
-		start++
-	}
-	s.out.WriteString(s.text[s.pos:start])
-	s.pos = start
-	if start == len(s.text) {
-		return false
-	}
-	if s.address() {
+	start := s.pos // of what is copied
+	for ; s.pos < len(s.text); s.pos++ {
+		word := isWord(s.text[s.pos])
+		if !word && !strings.HasPrefix(s.text[s.pos:], "::") { // "::1" has no letter before
+			continue
+		}
+		s.out.WriteString(s.text[start:s.pos])
+		start = s.pos
+		if s.address() {
+			return true
+		}
+		if !word {
+			continue
+		}
+		end := s.pos
+		for end < len(s.text) && isWord(s.text[end]) {
+			end++
+		}
+		s.take(tokWord, end)
 		return true
 	}
-	end := start
-	for end < len(s.text) && isWord(s.text[end]) {
-		end++
-	}
-	s.take(tokWord, end)
-	return true
+	s.out.WriteString(s.text[start:])
+	return false
 }
 
 // put writes what stands for the token.
@@ -63,9 +68,6 @@ func isWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// beginsAddr reports whether an address may begin at i with no word: "::1".
-func (s *scan) beginsAddr(i int) bool { return strings.HasPrefix(s.text[i:], "::") }
-
 // address takes an address, a prefix or a MAC address, if the text goes on with one.
 func (s *scan) address() bool {
 	rest := s.text[s.pos:]
@@ -75,12 +77,11 @@ func (s *scan) address() bool {
 	}
 	run := strings.TrimRight(rest[:n], ".")
 	if i := strings.IndexByte(run, ':'); i > 0 && strings.Contains(run[:i], ".") {
-		run, n = run[:i], i // 10.0.0.1:80
+		run = run[:i] // 10.0.0.1:80
 	}
-	if n < len(rest) && isWord(rest[n]) {
+	if len(run) < len(rest) && isWord(rest[len(run)]) {
 		return false
 	}
-	run = strings.TrimRight(run, ".")
 	for _, try := range []string{run, strings.TrimSuffix(run, ":")} {
 		if m, err := packet.ParseMAC(try); err == nil && len(try) == 17 {
 			s.m = m
