@@ -242,9 +242,8 @@ func (s *session) check(ctx context.Context, external []netip.Prefix) (check.Res
 	return check.Join(parts...), slices.Compact(gaps), nil
 }
 
-// bundle writes the objects and every node's state as they come. What is absent is said in the bundle.
-func (s *session) bundle(ctx context.Context, w io.Writer) error {
-	out := snapshot.NewWriter(w)
+// each gives the files of the objects, and of every node as it comes, to put. What is absent they say.
+func (s *session) each(ctx context.Context, put func(snapshot.Files) error) error {
 	files, err := snapshot.EncodeObjects(&s.objects.Objects)
 	if err != nil {
 		return err
@@ -252,15 +251,15 @@ func (s *session) bundle(ctx context.Context, w io.Writer) error {
 	for _, g := range s.objects.Gaps {
 		files[g.Path+".error"] = []byte(g.Why + "\n")
 	}
-	if err := out.Add(files); err != nil {
+	if err := put(files); err != nil {
 		return err
 	}
 	nodes := s.nodes()
 	s.progress(len(nodes))
 	s.fleet.All(ctx, nodes, func(node string, files snapshot.Files, gaps []snapshot.Gap) {
 		if err == nil {
-			err = out.Add(snapshot.WithGaps(files, node, gaps))
+			err = put(snapshot.WithGaps(files, node, gaps))
 		}
 	})
-	return errors.Join(ctx.Err(), err, out.Close())
+	return errors.Join(ctx.Err(), err)
 }

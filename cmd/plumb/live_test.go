@@ -173,3 +173,42 @@ func TestLiveCheck(t *testing.T) {
 		t.Errorf("agents were asked (-want +got):\n%s", diff)
 	}
 }
+
+// TestLiveSnapshot writes a whole cluster, one node of which does not answer, and reads it back; redacted too.
+func TestLiveSnapshot(t *testing.T) {
+	s, config := running(t)
+	answer := s.Node
+	s.Node = func(node string, whole bool, pods []string) snapshot.Files {
+		if node == "node-c" {
+			return nil
+		}
+		return answer(node, whole, pods)
+	}
+	dir := t.TempDir()
+	bundle, hidden := filepath.Join(dir, "b.tar.gz"), filepath.Join(dir, "r.tar.gz")
+	if status, _, errOut := plumb("snapshot", "--kubeconfig", config, "-o", bundle); status != statusFine || !strings.Contains(errOut, "node node-c: ") {
+		t.Fatalf("status %d: %s", status, errOut)
+	}
+	f, err := os.Open(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c, err := snapshot.ReadBundle(bundle, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := c.GapAt("nodes/node-c"); !ok || !strings.Contains(g.Why, "connection refused") || c.Node("node-a") == nil || !c.Objects.Have["Pod"] {
+		t.Errorf("gaps %v", c.Gaps)
+	}
+	status, out, _ := plumb("diagnose", "--snapshot", bundle, "-s", "shop/web-0", "-d", "shop/web-1:8080", "--json")
+	if d := decode(t, out); status != statusFine || d.Verdict != "works" {
+		t.Errorf("from the bundle: status %d, %s", status, d.Verdict)
+	}
+	if status, _, errOut := plumb("snapshot", "--kubeconfig", config, "-o", hidden, "--redact"); status != statusFine {
+		t.Fatalf("status %d: %s", status, errOut)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "r.map.json")); err != nil || !bytes.Contains(data, []byte(`"shop"`)) {
+		t.Errorf("the map: %v", err)
+	}
+}

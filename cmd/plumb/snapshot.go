@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/snapshot"
 )
@@ -17,8 +19,9 @@ const snapshotSynopsis = `-o FILE.tar.gz [--objects FILE]... [--node NAME]
        plumb snapshot --restore FILE.map.json < REPORT
        plumb snapshot --script > collect.sh
 
-Writes the network state of this node, all its namespaces, as one bundle for
-"plumb diagnose --snapshot". Needs root. The script writes the same where nothing may
+Writes the network state of all nodes of the current kubeconfig's cluster or, where there is
+none or with --local, of this node, which needs root, as one bundle for "plumb diagnose --snapshot".
+The script writes the same where nothing may
 be installed: sh collect.sh FILE.tar.gz
 
 With --redact names and addresses become pseudonyms; the bundle diagnoses the same. The map
@@ -32,6 +35,7 @@ type snapshotFlags struct {
 	script    bool
 	objects   list
 	redactFlags
+	live live
 }
 
 // snapshotVerb collects this node into a bundle, or prints the collector script.
@@ -43,6 +47,7 @@ func snapshotVerb(args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&f.name, "node", "", "the node's `name` in the cluster, where it is not the host name")
 	fs.Var(&f.objects, "objects", "put what plumb reads of this `file` of Kubernetes objects (kubectl get ... -o json) into the bundle; may be repeated")
 	f.redactFlags.add(fs)
+	f.live.flags(fs)
 	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
 		return status
 	}
@@ -79,6 +84,13 @@ func (f *snapshotFlags) write(stdout, stderr io.Writer) error {
 	if err := f.redactFlags.check(f.out); err != nil {
 		return err
 	}
+	client, err := f.cluster()
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		return f.writeCluster(client, stdout, stderr)
+	}
 	files, err := readObjects(f.objects)
 	if err != nil {
 		return err
@@ -101,6 +113,46 @@ func (f *snapshotFlags) write(stdout, stderr io.Writer) error {
 		}
 	}
 	return writeBundle(f.out, stdout, files)
+}
+
+// cluster returns the running cluster that is to be collected, or nil where it is this node.
+func (f *snapshotFlags) cluster() (*kube.Client, error) {
+	var given []string // what to read instead of a running cluster
+	if f.from != "" || len(f.objects) > 0 || f.name != "" {
+		given = []string{"--snapshot, --objects or --node"}
+	}
+	return f.live.connect(given)
+}
+
+// writeCluster collects a running cluster. Without redaction, which has to know all names
+// before it can replace one, the bundle is written as the nodes answer.
+func (f *snapshotFlags) writeCluster(c *kube.Client, stdout, stderr io.Writer) error {
+	ctx, stop := interruptible()
+	defer stop()
+	s := f.live.open(ctx, c, stderr)
+	defer s.close()
+	if f.redact {
+		files := snapshot.Files{}
+		err := s.each(ctx, func(more snapshot.Files) error { maps.Copy(files, more); return nil })
+		if err == nil {
+			files, err = f.redactFlags.apply(files, f.out, stderr)
+		}
+		if err != nil {
+			return err
+		}
+		return writeBundle(f.out, stdout, files)
+	}
+	write := func(w io.Writer) error {
+		b := snapshot.NewWriter(w)
+		if err := s.each(ctx, b.Add); err != nil {
+			return err
+		}
+		return b.Close()
+	}
+	if f.out == "-" {
+		return write(stdout)
+	}
+	return writePrivate(f.out, write)
 }
 
 // readObjects reads files of Kubernetes objects, to stand under objects/.

@@ -101,7 +101,7 @@ func busyPod(node, name, ip string) corev1.Pod {
 	return corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "apps", Name: name, UID: "0b6ba6b0-5a4f-4f0b-9d11-6d6f2f1f7a51", Labels: map[string]string{"app": "app", "pod-template-hash": "6c9f7d5b8"},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: &metav1.FieldsV1{Raw: []byte(strings.Repeat(`{"f:x":{}}`, 150))}}},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: metav1.NewFieldsV1(strings.Repeat(`{"f:x":{}}`, 150))}},
 		},
 		Spec:   corev1.PodSpec{NodeName: node, Containers: []corev1.Container{c}},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}, ContainerStatuses: []corev1.ContainerStatus{{Name: "app", Ready: true}}},
