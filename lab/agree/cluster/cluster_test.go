@@ -172,6 +172,12 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
+// untraced are faults that package trace knows nothing of, and why. What becomes of packets then is a check's
+// word, and lab/agree/faults compares that.
+var untraced = map[string]string{
+	"conntrack-full": "how full a table is changes with each packet that is compared",
+}
+
 // TestFaulty compares a sample of pairs, and the fault's own path, with each fault in place.
 func TestFaulty(t *testing.T) {
 	var sum tally
@@ -179,6 +185,10 @@ func TestFaulty(t *testing.T) {
 	for _, f := range fault.All() {
 		for _, topo := range lab.Topologies {
 			if !f.Applies(topo) || !full && (f.Slow || topo.Name != f.Topology().Name) {
+				continue
+			}
+			if why := untraced[f.Name]; why != "" {
+				fmt.Printf("agree: cluster: %s/%s: not compared: %s\n", f.Name, topo.Name, why)
 				continue
 			}
 			t.Run(f.Name+"/"+topo.Name, func(t *testing.T) {
