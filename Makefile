@@ -23,10 +23,11 @@ demo:
 	@$(MAKE) -s -j2 deps build
 	@./bin/plumb-lab demo --plumb ./bin/plumb $(INCIDENT)
 
-# A real Kubernetes of three nodes; CLUSTER is for "plumb-lab cluster up".
+# A real Kubernetes of three nodes with plumbd on them; CLUSTER is for "plumb-lab cluster up".
 cluster: build
 	@sh lab/deps.sh cluster
-	@./bin/plumb-lab cluster up $(CLUSTER)
+	@./bin/plumb-lab image -o bin/plumbd.tar
+	@./bin/plumb-lab cluster up --image bin/plumbd.tar --apply deploy/plumb.yaml $(CLUSTER)
 
 cluster-down: build
 	@./bin/plumb-lab cluster down
