@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/snapshot"
+	"golang.org/x/sys/unix"
 )
 
 // TestFindsNamespaces wants the named namespaces, those of processes only, and the names of Pods, without being told of any.
@@ -27,7 +28,10 @@ func TestFindsNamespaces(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Dir(record), 0o755))
 	must(t, os.WriteFile(record, []byte(containerdConfig), 0o644))
 	must(t, os.MkdirAll(filepath.Join(root, "run/netns"), 0o755))
-	must(t, os.Symlink("/run/netns/cni-a", filepath.Join(root, "run/netns/cni-a")))
+	bound := filepath.Join(root, "run/netns/cni-a")
+	must(t, os.WriteFile(bound, nil, 0o444))
+	must(t, unix.Mount("/run/netns/cni-a", bound, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { _ = unix.Unmount(bound, unix.MNT_DETACH) })
 	sleep := exec.Command("unshare", "-n", "sleep", "60")
 	must(t, sleep.Start())
 	t.Cleanup(func() { _ = sleep.Process.Kill(); _ = sleep.Wait() })

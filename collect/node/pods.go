@@ -125,11 +125,14 @@ func openIn(root, path string) (*os.File, uint64, error) {
 	}
 	defer unix.Close(dir)
 	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
-	if err != nil { // Linux 5.6 has it
-		if rest, ok := strings.CutPrefix(path, "/var/run/"); ok && errors.Is(err, unix.ENOSYS) {
+	if errors.Is(err, unix.ENOSYS) { // before Linux 5.6
+		if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
 			path = "/run/" + rest
 		}
 		return open(filepath.Join(root, path))
+	}
+	if err != nil {
+		return nil, 0, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return stated(os.NewFile(uintptr(fd), path))
 }
@@ -174,21 +177,26 @@ func parseRecord(in io.Reader) (r podRecord) {
 	if namespace == "" || name == "" {
 		return r
 	}
-	r.pod, r.path, r.host = namespace+"/"+name, c.NetworkSettings.SandboxKey, c.Linux != nil
+	r.pod, r.host = namespace+"/"+name, c.Linux != nil
 	if c.Linux == nil {
+		r.path = named(c.NetworkSettings.SandboxKey)
 		return r
 	}
 	for _, n := range c.Linux.Namespaces {
-		if n.Type != "network" {
-			continue
-		}
-		r.host = false
-		// Of a container in a sandbox it is /proc/PID/ns/net, and PID may be another process by now.
-		if !strings.HasPrefix(n.Path, "/proc/") {
-			r.path = n.Path
+		if n.Type == "network" {
+			r.path, r.host = named(n.Path), false
 		}
 	}
 	return r
+}
+
+// named passes over the path of a namespace that has no name in the file system: of a container in a sandbox
+// it is /proc/PID/ns/net, and PID may be another process by now.
+func named(path string) string {
+	if strings.HasPrefix(path, "/proc/") {
+		return ""
+	}
+	return path
 }
 
 // OpenPod opens the network namespace of a Pod ("shop/web-0") that runs on this node, for

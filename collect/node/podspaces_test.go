@@ -84,6 +84,8 @@ func TestPods(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(r.root, "run/netns/file"), nil, 0o644))
 	r.record("5", "shop/file", "/run/netns/file")
 	r.record("6", "shop/out", "/../../../../../etc/passwd")
+	must(t, os.Symlink("/proc/1/ns/net", filepath.Join(r.root, "run/netns/link")))
+	r.record("7", "shop/link", "/run/netns/link")
 	o := Options{Node: "n", Root: r.root, Host: host.Path}
 	for _, tt := range []struct {
 		name string
@@ -97,6 +99,7 @@ func TestPods(t *testing.T) {
 		{"on the node's own network", []string{"kube-system/kube-proxy"}, []string{"host"}, ""},
 		{"gone", []string{"shop/gone"}, []string{"host"}, "no such file"},
 		{"no namespace", []string{"shop/file"}, []string{"host"}, "/run/netns/file is not a network namespace"},
+		{"a link out of the root", []string{"shop/link"}, []string{"host"}, "pod shop/link: open /run/netns/link: no such file"},
 		{"out of the root", []string{"shop/out"}, []string{"host"}, "pod shop/out: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
