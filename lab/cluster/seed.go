@@ -101,13 +101,11 @@ func (c *Cluster) kubeLayer() (image.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	extensions, err := filepath.Glob("/usr/lib/*-linux-gnu/xtables/*.so")
+	extensions, err := image.Extensions()
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range extensions {
-		l = append(l, image.File{Path: e, From: e})
-	}
+	l = append(l, extensions...)
 	l = append(l, image.File{Path: "/usr/bin/hyper", From: filepath.Join(c.bin, "hyper")})
 	for _, name := range []string{"kube-proxy", "flanneld", "coredns"} {
 		l = append(l, image.File{Path: "/usr/bin/" + name, Link: "hyper"})

@@ -1,7 +1,5 @@
 package image
 
-import "path/filepath"
-
 // saves are the programs that plumbd reads the rules of a node with: of both back
 // ends of iptables, since either may hold rules.
 var saves = []string{
@@ -17,13 +15,10 @@ func Plumbd(binary, name string) (Layer, Image, error) {
 	if err != nil {
 		return nil, Image{}, err
 	}
-	extensions, err := filepath.Glob("/usr/lib/*-linux-gnu/xtables/*.so") // iptables-save prints what they know
+	extensions, err := Extensions() // which print their part of a rule
 	if err != nil {
 		return nil, Image{}, err
 	}
-	for _, e := range extensions {
-		l = append(l, File{Path: e, From: e})
-	}
-	l = append(l, File{Path: "/plumbd", From: binary})
+	l = unique(append(append(l, extensions...), File{Path: "/plumbd", From: binary}))
 	return l, Image{Name: name, Entrypoint: []string{"/plumbd"}, Env: []string{"PATH=/usr/sbin:/usr/bin"}}, nil
 }

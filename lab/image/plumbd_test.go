@@ -3,6 +3,7 @@ package image
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -26,6 +27,12 @@ func TestPlumbd(t *testing.T) {
 	for _, s := range saves {
 		if _, ok := have[s]; !ok {
 			t.Errorf("%s is missing", s)
+		}
+	}
+	for _, like := range []string{"/usr/lib/*/xtables/libxt_statistic.so", "/*/*/libm.so.6"} { // the second is for the first
+		found := slices.ContainsFunc(l, func(f File) bool { ok, _ := filepath.Match(like, f.Path); return ok })
+		if !found {
+			t.Errorf("%s is missing", like)
 		}
 	}
 	if have["/plumbd"] != binary || i.Name != "plumbd:1" || i.Entrypoint[0] != "/plumbd" {

@@ -65,6 +65,11 @@ func libraries(path string) (Layer, error) {
 	if err != nil || linker == "" {
 		return nil, err
 	}
+	return loaded(linker, path)
+}
+
+// loaded asks a dynamic linker what it would load for a program or a library.
+func loaded(linker, path string) (Layer, error) {
 	out, err := exec.Command(linker, "--list", path).Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
@@ -80,6 +85,28 @@ func libraries(path string) (Layer, error) {
 		}
 	}
 	return l, nil
+}
+
+// Extensions returns those of iptables, which it loads by name when a rule needs
+// them, and their libraries.
+func Extensions() (Layer, error) {
+	linker, err := interpreter("/usr/sbin/xtables-nft-multi")
+	if err != nil {
+		return nil, err
+	}
+	paths, err := filepath.Glob("/usr/lib/*-linux-gnu/xtables/*.so")
+	if err != nil {
+		return nil, err
+	}
+	var l Layer
+	for _, p := range paths {
+		libs, err := loaded(linker, p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		l = append(append(l, File{Path: p, From: p}), libs...)
+	}
+	return unique(l), nil
 }
 
 // interpreter returns the dynamic linker that a program names; a static one names none.
