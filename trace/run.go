@@ -73,7 +73,7 @@ func (w *walk) fromOutside(s *state) (*state, stage) {
 		return nil, nil
 	}
 	if s.p.Size == FullSegment {
-		s.p.Size = usualMTU
+		s.p.Size = w.segment(s, usualMTU)
 	}
 	for _, o := range w.net.Owners(s.p.Dst.Addr()) {
 		for _, u := range o.NS.Ifaces {
@@ -81,11 +81,22 @@ func (w *walk) fromOutside(s *state) (*state, stage) {
 				s.first, s.sent = s.p, true
 				s.enter(o.NS, u)
 				s.frame.dst = o.Link.MAC
+				if s.p.Size > u.Link.MTU+vlanHeader {
+					return w.tooBigFrom(s, u)
+				}
 				s.step(StageWire, u.Name(), text.F("comes from outside by %s", u), linkEvidence(u))
 				return s, receive
 			}
 		}
 	}
 	w.unknown(s, text.F("by which machine a packet from outside to %s comes in is not known: no uplink has that address", s.p.Dst.Addr()))
+	return nil, nil
+}
+
+// tooBigFrom ends a packet from outside that an uplink does not take.
+func (w *walk) tooBigFrom(s *state, u *network.Iface) (*state, stage) {
+	why := text.F("%s has MTU %d, and does not take a packet of %d bytes from %s", u, u.Link.MTU, s.p.Size, s.p.Src.Addr())
+	s.step(StageWire, u.Name(), why, linkEvidence(u))
+	w.end(s, TooBig, u.Name(), why)
 	return nil, nil
 }

@@ -79,7 +79,7 @@ func note(all []announced, mss int, weight float64, to netip.AddrPort) []announc
 // toldMSS returns the MSS in the answer to a SYN that took the path; 0 where none comes.
 func toldMSS(p *Path) int {
 	for i := range p.Reply {
-		if p.Reply[i].End == Delivered {
+		if end := p.Reply[i].End; end == Delivered || end == LeftCluster {
 			return p.Reply[i].Final.MSS
 		}
 	}
@@ -113,13 +113,22 @@ func (w *walk) sizeSegment(s *state) {
 	if s.p.Size != FullSegment {
 		return
 	}
-	s.p.Size = mtu
+	s.p.Size = w.segment(s, mtu)
+}
+
+// segment returns the size of a full segment of a sender whose way takes packets of mtu bytes.
+func (w *walk) segment(s *state, mtu int) int {
+	head := 40
+	if s.p.Is6() {
+		head = 60
+	}
 	switch {
 	case w.mss > 0:
-		s.p.Size = min(mtu, w.mss+head)
+		return min(mtu, w.mss+head)
 	case s.p.Proto == packet.TCP:
-		s.p.Size = min(mtu, usualMTU)
+		return min(mtu, usualMTU)
 	}
+	return mtu
 }
 
 // usualMTU is Ethernet's: what the far end is supposed to have where it did not say.

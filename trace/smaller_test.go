@@ -1,6 +1,7 @@
 package trace_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -131,5 +132,31 @@ func TestUntoldSegment(t *testing.T) {
 	q.Size = trace.FullSegment
 	if p := trace.Run(n, q).Paths[0]; p.End != trace.LeftCluster || p.Final.Size != 1500 {
 		t.Errorf("%s", explain(trace.Run(n, q)))
+	}
+}
+
+// TestSegmentsFromOutside has a client outside learn the server's MSS, and the uplink be smaller than even that.
+func TestSegmentsFromOutside(t *testing.T) {
+	small := sub("nodes/b/p1/addr.json", `"mtu":1500`, `"mtu":1450`)
+	port := rules("b/host", "nat", ":PREROUTING ACCEPT [0:0]", "-A PREROUTING -d 192.168.9.2/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.244.2.2:8080")
+	out := sub("nodes/b/host/routes.json", `(?m)^\[`, `[{"dst":"default","gateway":"192.168.9.254","dev":"eth0","flags":[]},`)
+	for _, tt := range []struct {
+		name    string
+		changes []change
+		want    trace.Fate
+		size    int
+	}{
+		{"of the server's MSS", []change{small, port, out}, trace.Delivered, 1450},
+		{"which the uplink does not take", []change{small, port, out, sub("nodes/b/host/addr.json", `("ifname":"eth0"[^\n]*"mtu":)1500`, "${1}1400")}, trace.TooBig, 1450},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := fixture(t, "vxlan", tt.changes...)
+			q := parseProbe(n, "b/host tcp 192.168.9.2:80")
+			q.From, q.Src, q.Size = nil, netip.MustParseAddr("203.0.113.9"), trace.FullSegment
+			r := trace.Run(n, q)
+			if p := r.Paths[0]; len(r.Paths) != 1 || p.End != tt.want || p.Final.Size != tt.size {
+				t.Errorf("%s", explain(r))
+			}
+		})
 	}
 }
