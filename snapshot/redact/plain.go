@@ -3,6 +3,7 @@ package redact
 import (
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -175,4 +176,10 @@ func (r *redactor) ipvsWord(w string) string {
 		return "()"
 	}
 	return r.value(w)
+}
+
+// isPort reports whether a text is a port's number, or "*".
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil || text == "*"
 }
