@@ -92,7 +92,7 @@ func errorFate(err error, p *snapshot.Probe) snapshot.ProbeFate {
 		return snapshot.ProbeRefused
 	case p.ICMP != nil, errors.Is(err, unix.ECONNREFUSED):
 		return snapshot.ProbeRejected
-	case errors.Is(err, unix.ETIMEDOUT):
+	case errors.Is(err, unix.ETIMEDOUT), errors.Is(err, unix.ENOBUFS): // the latter: a device has dropped it
 		return snapshot.ProbeSilent
 	}
 	return snapshot.ProbeNotSent

@@ -25,8 +25,9 @@ type ProbePlan struct {
 	Count   int
 	Timeout time.Duration // of each
 
-	result  trace.Result
-	verdict Verdict
+	Predicted Verdict // of this very packet
+
+	result trace.Result
 }
 
 // How often a probe is sent, and how long each is waited for: more often where only some
@@ -57,7 +58,11 @@ func (r *Report) Plans() []ProbePlan {
 			continue
 		}
 		if q, ok := bigEcho(t.Result); ok && !slices.ContainsFunc(plans, func(p ProbePlan) bool { return p.Size == q.Size && p.Dst == q.Dst }) {
-			plans = append(plans, r.plan(q, trace.Run(r.network, q)))
+			plan := r.plan(q, trace.Run(r.network, q))
+			if len(r.Checks.Lost) > 0 { // the checks know what the trace does not, but not of this packet
+				plan.Predicted = CannotTell
+			}
+			plans = append(plans, plan)
 		}
 	}
 	return plans
@@ -84,9 +89,9 @@ func bigEcho(r trace.Result) (trace.Query, bool) {
 func (r *Report) plan(q trace.Query, result trace.Result) ProbePlan {
 	p := ProbePlan{
 		Node: q.From.Node.Name, Pod: q.From.PodName, Proto: q.Proto, Src: q.Src, Dst: q.Dst, Size: max(q.Size, 0), DF: q.DF && q.Size > 0,
-		Count: probeCount, Timeout: probeTimeout, result: result, verdict: r.lost.result(result),
+		Count: probeCount, Timeout: probeTimeout, Predicted: r.lost.result(result), result: result,
 	}
-	if p.verdict == Partly {
+	if p.Predicted == Partly {
 		p.Count, p.Timeout = probePartly, partlyPause
 	}
 	return p
@@ -128,7 +133,7 @@ type Observation struct {
 // the verdict: where prediction and probe differ, nothing is certain; where the
 // prediction could not tell, the probe can.
 func (r *Report) Observe(plan ProbePlan, probe snapshot.Probe, err error) {
-	o := Observation{Probe: probe, Predicted: plan.verdict}
+	o := Observation{Probe: probe, Predicted: plan.Predicted}
 	o.Probe.Node, o.Probe.Pod = plan.Node, plan.Pod
 	if err != nil {
 		o.Probe.Proto, o.Probe.Dst, o.NotSent = plan.Proto, plan.Dst, err.Error()
@@ -178,7 +183,7 @@ func (o *Observation) verdict() Verdict {
 
 // predicted says what the model held of a plan's packet.
 func (r *Report) predicted(plan ProbePlan) text.Text {
-	switch plan.verdict {
+	switch plan.Predicted {
 	case Works:
 		return text.F("they arrive")
 	case Partly:
@@ -197,7 +202,7 @@ func compare(plan ProbePlan, p snapshot.Probe) Agreement {
 	if p.Sent == 0 || p.Proto == packet.UDP && p.Fate == snapshot.ProbeSilent {
 		return NotComparable // a server need not answer a datagram that says nothing
 	}
-	switch plan.verdict {
+	switch plan.Predicted {
 	case Works:
 		if p.Answered == p.Sent {
 			return Agrees

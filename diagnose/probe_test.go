@@ -51,7 +51,7 @@ func TestPlans(t *testing.T) {
 		var got []string
 		for _, p := range run(t, c, tt.src, tt.dst).Plans() {
 			got = append(got, strings.Join([]string{p.Node, p.Pod, p.Proto.String(), p.Dst.String(), strconv.Itoa(p.Size)}, " "))
-			if p.Count != probeCount || p.verdict != Works || p.DF != (p.Size > 0) {
+			if p.Count != probeCount || p.Predicted != Works || p.DF != (p.Size > 0) {
 				t.Errorf("%s: %+v", tt.name, p)
 			}
 		}
@@ -131,7 +131,7 @@ func TestDatagrams(t *testing.T) {
 		{snapshot.Probe{Proto: packet.UDP, Sent: 3, Answered: 3, Fate: snapshot.ProbeAnswered}, Agrees},
 		{snapshot.Probe{Proto: packet.TCP}, NotComparable},
 	} {
-		if got := compare(ProbePlan{verdict: Works}, tt.probe); got != tt.want {
+		if got := compare(ProbePlan{Predicted: Works}, tt.probe); got != tt.want {
 			t.Errorf("%+v: %s, want %s", tt.probe, got, tt.want)
 		}
 	}
