@@ -75,6 +75,8 @@ func (r *redactor) nftString(text, key, parent string) string {
 		return ""
 	case nftDevices[key]:
 		return r.iface(text)
+	case nftNames[key] && tableNames[text]:
+		return text // that of iptables-nft, whose rules iptables-save prints
 	case nftNames[key]:
 		return r.name(text)
 	}
