@@ -116,7 +116,7 @@ func serve(o options, stderr io.Writer) error {
 		a.Version = cmp.Or(version, info.Main.Version)
 	}
 	if o.runToken == nil {
-		client, err := kube.InCluster()
+		client, err := kube.InCluster(agent.APIServers("/proc/1/root")...) // kube-proxy may be what is wrong
 		if err != nil {
 			return fmt.Errorf("%w: without an API server to ask it takes --run-token-sha256", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,12 +73,14 @@ func Connect(o Options) (*Client, error) {
 	return c, nil
 }
 
-// InCluster connects from within a Pod, as the Pod's ServiceAccount.
-func InCluster() (*Client, error) {
+// InCluster connects from within a Pod, as the Pod's ServiceAccount. Others are addresses
+// (host:port) of the API server to try where that of its Service does not answer.
+func InCluster(others ...string) (*Client, error) {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, err
 	}
+	config.Dial = orElse((&net.Dialer{KeepAlive: 30 * time.Second}).DialContext, others)
 	return newClient(config, 0)
 }
 

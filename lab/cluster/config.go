@@ -88,6 +88,9 @@ func (c *Cluster) prepare(seed string) error {
 		}
 	}
 	for _, n := range c.Nodes {
+		if err := c.linkKubeconfig(n); err != nil {
+			return err
+		}
 		if err := clone(seed, filepath.Join(machine.Dir(c.Dir, n), "var/lib/containerd")); err != nil {
 			return err
 		}
@@ -103,6 +106,19 @@ func (c *Cluster) prepare(seed string) error {
 		}
 	}
 	return nil
+}
+
+// linkKubeconfig gives a node's kubelet its kubeconfig where kubeadm has it.
+func (c *Cluster) linkKubeconfig(node string) error {
+	dir := filepath.Join(machine.Dir(c.Dir, node), "etc/kubernetes")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	to, err := filepath.Rel("/etc/kubernetes", c.path("pki", node+".kubeconfig"))
+	if err != nil {
+		return err
+	}
+	return os.Symlink(to, filepath.Join(dir, "kubelet.conf"))
 }
 
 // program returns one of the programs in hyper, as a machine is to run it.
@@ -147,6 +163,6 @@ func containerd(c *Cluster) machine.Program {
 }
 
 func kubelet(c *Cluster, i int) machine.Program {
-	return c.program("kubelet", "--config="+c.path("conf/kubelet.yaml"), "--kubeconfig="+c.path("pki", c.Nodes[i]+".kubeconfig"),
+	return c.program("kubelet", "--config="+c.path("conf/kubelet.yaml"), "--kubeconfig=/etc/kubernetes/kubelet.conf",
 		"--node-ip="+nodeIP(i).String(), "--hostname-override="+c.Nodes[i])
 }
