@@ -48,6 +48,8 @@ func cluster(t *testing.T, name string) (host *sandbox.NS, root string) {
 	must(t, host.Run("", "ip", "link", "add", "eth0", "netns", pods[0].Name, "type", "veth", "peer", "name", "eth0", "netns", pods[1].Name))
 	must(t, os.MkdirAll(filepath.Join(root, "run/netns"), 0o755))
 	for i, p := range pods {
+		// Without IPv6, whose addresses are tentative at first.
+		must(t, p.Run("", "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"))
 		must(t, p.Run("", "ip", "addr", "add", fmt.Sprintf("10.0.0.%d/24", i+1), "dev", "eth0"))
 		must(t, p.Run("", "ip", "link", "set", "eth0", "up"))
 		path := filepath.Join(root, "run/netns", p.Name)
@@ -60,7 +62,25 @@ func cluster(t *testing.T, name string) (host *sandbox.NS, root string) {
 			"linux":{"namespaces":[{"type":"network","path":"/run/netns/%s"}]}}`, i, p.Name), 0o644))
 	}
 	must(t, host.Run("", "iptables-nft", "-A", "FORWARD", "-j", "DROP"))
+	for _, p := range pods {
+		settle(t, p)
+	}
 	return host, root
+}
+
+// settle waits until the kernel has told that eth0's wire is there, which it does in its own time.
+func settle(t *testing.T, p *sandbox.NS) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		out, err := p.Output("", "ip", "link", "show", "eth0")
+		must(t, err)
+		if strings.Contains(out, "state UP") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("eth0 does not come up: %s", out)
+		}
+	}
 }
 
 func newNS(t *testing.T, name string) *sandbox.NS {
