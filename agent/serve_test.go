@@ -47,8 +47,12 @@ func serveHere(t *testing.T) *served {
 	s.url, s.health = "https://"+l.Addr().String(), filepath.Join(t.TempDir(), "run/health")
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	go func() { s.ended <- s.Serve(ctx, l, s.health) }()
-	t.Cleanup(stop)
+	go func() { s.ended <- s.Serve(ctx, l, s.health); close(s.ended) }()
+	t.Cleanup(func() {
+		stop()
+		for range s.ended {
+		}
+	})
 	eventually(t, "it serves", func() bool { return Health(context.Background(), s.health) == nil })
 	return s
 }
