@@ -24,8 +24,8 @@ const (
 	remembered = 10 * time.Second
 	// maxRemembered bounds how many are held.
 	maxRemembered = 1024
-	// reviewTime is how long the API server may take. The one who asks waits on.
-	reviewTime = 5 * time.Second
+	// reviewTime is how long one answer of the API server may take. The one who asks waits on.
+	reviewTime = 3 * time.Second
 	// reviewRate bounds how often the API server is asked, a second: who floods an agent with tokens does not flood the server.
 	reviewRate = 50
 )
@@ -120,16 +120,23 @@ func (g *guard) decide(token string, key [32]byte, want right) decision {
 
 // review returns whose the token is, whether the API server could be asked, and what speaks against him.
 func (g *guard) review(token string, want right) (user string, asked bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), reviewTime)
-	defer cancel()
-	u, err := g.kube.Review(ctx, token)
+	var u kube.User
+	var ok bool
+	var why string
+	err = g.ask(func(ctx context.Context) (err error) {
+		u, err = g.kube.Review(ctx, token)
+		return err
+	})
 	if errors.Is(err, kube.ErrToken) {
 		return "", true, refuse(http.StatusUnauthorized, "%v", err)
 	}
 	if err != nil {
 		return "", false, refuse(http.StatusServiceUnavailable, "plumbd cannot tell whose the token is: %v", err)
 	}
-	ok, why, err := g.kube.Allowed(ctx, u, want.verb, want.what, g.node)
+	err = g.ask(func(ctx context.Context) (err error) {
+		ok, why, err = g.kube.Allowed(ctx, u, want.verb, want.what, g.node)
+		return err
+	})
 	switch {
 	case err != nil:
 		return "", false, refuse(http.StatusServiceUnavailable, "plumbd cannot tell what %s may: %v", u.Name, err)
@@ -138,6 +145,23 @@ func (g *guard) review(token string, want right) (user string, asked bool, err e
 			u.Name, kube.AgentGroup, kube.AgentResource+"/"+want.what, want.verb, why)
 	}
 	return u.Name, true, nil
+}
+
+// ask asks the API server, and once more by a new connection where there is no answer: an old one may lead
+// nowhere, once the rules are gone that translate the address of the API server's Service.
+func (g *guard) ask(question func(context.Context) error) error {
+	err := within(reviewTime, question)
+	if errors.Is(err, context.DeadlineExceeded) {
+		g.kube.Disconnect()
+		err = within(reviewTime, question)
+	}
+	return err
+}
+
+func within(d time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return f(ctx)
 }
 
 // trouble returns why the API server could not be asked the last time; nil where it could.

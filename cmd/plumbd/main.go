@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -41,6 +42,10 @@ Usage:
     plumbd health    asks the plumbd of this container how it is
 
 `
+
+// The first thread is main's alone. One that has entered a Pod's network namespace ends there, which the
+// first cannot; it would stay, and with it the namespace that the process is seen in and kubelet's probes run in.
+func init() { runtime.LockOSThread() }
 
 func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 

@@ -50,13 +50,15 @@ func Connect(ctx context.Context, c *kube.Client, namespace string) (*Installed,
 // Ask asks the agent of a node.
 func (i *Installed) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
 	a, ok := i.agents[node]
-	switch {
-	case !ok:
+	if !ok {
 		return nil, errors.New("no plumbd runs on this node")
-	case !a.Ready:
-		return nil, fmt.Errorf("plumbd on this node is not ready: %s", a.Why)
 	}
-	return i.client.Proxy(ctx, a, i.token, method, path, query, body)
+	// One that is not ready may answer: it is where its node is not, which is when it is asked most.
+	answer, err := i.client.Proxy(ctx, a, i.token, method, path, query, body)
+	if err != nil && !a.Ready {
+		err = fmt.Errorf("plumbd on this node is not ready: %s: %w", a.Why, err)
+	}
+	return answer, err
 }
 
 // Ephemeral runs an agent on each node that is asked, for as long as it is open.

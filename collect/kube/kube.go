@@ -98,6 +98,9 @@ func newClient(config *rest.Config, timeout time.Duration) (*Client, error) {
 	return &Client{Server: base.String(), Namespace: metav1.NamespaceDefault, base: base, http: h, timeout: cmp.Or(timeout, 30*time.Second)}, nil
 }
 
+// Disconnect drops the connections that no request is using.
+func (c *Client) Disconnect() { c.http.CloseIdleConnections() }
+
 // A Forbidden error means that the server does not let this user do something, and names the
 // rule of RBAC that would.
 type Forbidden struct {
