@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 )
 
 // A node is one JSON value. The members of an object keep their order, and one may come twice: ip prints both.
@@ -174,6 +175,7 @@ func (r *redactor) walk(n *node, key string, rule stringRule) {
 		r.shorten(n, "dst", "dstlen")
 		r.shorten(n, "addr", "len")
 	}
+	r.memberNames(n)
 	for _, k := range n.kids {
 		under := k.key
 		if n.kind == '[' {
@@ -181,6 +183,18 @@ func (r *redactor) walk(n *node, key string, rule stringRule) {
 		}
 		if !k.done {
 			r.walk(k, under, rule)
+		}
+	}
+}
+
+// memberName is a name that a program gives to a member of an object, an operator of nft among them.
+var memberName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_ -]{0,40}|[0-9]{1,9}|[&|^<>]{1,2}|\?redacted)$`)
+
+// memberNames redacts the names of members that no program gives.
+func (r *redactor) memberNames(n *node) {
+	for _, k := range n.kids {
+		if n.kind == '{' && !memberName.MatchString(k.key) {
+			k.key = r.name(k.key)
 		}
 	}
 }

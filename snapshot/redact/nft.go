@@ -43,6 +43,7 @@ func (r *redactor) nft(n *node, key, parent string) {
 		n.text = r.nftString(n.text, key, parent)
 		return
 	case n.kind == '{':
+		r.memberNames(n)
 		r.nftObject(n)
 	}
 	for _, k := range n.kids {

@@ -68,7 +68,7 @@ func (r *redactor) socketLine(line string) string {
 		return lost
 	}
 	for i, w := range f[:4] {
-		if !socketWord.MatchString(w) {
+		if i < 2 && !socketWords[w] || i > 1 && !isNumber(w) {
 			f[i] = lost
 		}
 	}
@@ -90,7 +90,9 @@ func (r *redactor) socketLine(line string) string {
 	return strings.Join(out, " ")
 }
 
-var socketWord = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,20}$`)
+// socketWords are what ss prints in its first two columns.
+var socketWords = set(`tcp udp sctp dccp raw mptcp icmp6 u_str u_dgr u_seq p_raw p_dgr nl v_str v_dgr ??? UNCONN LISTEN ESTAB SYN-SENT SYN-RECV FIN-WAIT-1
+	FIN-WAIT-2 TIME-WAIT CLOSE-WAIT LAST-ACK CLOSED CLOSING`)
 
 // processes returns the names in users:(("nginx",pid=1,fd=3),("nginx",pid=2,fd=3)), each once.
 func processes(line string) []string {
