@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/connrotation"
 )
 
 // Options say which cluster to talk to, as kubectl's flags of the same names do.
@@ -39,6 +40,8 @@ type Client struct {
 	base      *url.URL
 	http      *http.Client
 	timeout   time.Duration
+
+	disconnect func() // closes all connections; nil where nobody asks for that
 }
 
 // ErrNoConfig means that there is neither a kubeconfig nor a cluster that this runs in.
@@ -80,8 +83,13 @@ func InCluster(others ...string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.Dial = orElse((&net.Dialer{KeepAlive: 30 * time.Second}).DialContext, others)
-	return newClient(config, 0)
+	dialer := connrotation.NewDialer(connrotation.DialFunc(orElse((&net.Dialer{KeepAlive: 30 * time.Second}).DialContext, others)))
+	config.Dial = dialer.DialContext
+	c, err := newClient(config, 0)
+	if err == nil {
+		c.disconnect = dialer.CloseAll
+	}
+	return c, err
 }
 
 func newClient(config *rest.Config, timeout time.Duration) (*Client, error) {
@@ -98,8 +106,12 @@ func newClient(config *rest.Config, timeout time.Duration) (*Client, error) {
 	return &Client{Server: base.String(), Namespace: metav1.NamespaceDefault, base: base, http: h, timeout: cmp.Or(timeout, 30*time.Second)}, nil
 }
 
-// Disconnect drops the connections that no request is using.
-func (c *Client) Disconnect() { c.http.CloseIdleConnections() }
+// Disconnect closes all connections of a client that is in a Pod. Requests that use them fail.
+func (c *Client) Disconnect() {
+	if c.disconnect != nil {
+		c.disconnect()
+	}
+}
 
 // A Forbidden error means that the server does not let this user do something, and names the
 // rule of RBAC that would.
