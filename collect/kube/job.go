@@ -31,7 +31,8 @@ const runPort = 10271
 const keptAfter = 30
 
 // RunOn runs an agent on a node and waits until it answers. It ends after r.For, and the API
-// server then removes it, also where plumb is killed; [Client.Remove] is sooner.
+// server then removes it, also where plumb is killed; [Client.Remove] is sooner. Where there is no
+// such namespace, since nothing of plumb is installed, it is kube-system, which takes privileged Pods.
 func (c *Client) RunOn(ctx context.Context, r Run, node string) (Agent, error) {
 	var salt [4]byte
 	rand.Read(salt[:])
@@ -39,7 +40,12 @@ func (c *Client) RunOn(ctx context.Context, r Run, node string) (Agent, error) {
 	a := Agent{Node: node, Namespace: r.Namespace, Port: runPort}
 	t := target{verb: "create", group: "batch", version: "v1", namespace: r.Namespace, resource: "jobs"}
 	var made batchv1.Job
-	if err := c.call(ctx, t, job, &made); err != nil {
+	err := c.call(ctx, t, job, &made)
+	if notFound(err) && r.Namespace != metav1.NamespaceSystem {
+		r.Namespace = metav1.NamespaceSystem
+		return c.RunOn(ctx, r, node)
+	}
+	if err != nil {
 		return a, fmt.Errorf("node %s: an agent for this run: %w", node, err)
 	}
 	a.job = job.Name

@@ -144,3 +144,27 @@ func TestRule(t *testing.T) {
 		}
 	}
 }
+
+// TestRunOnNothingInstalled wants an agent where the namespace of the installed ones does not exist.
+func TestRunOnNothingInstalled(t *testing.T) {
+	var asked []string
+	c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, strings.TrimPrefix(r.URL.Path, "/behind/a/path"))
+		switch {
+		case strings.Contains(r.URL.Path, "/namespaces/plumb/"):
+			refuse(w, http.StatusNotFound, metav1.Status{Message: `namespaces "plumb" not found`})
+		case r.Method == http.MethodPost:
+			json.NewEncoder(w).Encode(batchv1.Job{})
+		default:
+			protobuf(t, w, &corev1.PodList{Items: []corev1.Pod{{Status: ready}}})
+		}
+	}))
+	a, err := c.RunOn(t.Context(), Run{Namespace: "plumb", Image: "plumbd:v1", For: time.Minute}, "node-a")
+	if err != nil || a.Namespace != "kube-system" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	want := []string{"/apis/batch/v1/namespaces/plumb/jobs", "/apis/batch/v1/namespaces/kube-system/jobs", "/api/v1/namespaces/kube-system/pods"}
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked %v, want %v", asked, want)
+	}
+}
