@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -158,20 +160,29 @@ func importInto(ctx context.Context, work string, archives []string) error {
 		daemon.Process.Signal(unix.SIGTERM)
 		daemon.Wait()
 	}()
-	deadline := time.Now().Add(patience)
+	if err := answers(ctx, socket); err != nil {
+		return fmt.Errorf("containerd does not come up: %w\n%s", err, lastLines(log.String(), 10))
+	}
 	for _, a := range archives {
-		for {
-			out, err := exec.CommandContext(ctx, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", a).CombinedOutput()
-			if err == nil {
-				break
-			}
-			if _, up := os.Stat(socket); up == nil || time.Now().After(deadline) || ctx.Err() != nil {
-				return fmt.Errorf("import %s: %w: %s\n%s", filepath.Base(a), err, out, lastLines(log.String(), 10))
-			}
-			time.Sleep(50 * time.Millisecond)
+		out, err := exec.CommandContext(ctx, "ctr", "-a", socket, "-n", "k8s.io", "images", "import", a).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("import %s: %w: %s\n%s", filepath.Base(a), err, out, lastLines(log.String(), 10))
 		}
 	}
 	return nil
+}
+
+// answers waits until a connection to a socket is taken: the file is there a moment before.
+func answers(ctx context.Context, socket string) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			return c.Close()
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+	}
 }
 
 // clone copies a seed. The contents of images are shared as hard links, where
