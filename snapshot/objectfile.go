@@ -27,19 +27,23 @@ func KindOfFile(name string) (string, bool) {
 func kindOfFile(name string) (*kind, bool) {
 	base := strings.ToLower(strings.TrimSuffix(path.Base(name), path.Ext(name)))
 	for i := range kinds {
-		one := strings.ToLower(kinds[i].name)
-		many := one + "s"
-		switch {
-		case strings.HasSuffix(one, "s"):
-			many = one + "es"
-		case strings.HasSuffix(one, "y"):
-			many = strings.TrimSuffix(one, "y") + "ies"
-		}
-		if base == one || base == many {
+		if base == strings.ToLower(kinds[i].name) || base == kinds[i].plural() {
 			return &kinds[i], true
 		}
 	}
 	return nil, false
+}
+
+// plural returns the name of the kind's resource in the API, and of its file: "networkpolicies".
+func (k *kind) plural() string {
+	one := strings.ToLower(k.name)
+	switch {
+	case strings.HasSuffix(one, "s"):
+		return one + "es"
+	case strings.HasSuffix(one, "y"):
+		return strings.TrimSuffix(one, "y") + "ies"
+	}
+	return one + "s"
 }
 
 // objectFile reads one file of objects.

@@ -1,20 +1,7 @@
 package snapshot
 
-import "strings"
-
 // file returns where a bundle holds the objects of the kind: "objects/networkpolicies.json".
-func (k *kind) file() string {
-	one := strings.ToLower(k.name)
-	switch {
-	case strings.HasSuffix(one, "s"):
-		one += "es"
-	case strings.HasSuffix(one, "y"):
-		one = strings.TrimSuffix(one, "y") + "ies"
-	default:
-		one += "s"
-	}
-	return "objects/" + one + ".json"
-}
+func (k *kind) file() string { return "objects/" + k.plural() + ".json" }
 
 // JoinObjects joins objects that were not read from files, and names as the source of each the
 // file that [EncodeObjects] writes it to.
