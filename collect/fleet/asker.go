@@ -22,11 +22,8 @@ type Installed struct {
 	agents map[string]kube.Agent // by node
 }
 
-// Install is how agents come into a cluster, for messages.
-const Install = "install plumbd (kubectl apply -f plumb.yaml), or run with --ephemeral"
-
 // ErrNoAgents means that no agent is installed.
-var ErrNoAgents = errors.New("no plumbd runs in this cluster: " + Install)
+var ErrNoAgents = errors.New("no plumbd runs in this cluster: install it (kubectl apply -f plumb.yaml), or run with --ephemeral")
 
 // Connect finds the agents, and makes a token for them.
 func Connect(ctx context.Context, c *kube.Client, namespace string) (*Installed, error) {

@@ -118,18 +118,3 @@ func cutLast(path string) (dir, base string) {
 	}
 	return "", path
 }
-
-// probeStrings is the rule for probes.json.
-func probeStrings(r *redactor, key, text string) string {
-	switch {
-	case key == "node" || key == "pod":
-		return r.name(text)
-	case key == "src" || key == "dst":
-		return r.addresses(text)
-	case key == "why":
-		return r.prose(text)
-	case (key == "fate" || key == "proto") && word.MatchString(text), key == "taken" && isTime(text):
-		return text
-	}
-	return ""
-}

@@ -140,9 +140,6 @@ func (r *redactor) place(name string) (string, rewriter) {
 			return name, r.objects
 		}
 	}
-	if name == "probes.json" {
-		return name, r.jsonFile(probeStrings)
-	}
 	if parts[0] != "nodes" || len(parts) < 3 || len(parts) > 4 {
 		return "", nil
 	}
