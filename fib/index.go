@@ -267,7 +267,11 @@ func before(a, b entry) int {
 
 func (x *Index) newEntry(r *Route) entry {
 	e := entry{r: r, hops: r.Hops, group: r.NHID != 0 && len(r.Hops) > 1}
-	if len(r.Hops) > 0 || r.NHID == 0 || errorOf(r.Type) != "" {
+	if len(r.Hops) > 0 || errorOf(r.Type) != "" || r.Type == Throw {
+		return e
+	}
+	if r.NHID == 0 {
+		e.why = fmt.Sprintf("the route to %s says neither a device nor a nexthop", r.Dst)
 		return e
 	}
 	o, ok := x.nexthops[r.NHID]
