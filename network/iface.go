@@ -24,6 +24,16 @@ type Iface struct {
 	Uplink  bool     // it leads out of the snapshot
 
 	nets []netip.Prefix // the subnets on the link of an uplink
+
+	up, carrier, loopback, noARP bool // by the flags and state that ip prints
+}
+
+func newIface(n *NS, l *snapshot.Link) *Iface {
+	is := func(flag string) bool { return slices.Contains(l.Flags, flag) }
+	d := &Iface{NS: n, Link: l, Conf: readIfaceConf(n.NetNS, l.Name), up: is("UP"), loopback: is("LOOPBACK"), noARP: is("NOARP")}
+	down := []string{"DOWN", "LOWERLAYERDOWN", "NOTPRESENT"}
+	d.carrier = d.up && !is("NO-CARRIER") && (is("LOWER_UP") || !slices.Contains(down, l.OperState))
+	return d
 }
 
 // String returns "node/netns/link".
@@ -52,19 +62,17 @@ func (d *Iface) Name() string { return d.Link.Name }
 // Kind returns the kind of the device: "veth", "bridge"; "" for a physical one.
 func (d *Iface) Kind() string { return d.Link.Info.Kind }
 
-// Is reports whether the device has a flag, as ip prints them: "UP".
-func (d *Iface) Is(flag string) bool { return slices.Contains(d.Link.Flags, flag) }
-
 // Up reports whether the device is administratively up.
-func (d *Iface) Up() bool { return d.Is("UP") }
+func (d *Iface) Up() bool { return d.up }
 
 // Carrier reports whether the device is up and has a carrier.
-func (d *Iface) Carrier() bool {
-	return d.Up() && !d.Is("NO-CARRIER") && (d.Is("LOWER_UP") || !slices.Contains([]string{"DOWN", "LOWERLAYERDOWN", "NOTPRESENT"}, d.Link.OperState))
-}
+func (d *Iface) Carrier() bool { return d.carrier }
 
 // IsLoopback reports whether it is the loopback device.
-func (d *Iface) IsLoopback() bool { return d.Is("LOOPBACK") }
+func (d *Iface) IsLoopback() bool { return d.loopback }
+
+// NoARP reports whether the device asks nobody for link-layer addresses.
+func (d *Iface) NoARP() bool { return d.noARP }
 
 // IsEthernet reports whether frames on the device have link-layer addresses.
 func (d *Iface) IsEthernet() bool { return d.Link.Type == "ether" || d.Link.Type == "" }

@@ -84,8 +84,7 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 }
 
 func (n *NS) addLink(l *snapshot.Link) {
-	d := &Iface{NS: n, Link: l}
-	d.Conf = readIfaceConf(n.NetNS, l.Name)
+	d := newIface(n, l)
 	n.Ifaces = append(n.Ifaces, d)
 	n.byName[l.Name] = d
 	n.byIndex[l.Index] = d

@@ -67,8 +67,9 @@ func (w *walk) bridgedDNAT(s *state, b *network.Iface) stage {
 		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, e.MAC), s.neighEvidence(b, nh, e))
 		return bridgeForward
 	}
+	src := s.asksFrom(b, nh)
 	for _, r := range w.flood(b, 0, nh).got {
-		if answers(r, nh, s.asksFrom(b, nh), b) {
+		if answers(r, nh, src, b) {
 			s.frame.dst = r.Link.MAC
 			s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, r.Link.MAC), s.neighEvidence(b, nh, nil))
 			return bridgeForward

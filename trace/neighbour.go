@@ -13,7 +13,7 @@ import (
 func neighbour(w *walk, s *state) stage {
 	d := s.out
 	s.frame = frame{}
-	if d.IsLoopback() || !d.IsEthernet() || d.Is("NOARP") || d.Kind() == "ipvlan" && !d.IsEthernet() {
+	if d.IsLoopback() || !d.IsEthernet() || d.NoARP() || d.Kind() == "ipvlan" && !d.IsEthernet() {
 		return transmit
 	}
 	nh := s.nextHop()
@@ -167,13 +167,10 @@ func answers(r *network.Iface, a, src netip.Addr, asker *network.Iface) bool {
 	if a.Is6() {
 		return answers6(r, a)
 	}
-	if !hears(r, a, src) {
-		return false
-	}
 	if own := r.NS.Owner(a); own != nil && own.Up() && !a.IsLoopback() {
-		return answersOwn(r, a, asker)
+		return answersOwn(r, a, asker) && hears(r, a, src)
 	}
-	return r.Conf.ProxyARP.On() && r.Conf.Forwarding.On() && routesElsewhere(r, a)
+	return r.Conf.ProxyARP.On() && r.Conf.Forwarding.On() && routesElsewhere(r, a) && hears(r, a, src)
 }
 
 // unknownProxy reports whether one of the devices may answer for others, as far as is known.
