@@ -80,6 +80,11 @@ func (r podRecord) open(root string) (*os.File, uint64, error) {
 		return nil, 0, err
 	}
 	defer f.Close() // until then no other file has its inode
+	return r.openSince(before, root)
+}
+
+// openSince opens the namespace, if the record is still the file that it was before.
+func (r podRecord) openSince(before os.FileInfo, root string) (*os.File, uint64, error) {
 	file, inode, err := openIn(root, r.path)
 	if err != nil {
 		return nil, 0, err

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +39,16 @@ func (r runtimeRoot) bind(ns *sandbox.NS, name string) string {
 	must(r.t, unix.Mount(ns.Path, path, "", unix.MS_BIND, ""))
 	r.t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
 	return path
+}
+
+// link has another path of the node lead to a namespace that is bound, or to a file.
+func (r runtimeRoot) link(name, path string) {
+	r.t.Helper()
+	at := filepath.Join(r.root, path)
+	if err := os.Remove(at); err != nil && !os.IsNotExist(err) {
+		r.t.Fatal(err)
+	}
+	must(r.t, os.Symlink("/run/netns/"+name, at))
 }
 
 // record is what containerd keeps of a sandbox; path "" for one on the node's own network.
@@ -172,49 +181,71 @@ func TestOpenPod(t *testing.T) {
 	}
 }
 
-// TestSwapped has the path of one Pod's namespace lead to another's, with the records that say so, again
-// and again: who asks for a Pod gets its namespace or an error, and never the other's.
+// TestSwapped has a Pod go, and another come to its path, between the reading of its record and the opening of its
+// namespace: who asks for a Pod gets its namespace or an error, and never the other's.
 func TestSwapped(t *testing.T) {
 	sandbox.Need(t)
 	a, b := newNS(t, "swap-a"), newNS(t, "swap-b")
-	r := newRoot(t)
-	r.bind(a, "a")
-	r.bind(b, "b")
-	inode, err := inodeOf(a.Path)
+	want, err := inodeOf(a.Path)
 	must(t, err)
-	link := filepath.Join(r.root, "run/netns/x")
-	ctx, stop := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for i := 0; ctx.Err() == nil; i++ {
-			name := []string{"a", "b"}[i%2]
-			must(t, os.Symlink("/run/netns/"+name, link))
-			file := r.record("1", "shop/"+name, "/run/netns/x")
-			must(t, os.Remove(file))
-			must(t, os.Remove(link))
-		}
-	})
-	defer wg.Wait()
-	defer stop()
-	file := filepath.Join(r.root, "run/containerd/io.containerd.runtime.v2.task/k8s.io/1/config.json")
-	opened, refused := 0, 0
-	for deadline := time.Now().Add(30 * time.Second); opened < 100 || refused < 30; {
-		if time.Now().After(deadline) {
-			t.Skipf("the race was met too seldom: opened %d times, refused %d times", opened, refused)
-		}
-		record := readRecord(file)
-		if record.pod != "shop/a" {
-			continue
-		}
-		f, got, err := record.open(r.root)
-		if err != nil {
-			refused++
-			continue
-		}
-		f.Close()
-		opened++
-		if got != inode {
-			t.Fatal("the namespace of another Pod")
-		}
+	const path = "/run/netns/x"
+	for _, tt := range []struct {
+		name string
+		meet func(r runtimeRoot, record string)
+		err  string
+	}{
+		{"nothing", func(runtimeRoot, string) {}, ""},
+		{"the Pod is gone", func(r runtimeRoot, record string) { must(t, os.Remove(record)) }, path + ": changed while it was opened"},
+		{"another has its path and its record's name", func(r runtimeRoot, record string) {
+			must(t, os.Remove(record))
+			r.record("1", "shop/b", path)
+			r.link("b", path)
+		}, path + ": changed while it was opened"},
+		{"another was there in between", func(r runtimeRoot, record string) {
+			must(t, os.Remove(record))
+			r.record("1", "shop/b", path)
+			must(t, os.Remove(record))
+			r.record("1", "shop/a", path)
+		}, path + ": changed while it was opened"},
+		{"another record of the same time", func(r runtimeRoot, record string) {
+			info, err := os.Stat(record)
+			must(t, err)
+			must(t, os.Remove(record))
+			r.record("1", "shop/a", path)
+			must(t, os.Chtimes(record, info.ModTime(), info.ModTime()))
+		}, path + ": changed while it was opened"},
+		{"the record is written again", func(r runtimeRoot, record string) {
+			r.record("1", "shop/a", path)
+			must(t, os.Chtimes(record, time.Time{}, time.Unix(1, 0)))
+		}, path + ": changed while it was opened"},
+		{"its path leads to a file", func(r runtimeRoot, record string) {
+			must(t, os.WriteFile(filepath.Join(r.root, "run/netns/file"), nil, 0o600))
+			r.link("file", path)
+		}, path + " is not a network namespace"},
+		{"its path leads nowhere", func(r runtimeRoot, record string) { must(t, os.Remove(filepath.Join(r.root, path))) }, "no such file or directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRoot(t)
+			r.bind(a, "a")
+			r.bind(b, "b")
+			r.link("a", path)
+			file := r.record("1", "shop/a", path)
+			record := readRecord(file)
+			f, before, err := openRecord(record)
+			must(t, err)
+			defer f.Close()
+			tt.meet(r, file)
+			ns, got, err := record.openSince(before, r.root)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Fatalf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			must(t, err)
+			if ns.Close(); got != want {
+				t.Errorf("namespace %d, want %d", got, want)
+			}
+		})
 	}
 }
