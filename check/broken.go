@@ -278,7 +278,7 @@ func (b Broken) Met(a netip.Addr) bool {
 func (b Broken) Went(a netip.Addr) bool {
 	for _, h := range b.Path.Hops {
 		for _, s := range h.Steps {
-			for f := &s.Out; f != nil; f = f.Inner {
+			for f := s.Out; f != nil; f = f.Inner {
 				if f.Dst.Addr() == a {
 					return true
 				}

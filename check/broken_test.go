@@ -123,7 +123,8 @@ func TestBrokenPaths(t *testing.T) {
 func TestBroken(t *testing.T) {
 	p := two(true)
 	a, b := p.Host("a"), p.Host("b")
-	steps := []trace.Step{{Stage: trace.StageEncap, Link: "flannel.1", Out: in("192.0.2.99", "10.244.1.2")}, {Stage: trace.StageForward, What: text.F("x")}}
+	outer := in("192.0.2.99", "10.244.1.2")
+	steps := []trace.Step{{Stage: trace.StageEncap, Link: "flannel.1", Out: &outer}, {Stage: trace.StageForward, What: text.F("x")}}
 	x := Broken{
 		Query: trace.Query{Dst: netip.MustParseAddrPort("10.96.0.20:80"), Proto: packet.TCP},
 		Path: &trace.Path{End: trace.Dropped, At: trace.Place{Node: "b", NetNS: "host", Link: "eth0"}, Final: in("192.0.2.2", "10.244.1.2"), Hops: []trace.Hop{

@@ -117,8 +117,8 @@ func (r *Report) families() map[string]passed {
 			for _, h := range p.Hops {
 				dir := "nodes/" + h.Node + "/" + h.NetNS
 				for _, s := range h.Steps {
-					out[dir] = out[dir].add(s.Out)
-					last = s.Out
+					out[dir] = out[dir].add(*s.Out)
+					last = *s.Out
 				}
 				if out[dir] = out[dir].add(last); out[dir] == (passed{}) {
 					out[dir] = passed{v4: true, v6: true} // not known: either

@@ -32,7 +32,7 @@ func passing(p packet.Packet, places ...string) trace.Path {
 	out := way(trace.Delivered)
 	for _, at := range places {
 		node, ns, _ := strings.Cut(at, "/")
-		out.Hops = append(out.Hops, trace.Hop{Node: node, NetNS: ns, Steps: []trace.Step{{Out: p}}})
+		out.Hops = append(out.Hops, trace.Hop{Node: node, NetNS: ns, Steps: []trace.Step{{Out: &p}}})
 	}
 	return out
 }

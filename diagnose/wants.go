@@ -71,7 +71,7 @@ func (w *wants) paths(ps []trace.Path) {
 		p := &ps[i]
 		for _, h := range p.Hops {
 			for j := range h.Steps {
-				w.packet(&h.Steps[j].Out)
+				w.packet(h.Steps[j].Out)
 			}
 		}
 		w.packet(&p.Final)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/diagnose"
@@ -77,9 +78,9 @@ func (t textReport) path(p trace.Path, reply bool) {
 
 // depthOut is the number of tunnels that the packet is in as it leaves s.
 func depthOut(s stop) int {
-	for i := len(s.Steps) - 1; i >= 0; i-- {
-		if s.Steps[i].Out.Dst.Addr().IsValid() {
-			return depth(s.Steps[i].Out)
+	for _, m := range slices.Backward(s.Steps) {
+		if m.Out != nil {
+			return depth(*m.Out)
 		}
 	}
 	return s.depth
@@ -108,8 +109,8 @@ func (t textReport) mark(m mark) {
 		}
 		t.quote(rest, e, m.last || t.verbose)
 	}
-	if t.verbose && m.Out.Dst.Addr().IsValid() {
-		t.para(rest, rest, dim, t.packet(m.Out))
+	if t.verbose && m.Out != nil {
+		t.para(rest, rest, dim, t.packet(*m.Out))
 	}
 }
 

@@ -100,14 +100,14 @@ func TestPacketNesting(t *testing.T) {
 	p := tcp("10.0.0.1:1", "10.0.0.2:2", 60)
 	p.Inner = &p
 	n := 0
-	for v := jsonPacketOf(p, 0); v != nil; v = v.Inner {
+	for v := jsonPacketOf(&p, 0); v != nil; v = v.Inner {
 		n++
 	}
 	if n != maxNested+1 {
 		t.Errorf("%d packets", n)
 	}
 	icmp := packet.Packet{Src: p.Src, Dst: p.Dst, Proto: packet.ICMP}
-	if v := jsonPacketOf(icmp, 0); v.ICMPType == nil || *v.ICMPType != 0 {
+	if v := jsonPacketOf(&icmp, 0); v.ICMPType == nil || *v.ICMPType != 0 {
 		t.Error("an echo reply has no type 0")
 	}
 }

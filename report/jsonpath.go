@@ -15,7 +15,7 @@ func (j jsoner) paths(ps []trace.Path) []jsonPath {
 	for _, p := range ps {
 		v := jsonPath{
 			Weight: p.Weight, Verdict: j.report.Judge(p).String(), End: p.End.String(), At: jsonPlace(p.At), Why: j.text(p.Why),
-			Final: jsonPacketOf(p.Final, 0), Assumed: []jsonAssumption{}, Hops: []jsonHop{}, Reply: j.paths(p.Reply), ICMP: j.paths(p.ICMP),
+			Final: jsonPacketOf(&p.Final, 0), Assumed: []jsonAssumption{}, Hops: []jsonHop{}, Reply: j.paths(p.Reply), ICMP: j.paths(p.ICMP),
 		}
 		for _, a := range p.Assumed {
 			v.Assumed = append(v.Assumed, jsonAssumption{j.text(a.What), a.Evidence})
@@ -44,9 +44,9 @@ var flagNames = []string{"fin", "syn", "rst", "psh", "ack", "urg"}
 // maxNested bounds the packets within packets that are shown.
 const maxNested = 8
 
-// jsonPacketOf returns nil for the zero packet.
-func jsonPacketOf(p packet.Packet, nested int) *jsonPacket {
-	if !p.Dst.Addr().IsValid() || nested > maxNested {
+// jsonPacketOf returns nil for no packet, and for the zero packet.
+func jsonPacketOf(p *packet.Packet, nested int) *jsonPacket {
+	if p == nil || !p.Dst.Addr().IsValid() || nested > maxNested {
 		return nil
 	}
 	v := &jsonPacket{
@@ -61,8 +61,6 @@ func jsonPacketOf(p packet.Packet, nested int) *jsonPacket {
 	if p.Proto == packet.ICMP || p.Proto == packet.ICMPv6 {
 		v.ICMPType, v.ICMPCode = &p.ICMPType, &p.ICMPCode
 	}
-	if p.Inner != nil {
-		v.Inner = jsonPacketOf(*p.Inner, nested+1)
-	}
+	v.Inner = jsonPacketOf(p.Inner, nested+1)
 	return v
 }

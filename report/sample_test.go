@@ -41,7 +41,7 @@ func step(stage trace.Stage, link string, out packet.Packet, what text.Text, ev 
 	for i := range ev {
 		quotes = append(quotes, said(ev[i]))
 	}
-	return trace.Step{Stage: stage, Link: link, What: what, Out: out, Quotes: quotes}
+	return trace.Step{Stage: stage, Link: link, What: what, Out: &out, Quotes: quotes}
 }
 
 // said is a quote in words.
@@ -133,7 +133,7 @@ func tooBig(weight float64) trace.Path {
 	hops := vxlanHops(1450, "api-0")[:2]
 	host := &hops[1]
 	host.Steps = host.Steps[:len(host.Steps)-1]
-	v := host.Steps[len(host.Steps)-1].Out
+	v := *host.Steps[len(host.Steps)-1].Out
 	host.Steps = append(host.Steps, step(trace.StageTransmit, "eth0", v, text.F("%d bytes do not fit %s: its MTU is %d", 1500, "eth0", 1400),
 		snapshot.Evidence{File: "nodes/node-a/host/addr.json", Text: "2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1400 qdisc fq_codel state UP", Command: "ip -d link show eth0"}))
 	return trace.Path{Weight: weight, Hops: hops, End: trace.TooBig, At: trace.Place{Node: "node-a", NetNS: "host", Link: "eth0"},
@@ -189,7 +189,7 @@ func sampleNoEndpoints() *diagnose.Report {
 	r := baseReport()
 	r.Verdict, r.Summary = diagnose.Broken, text.F("%s does not reach %s", "shop/web-0", "shop/api port 80")
 	hops := vxlanHops(60, "api-0")[:2]
-	p := hops[0].Steps[0].Out
+	p := *hops[0].Steps[0].Out
 	hops[1].Out = ""
 	hops[1].Steps = append(hops[1].Steps[:2:2],
 		step(trace.StageRoute, "eth0", p, text.F("the route to %s leads by %s", p.Dst.Addr(), "eth0"), route("node-a/host", "default via 192.168.0.254 dev eth0")),
@@ -225,7 +225,7 @@ func samplePartly() *diagnose.Report {
 	back.Hops = back.Hops[:2]
 	last := &back.Hops[1]
 	last.Out = ""
-	last.Steps = []trace.Step{step(trace.StageRoute, "", last.Steps[0].Out, text.F("%s has no route to %s: %s", "node-b/host", "10.244.1.4", "blackhole"), route("node-b/host", "blackhole 10.244.1.0/24"))}
+	last.Steps = []trace.Step{step(trace.StageRoute, "", *last.Steps[0].Out, text.F("%s has no route to %s: %s", "node-b/host", "10.244.1.4", "blackhole"), route("node-b/host", "blackhole 10.244.1.0/24"))}
 	back.End, back.At, back.Why = trace.NoRoute, trace.Place{Node: "node-b", NetNS: "host"}, text.F("%s has no route to %s: %s", "node-b/host", "10.244.1.4", "blackhole")
 	bad.Reply = []trace.Path{back}
 	r.Traces = []diagnose.Trace{traced(text.F("the first packet to %s", "10.96.0.20:80"), false, diagnose.Partly, arrives(1.0/3, 60, "api-0"), arrives(1.0/3, 60, "api-1"), bad)}

@@ -61,17 +61,16 @@ func sketch(p trace.Path, reply bool) []stop {
 	var now packet.Packet
 	for i, h := range p.Hops {
 		s := stop{Hop: h, depth: depth(now), came: now}
-		if i == 0 && len(h.Steps) > 0 {
-			s.came = h.Steps[0].Out
-			s.depth = depth(s.came)
-			now = s.came
+		if i == 0 && len(h.Steps) > 0 && h.Steps[0].Out != nil {
+			now = *h.Steps[0].Out
+			s.came, s.depth = now, depth(now)
 		}
 		for j, step := range h.Steps {
 			m := mark{Step: step, depth: depth(now), last: i == len(p.Hops)-1 && j == len(h.Steps)-1}
-			if step.Out.Dst.Addr().IsValid() {
-				m.change = change(now, step.Out, reply)
-				m.depth = min(m.depth, depth(step.Out))
-				now = step.Out
+			if step.Out != nil {
+				m.change = change(now, *step.Out, reply)
+				m.depth = min(m.depth, depth(*step.Out))
+				now = *step.Out
 			}
 			s.marks = append(s.marks, m)
 		}

@@ -272,7 +272,10 @@ func (v viewer) path(p trace.Path, reply bool) viewPath {
 func (v viewer) step(m mark, dead bool) viewStep {
 	s := viewStep{
 		Stage: v.stage(m.Stage), What: v.say(m.What), Depth: m.depth, Quiet: !m.telling(), Dead: dead, Told: m.told(),
-		Evidence: evidenceViews(m.Evidence()), Packet: v.packet(m.Out, 0),
+		Evidence: evidenceViews(m.Evidence()),
+	}
+	if m.Out != nil {
+		s.Packet = v.packet(*m.Out, 0)
 	}
 	if !m.told() {
 		s.Change = v.say(m.change)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
 )
 
 // A slab gives memory for the many small things that a Result holds, a piece at a
@@ -28,6 +29,20 @@ func (l *slab[T]) list(v []T) []T {
 	return slices.Clip(l.piece[n:])
 }
 
+// add returns a list with v at its end. The list that was added to last grows where it is.
+func (l *slab[T]) add(list []T, v T) []T {
+	n := len(l.piece)
+	if len(list) == 0 || n == 0 || n == cap(l.piece) || &list[len(list)-1] != &l.piece[n-1] {
+		if n+len(list) >= cap(l.piece) {
+			l.grow(len(list) + 1)
+		}
+		n = len(l.piece) + len(list)
+		l.piece = append(l.piece, list...)
+	}
+	l.piece = append(l.piece, v)
+	return slices.Clip(l.piece[n-len(list):])
+}
+
 // get returns a zero value.
 func (l *slab[T]) get() *T {
 	if len(l.piece) == cap(l.piece) {
@@ -37,16 +52,19 @@ func (l *slab[T]) get() *T {
 	return &l.piece[len(l.piece)-1]
 }
 
-// slabs are the memory of one Result, beside its paths, hops and steps.
+// slabs are the memory of one Result, beside its paths.
 type slabs struct {
-	quotes slab[Quote]
-	routes slab[routeQuote]
-	neighs slab[neighQuote]
-	fdb    slab[fdbQuote]
-	rules  slab[ruleQuote]
-	addrs  slab[netip.Addr]
-	ends   slab[endpoint]
-	ct     slab[tracked]
+	hops    slab[Hop]
+	steps   slab[Step]
+	packets slab[packet.Packet]
+	quotes  slab[Quote]
+	routes  slab[routeQuote]
+	neighs  slab[neighQuote]
+	fdb     slab[fdbQuote]
+	rules   slab[ruleQuote]
+	addrs   slab[netip.Addr]
+	ends    slab[endpoint]
+	ct      slab[tracked]
 }
 
 // rulesOf quotes the last rules that decided, at most n.

@@ -12,25 +12,25 @@ type outline struct {
 	at                         Place
 	src, dst                   netip.AddrPort
 	mark                       uint32
-	hops, assumed, reply, icmp int
+	hops, assumed, reply, icmp uint16
 }
 
 func outlineOf(p *Path) outline {
-	return outline{p.End, p.At, p.Final.Src, p.Final.Dst, p.Final.Mark, len(p.Hops), len(p.Assumed), len(p.Reply), len(p.ICMP)}
+	return outline{p.End, p.At, p.Final.Src, p.Final.Dst, p.Final.Mark, uint16(len(p.Hops)), uint16(len(p.Assumed)), uint16(len(p.Reply)), uint16(len(p.ICMP))}
 }
 
 // merge joins paths that differ in nothing but their weight, and sorts by falling weight. Paths of
-// one outline are compared by their words, which each is put into once: hostile tables make thousands of them.
+// one outline are compared by their words, which each is put into once: hostile tables make thousands of them. It uses the memory of all.
 func merge(all []Path) []Path {
 	if len(all) < 2 {
 		return all
 	}
-	alike := make(map[outline]int, len(all))
+	alike := map[outline]int{}
 	for i := range all {
 		alike[outlineOf(&all[i])]++
 	}
 	at := map[string]int{}
-	var out []Path
+	out := all[:0]
 	var words []byte
 	for i := range all {
 		p := &all[i]

@@ -157,6 +157,6 @@ type Step struct {
 	Stage  Stage
 	Link   string // the device concerned, if any
 	What   text.Text
-	Quotes []Quote       // the route or rule that decided; Evidence puts them into words
-	Out    packet.Packet // the packet after the step
+	Quotes []Quote        // the route or rule that decided; Evidence puts them into words
+	Out    *packet.Packet // the packet after the step; steps that leave it as it is share it
 }

@@ -12,11 +12,10 @@ import (
 )
 
 const (
-	maxTotal  = 3 * maxPaths // paths of a Result, with those of answers and messages
-	maxPaths  = 4096         // of one walk; what is beyond is one Unknown path that says so
-	maxSteps  = 2000         // decisions on one path: a bound for what no other check catches
-	arenaSize = 24           // steps that are allocated at once
-	maxEncap  = 4            // tunnels within tunnels
+	maxTotal = 3 * maxPaths // paths of a Result, with those of answers and messages
+	maxPaths = 4096         // of one walk; what is beyond is one Unknown path that says so
+	maxSteps = 2000         // decisions on one path: a bound for what no other check catches
+	maxEncap = 4            // tunnels within tunnels
 )
 
 // A stage is a part of the kernel: it moves a packet on and returns the stage
@@ -90,10 +89,9 @@ type state struct {
 	hops    []Hop
 	assumed []Assumption
 	seen    []visit
-	beyond  bool   // it went by a router that the snapshot does not know
-	count   int    // steps
-	arena   []Step // from which the hops take their steps, one hop after the other
-	lent    bool   // the last hop's steps are at the end of arena
+	beyond  bool           // it went by a router that the snapshot does not know
+	count   int            // steps
+	noted   *packet.Packet // as the last step has it
 	encaps  int
 	inner   []inside      // of the packets that s.p carries
 	first   packet.Packet // as the sender made it
@@ -123,16 +121,9 @@ type visit struct {
 
 func (s *state) clone() *state {
 	c := *s
-	c.hops = slices.Clone(s.hops)
-	for _, h := range [][]Hop{s.hops, c.hops} {
-		if len(h) > 0 {
-			last := &h[len(h)-1]
-			last.Steps = slices.Clip(last.Steps)
-		}
-	}
+	c.hops = s.all.keep.hops.list(s.hops)
 	s.assumed, s.seen = slices.Clip(s.assumed), slices.Clip(s.seen)
 	c.assumed, c.seen = s.assumed, s.seen
-	c.arena, c.lent, s.lent = nil, false, false
 	c.attached(s.conn)
 	return &c
 }
@@ -185,11 +176,7 @@ func (s *state) enter(ns *network.NS, in *network.Iface) {
 	if in != nil {
 		name = in.Name()
 	}
-	if s.hops == nil {
-		s.hops = make([]Hop, 0, 5)
-	}
-	s.lent = false
-	s.hops = append(s.hops, Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name})
+	s.hops = s.all.keep.hops.add(s.hops, Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name})
 }
 
 // attached has conntrack's view of the packet be a copy of conn; nil for none.
@@ -207,17 +194,12 @@ func (s *state) step(st Stage, link string, what text.Text, ev ...Quote) {
 
 // note is step for quotes that are the Result's already.
 func (s *state) note(st Stage, link string, what text.Text, ev []Quote) {
-	h := &s.hops[len(s.hops)-1]
-	if h.Steps == nil {
-		if len(s.arena) == cap(s.arena) {
-			s.arena = make([]Step, 0, arenaSize)
-		}
-		h.Steps, s.lent = s.arena[len(s.arena):], true
+	keep, h := &s.all.keep, &s.hops[len(s.hops)-1]
+	if s.noted == nil || *s.noted != s.p {
+		s.noted = keep.packets.get()
+		*s.noted = s.p
 	}
-	if s.lent = s.lent && len(h.Steps) < cap(h.Steps); s.lent {
-		s.arena = s.arena[:len(s.arena)+1]
-	}
-	h.Steps = append(h.Steps, Step{Stage: st, Link: link, What: what, Quotes: ev, Out: s.p})
+	h.Steps = keep.steps.add(h.Steps, Step{Stage: st, Link: link, What: what, Quotes: ev, Out: s.noted})
 }
 
 func (s *state) assume(what text.Text, ev ...Quote) {
@@ -235,7 +217,7 @@ func (w *walk) end(s *state, f Fate, link string, why text.Text) *Path {
 	if s.ns != nil {
 		at.Node, at.NetNS = s.ns.Node.Name, s.ns.Name
 	}
-	w.paths = append(w.paths, Path{
+	w.paths = append(slices.Grow(w.paths, 1+len(w.stack)), Path{
 		Weight: s.weight, Hops: s.hops, End: f, At: at, Why: why, Final: s.p, Assumed: s.assumed,
 	})
 	return &w.paths[len(w.paths)-1]

@@ -137,7 +137,7 @@ func writePaths(b *strings.Builder, ps []trace.Path) {
 		for _, h := range p.Hops {
 			fmt.Fprintln(b, h.Node, h.NetNS, h.In, h.Out)
 			for _, s := range h.Steps {
-				fmt.Fprintln(b, s.Stage, s.Link, s.What, s.Out)
+				fmt.Fprintln(b, s.Stage, s.Link, s.What, *s.Out)
 			}
 		}
 		writePaths(b, p.Reply)
