@@ -19,6 +19,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	policyv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // kind is one kind of object that Objects holds.
@@ -47,6 +49,11 @@ var kinds = []kind{
 	newKind("StatefulSet", "apps/v1", func(o *Objects) *[]appsv1.StatefulSet { return &o.StatefulSets }),
 	newKind("NetworkPolicy", "networking.k8s.io/v1", func(o *Objects) *[]networkingv1.NetworkPolicy { return &o.NetworkPolicies }),
 	newKind("Ingress", "networking.k8s.io/v1", func(o *Objects) *[]networkingv1.Ingress { return &o.Ingresses }),
+	newKind("ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", func(o *Objects) *[]policyv1alpha2.ClusterNetworkPolicy { return &o.ClusterNetworkPolicies }),
+	newKind("AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", func(o *Objects) *[]policyv1alpha1.AdminNetworkPolicy { return &o.AdminNetworkPolicies }),
+	newKind("BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", func(o *Objects) *[]policyv1alpha1.BaselineAdminNetworkPolicy {
+		return &o.BaselineAdminNetworkPolicies
+	}),
 }
 
 // object is a pointer to an object of type T.

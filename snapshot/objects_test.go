@@ -68,6 +68,7 @@ func TestKindOfFile(t *testing.T) {
 	for file, want := range map[string]string{
 		"pods.json": "Pod", "endpointslices.json": "EndpointSlice", "ingresses.json": "Ingress",
 		"networkpolicies.json": "NetworkPolicy", "networkpolicy.json": "NetworkPolicy", "daemonsets.json": "DaemonSet", "all.json": "",
+		"clusternetworkpolicies.json": "ClusterNetworkPolicy", "adminnetworkpolicies.json": "AdminNetworkPolicy", "baselineadminnetworkpolicies.json": "BaselineAdminNetworkPolicy",
 	} {
 		got := ""
 		if k, ok := kindOfFile("objects/" + file); ok {

@@ -42,6 +42,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 // A Cluster is everything that was collected.
@@ -205,6 +207,10 @@ type Objects struct {
 	StatefulSets    []appsv1.StatefulSet
 	NetworkPolicies []networkingv1.NetworkPolicy
 	Ingresses       []networkingv1.Ingress
+	// Policies of the whole cluster, and their predecessors (policy.networking.k8s.io).
+	ClusterNetworkPolicies       []policyv1alpha2.ClusterNetworkPolicy
+	AdminNetworkPolicies         []policyv1alpha1.AdminNetworkPolicy
+	BaselineAdminNetworkPolicies []policyv1alpha1.BaselineAdminNetworkPolicy
 	// Have holds the kinds that were collected, even where there are no objects: "Pod", "Service" …
 	Have map[string]bool
 	// Source holds the file that each object was read from, by [Key]: "Pod/shop/web-0".

@@ -44,6 +44,9 @@ func (o *Objects) Trim() {
 	}
 	trimAll(o.NetworkPolicies)
 	trimAll(o.Ingresses)
+	trimAll(o.ClusterNetworkPolicies)
+	trimAll(o.AdminNetworkPolicies)
+	trimAll(o.BaselineAdminNetworkPolicies)
 }
 
 // networkConfigs are the ConfigMaps that configure the cluster's network, by name. Each is

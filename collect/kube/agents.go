@@ -46,7 +46,7 @@ func (c *Client) Agents(ctx context.Context, namespace string) ([]Agent, error) 
 	t := target{verb: "list", version: "v1", namespace: namespace, resource: "pods"}
 	var out []Agent
 	for {
-		page, err := c.page(ctx, t, query)
+		page, err := c.page(ctx, t, typeProtobuf, query)
 		if err != nil {
 			return nil, err
 		}

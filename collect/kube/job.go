@@ -59,7 +59,7 @@ func (c *Client) await(ctx context.Context, a Agent) (Agent, error) {
 	t := target{verb: "list", version: "v1", namespace: a.Namespace, resource: "pods"}
 	query := url.Values{"labelSelector": {batchv1.JobNameLabel + "=" + a.job}}
 	for {
-		page, err := c.page(ctx, t, query)
+		page, err := c.page(ctx, t, typeProtobuf, query)
 		if err != nil {
 			return a, fmt.Errorf("node %s: %w", a.Node, err)
 		}

@@ -35,7 +35,9 @@ const (
 type source struct {
 	kind string
 	target
-	add func(o *snapshot.Objects, page []byte) (metav1.ListMeta, error)
+	accept string // the media type to ask for
+	custom bool   // a cluster need not have the kind: where it does not, it has none of its objects
+	add    func(o *snapshot.Objects, page []byte) (metav1.ListMeta, error)
 }
 
 // A message is the protobuf form of a List.
@@ -74,11 +76,14 @@ var sources = []source{
 		return l.Items, l.ListMeta
 	},
 		func(o *snapshot.Objects) *[]networkingv1.Ingress { return &o.Ingresses }),
+	custom("ClusterNetworkPolicy", "policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies"),
+	custom("AdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies"),
+	custom("BaselineAdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "baselineadminnetworkpolicies"),
 }
 
 // listed ties the List of a kind to its place in Objects.
 func listed[L, T any, P message[L]](kind, group, resource string, items func(P) ([]T, metav1.ListMeta), place func(*snapshot.Objects) *[]T) source {
-	return source{kind, target{verb: "list", group: group, version: "v1", resource: resource}, func(o *snapshot.Objects, page []byte) (metav1.ListMeta, error) {
+	add := func(o *snapshot.Objects, page []byte) (metav1.ListMeta, error) {
 		list := P(new(L))
 		if err := unmarshal(page, list); err != nil {
 			return metav1.ListMeta{}, err
@@ -92,7 +97,8 @@ func listed[L, T any, P message[L]](kind, group, resource string, items func(P) 
 		}
 		*place(o) = append(*place(o), *place(&part)...)
 		return meta, nil
-	}}
+	}
+	return source{kind: kind, target: target{verb: "list", group: group, version: "v1", resource: resource}, accept: typeProtobuf, add: add}
 }
 
 // file is where a bundle holds the kind.
@@ -148,7 +154,10 @@ func (c *Client) Objects(ctx context.Context) (snapshot.Objects, []snapshot.Gap)
 func (c *Client) list(ctx context.Context, s source, o *snapshot.Objects) error {
 	query := url.Values{"limit": {strconv.Itoa(pageSize)}}
 	for {
-		page, err := c.page(ctx, s.target, query)
+		page, err := c.page(ctx, s.target, s.accept, query)
+		if s.custom && notFound(err) {
+			return nil
+		}
 		var status *StatusError
 		if errors.As(err, &status) && status.Continue != "" {
 			// The list grew too old while it was read. What follows is of a newer one, which does no harm.
@@ -170,10 +179,10 @@ func (c *Client) list(ctx context.Context, s source, o *snapshot.Objects) error 
 }
 
 // page gets one page.
-func (c *Client) page(ctx context.Context, t target, query url.Values) ([]byte, error) {
+func (c *Client) page(ctx context.Context, t target, accept string, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	resp, err := c.do(ctx, t, query, typeProtobuf, nil)
+	resp, err := c.do(ctx, t, query, accept, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +198,7 @@ func (c *Client) page(ctx context.Context, t target, query url.Values) ([]byte, 
 func (c *Client) configMaps(ctx context.Context, o *snapshot.Objects) (gaps []snapshot.Gap) {
 	for _, name := range snapshot.NetworkConfigs() {
 		ns, name, _ := strings.Cut(name, "/")
-		data, err := c.page(ctx, target{verb: "get", version: "v1", namespace: ns, resource: "configmaps", name: name}, nil)
+		data, err := c.page(ctx, target{verb: "get", version: "v1", namespace: ns, resource: "configmaps", name: name}, typeProtobuf, nil)
 		var m corev1.ConfigMap
 		if err == nil {
 			err = unmarshal(data, &m)

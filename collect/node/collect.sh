@@ -411,6 +411,15 @@ if [ -n "$objects" ]; then
 		replicasets.apps statefulsets.apps networkpolicies.networking.k8s.io ingresses.networking.k8s.io; do
 		get "${kind%%.*}.json" "$kind" --all-namespaces
 	done
+	# Kinds that a cluster need not have: then it has none of their objects.
+	for kind in clusternetworkpolicies adminnetworkpolicies baselineadminnetworkpolicies; do
+		if custom=$(kubectl --request-timeout=60s api-resources --api-group=policy.networking.k8s.io -o name 2>/dev/null) &&
+			! echo "$custom" | grep -qx "$kind.policy.networking.k8s.io"; then
+			echo '{"apiVersion":"v1","kind":"List","items":[]}' >"$dir/$kind.json"
+			continue
+		fi
+		get $kind.json $kind.policy.networking.k8s.io
+	done
 	for space in kube-system kube-flannel calico-system; do
 		get configmaps.json configmaps --namespace $space
 	done

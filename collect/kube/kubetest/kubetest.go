@@ -207,6 +207,8 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		page(w, r, o.Ingresses, func(i []networkingv1.Ingress, m metav1.ListMeta) marshaler {
 			return &networkingv1.IngressList{ListMeta: m, Items: i}
 		})
+	case "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies":
+		custom(w, r, o.Have["ClusterNetworkPolicy"], "ClusterNetworkPolicyList", o.ClusterNetworkPolicies)
 	default:
 		for i := range o.ConfigMaps {
 			m := &o.ConfigMaps[i]
@@ -231,6 +233,26 @@ func page[T any](w http.ResponseWriter, r *http.Request, all []T, list func([]T,
 		m.Continue = strconv.Itoa(to)
 	}
 	protobuf(w, list(all[from:to], m))
+}
+
+// custom writes a page of a kind that the cluster may not have.
+func custom[T any](w http.ResponseWriter, r *http.Request, have bool, kind string, all []T) {
+	switch accept := r.Header.Get("Accept"); {
+	case !have:
+		status(w, http.StatusNotFound, "the server could not find the requested resource")
+	case accept != "application/json":
+		status(w, http.StatusNotAcceptable, "only the following media types are accepted: application/json")
+	default:
+		from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
+		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		from = min(from, len(all))
+		to := min(from+limit, len(all))
+		meta := map[string]string{}
+		if to < len(all) {
+			meta["continue"] = strconv.Itoa(to)
+		}
+		json.NewEncoder(w).Encode(map[string]any{"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": kind, "metadata": meta, "items": all[from:to]})
+	}
 }
 
 // protobuf writes an object as the API server does.
