@@ -67,13 +67,10 @@ func (w *walk) bridgedDNAT(s *state, b *network.Iface) stage {
 		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, e.MAC), s.neighEvidence(b, nh, e))
 		return bridgeForward
 	}
-	src := s.asksFrom(b, nh)
-	for _, r := range w.flood(b, 0, nh).got {
-		if answers(r, nh, src, b) {
-			s.frame.dst = r.Link.MAC
-			s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, r.Link.MAC), s.neighEvidence(b, nh, nil))
-			return bridgeForward
-		}
+	if f := w.ask(s, b, nh); f.found() {
+		s.frame.dst = f.got[0].Link.MAC
+		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, s.frame.dst), s.neighEvidence(b, nh, nil))
+		return bridgeForward
 	}
 	return w.noNeighbour(s, nh, nil)
 }
@@ -191,8 +188,8 @@ func (w *walk) bridgePort(s *state, b, from *network.Iface) (*fib.FDBEntry, *net
 		if !p.Link.Info.SlaveData.Flood || mayLeave(b, from, p, s.frame.vlan) != "" {
 			continue
 		}
-		f := w.flood(p, egressTag(b, p, s.frame.vlan), s.p.Dst.Addr())
-		if takes(f, s.frame.dst) {
+		f := w.floodTo(s, b, p)
+		if f.found() {
 			return nil, p
 		}
 		if f.outside || f.unclear || p.Kind() == "vxlan" {
@@ -203,11 +200,9 @@ func (w *walk) bridgePort(s *state, b, from *network.Iface) (*fib.FDBEntry, *net
 }
 
 func (w *walk) takenBehind(p *network.Iface, s *state, b *network.Iface) bool {
-	f := w.flood(p, egressTag(b, p, s.frame.vlan), s.p.Dst.Addr())
-	return f.outside || f.unclear || p.Kind() == "vxlan" || takes(f, s.frame.dst)
+	f := w.floodTo(s, b, p)
+	return f.outside || f.unclear || p.Kind() == "vxlan" || f.found()
 }
-
-func takes(f *flood, m packet.MAC) bool { return hasMAC(f.got, m) }
 
 // bridgeLocal reports whether a bridge takes frames for m itself: its own address, a port's, or a permanent entry for the bridge.
 func (w *walk) bridgeLocal(b *network.Iface, m packet.MAC, vlan int) bool {
@@ -230,14 +225,14 @@ func (w *walk) bridgeLocal(b *network.Iface, m packet.MAC, vlan int) bool {
 // bridgeNobody ends a frame that a bridge has no port for.
 func (w *walk) bridgeNobody(s *state, b, from *network.Iface, e *fib.FDBEntry) stage {
 	if from != nil {
-		if f := w.flood(from, egressTag(b, from, s.frame.vlan), s.p.Dst.Addr()); takes(f, s.frame.dst) {
+		if w.floodTo(s, b, from).found() {
 			why := text.F("%s is behind port %s, by which the frame came, and hairpin is off", s.frame.dst, from)
 			return w.bridgeDrop(s, from, why, linkEvidence(from))
 		}
 	}
 	for _, p := range b.Ports {
 		refused := mayLeave(b, from, p, s.frame.vlan)
-		if p == from || refused == "" || !takes(w.flood(p, egressTag(b, p, s.frame.vlan), s.p.Dst.Addr()), s.frame.dst) {
+		if p == from || refused == "" || !w.floodTo(s, b, p).found() {
 			continue
 		}
 		return w.bridgeRefuses(s, b, from, p, refused, e)

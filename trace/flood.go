@@ -5,16 +5,18 @@ import (
 	"slices"
 
 	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/packet"
 )
 
 // A flood is what a broadcast frame reaches. A frame for one address is
 // flooded likewise where its bridge does not know it.
 type flood struct {
 	w       *walk
-	target  netip.Addr       // what is asked for: bounds the search among uplinks
-	got     []*network.Iface // devices whose IP stack gets the frame
-	outside bool             // it also left the snapshot
-	unclear bool             // it could not be followed everywhere
+	target  netip.Addr                // what is asked for: bounds the search among uplinks
+	wanted  func(*network.Iface) bool // who is looked for
+	got     []*network.Iface          // those of them whose IP stack gets the frame
+	outside bool                      // it also left the snapshot
+	unclear bool                      // it could not be followed everywhere
 	why     string
 	left    int // how many devices may still be visited
 }
@@ -22,18 +24,38 @@ type flood struct {
 // maxFlood bounds a flood: loops of bridges without STP.
 const maxFlood = 20000
 
-// flood follows a broadcast frame out of d. What it returns is good until the next flood.
-func (w *walk) flood(d *network.Iface, vlan int, target netip.Addr) *flood {
-	f := w.newFlood(target)
+// flood follows a broadcast frame out of d, to those who are wanted. What it returns is good until the next flood.
+func (w *walk) flood(d *network.Iface, vlan int, target netip.Addr, wanted func(*network.Iface) bool) *flood {
+	f := w.newFlood(target, wanted)
 	f.out(d, vlan, 0)
 	return f
 }
 
-func (w *walk) newFlood(target netip.Addr) *flood {
+func (w *walk) newFlood(target netip.Addr, wanted func(*network.Iface) bool) *flood {
 	f := &w.all.flood
-	*f = flood{w: w, target: target, left: maxFlood, got: f.got[:0]}
+	*f = flood{w: w, target: target, wanted: wanted, left: maxFlood, got: f.got[:0]}
 	return f
 }
+
+// floodTo follows the frame of s, for its link-layer address, out of a port of bridge b.
+func (w *walk) floodTo(s *state, b, port *network.Iface) *flood {
+	return w.flood(port, egressTag(b, port, s.frame.vlan), s.p.Dst.Addr(), has(s.frame.dst))
+}
+
+// has wants devices with a link-layer address.
+func has(m packet.MAC) func(*network.Iface) bool {
+	return func(d *network.Iface) bool { return d.Link.MAC == m }
+}
+
+// reach gives the frame to a device's IP stack.
+func (f *flood) reach(d *network.Iface) {
+	if f.wanted(d) {
+		f.got = append(f.got, d)
+	}
+}
+
+// found reports whether the frame reached any that is wanted.
+func (f *flood) found() bool { return len(f.got) > 0 }
 
 func (f *flood) spent(depth int) bool {
 	f.left--
@@ -146,7 +168,7 @@ func (f *flood) in(d *network.Iface, vlan, depth int) {
 	}
 	for _, u := range d.Uppers {
 		if (u.Kind() == "macvlan" || u.Kind() == "ipvlan") && u.Up() {
-			f.got = append(f.got, u)
+			f.reach(u)
 		}
 	}
 	b := d.PortOf()
@@ -156,7 +178,7 @@ func (f *flood) in(d *network.Iface, vlan, depth int) {
 	case d.Master != nil && d.Master.Kind() == "bond":
 		f.in(d.Master, vlan, depth+1)
 	case vlan == 0:
-		f.got = append(f.got, d)
+		f.reach(d)
 	}
 }
 
@@ -184,10 +206,10 @@ func (f *flood) bridgeUp(b *network.Iface, vid, depth int) {
 		f.in(u, 0, depth+1)
 		return
 	}
-	f.got = append(f.got, b)
+	f.reach(b)
 	for _, u := range b.Uppers {
 		if u.Kind() == "macvlan" && u.Up() {
-			f.got = append(f.got, u)
+			f.reach(u)
 		}
 	}
 }
@@ -208,7 +230,7 @@ func (f *flood) siblings(d *network.Iface, depth int) {
 	}
 	for _, u := range d.Lower.Uppers {
 		if u != d && u.Kind() == d.Kind() && u.Link.Info.Data.Mode == d.Link.Info.Data.Mode && u.Up() {
-			f.got = append(f.got, u)
+			f.reach(u)
 		}
 	}
 }

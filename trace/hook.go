@@ -34,10 +34,10 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 	if len(rules.Tables) == 0 && len(rules.NFTables) == 0 && len(rules.Opaque) == 0 {
 		return next(w, s, s.p)
 	}
-	w.env = env{w: w, s: s}
+	w.all.env = env{w: w, s: s}
 	w.all.in = netfilter.Input{
 		Hook: h.hook, Packet: s.p, In: in, Out: out, PhysIn: name(s.shown(0)), PhysOut: name(s.shown(1)),
-		SrcMAC: s.frame.src, Conn: s.conn, UID: s.uid, Env: &w.env,
+		SrcMAC: s.frame.src, Conn: s.conn, UID: s.uid, Env: &w.all.env,
 	}
 	outs := w.all.eval.Eval(rules, &w.all.in)
 	if len(outs) == 0 {

@@ -52,6 +52,13 @@ func (l *slab[T]) get() *T {
 	return &l.piece[len(l.piece)-1]
 }
 
+// packet returns a copy of p.
+func (m *slabs) packet(p packet.Packet) *packet.Packet {
+	room := m.packets.get()
+	*room = p
+	return room
+}
+
 // slabs are the memory of one Result, beside its paths.
 type slabs struct {
 	hops    slab[Hop]

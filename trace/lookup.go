@@ -29,10 +29,10 @@ func query(p *packet.Packet) fib.Query {
 }
 
 // route looks up the way of a packet and goes on with next for each way there
-// is; a lookup that is not known ends the packet. A single choice is in s.way, and good until s is
-// routed again; several have memory of their own.
+// is; a lookup that is not known ends the packet. A single choice is in w.all.way, and good until the
+// next lookup; several have memory of their own.
 func (w *walk) route(s *state, q fib.Query, next func(*walk, *state, fib.Result, fib.Choice) stage) stage {
-	r := lookup(s.ns, q, s.way[:])
+	r := lookup(s.ns, q, w.all.way[:])
 	if r.Unknown != "" {
 		w.unknownAt(s, text.F("the route to %s from %s is not known: %s", q.Dst, s.ns, r.Unknown), s.routeEvidence(&q, nil))
 		return nil

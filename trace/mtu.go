@@ -54,7 +54,7 @@ func fragNeeded(p *packet.Packet, mtu int) icmpError {
 }
 
 // made reports whether the packet is still in the namespace that made it.
-func (s *state) made() bool { return len(s.hops) == 1 && s.hops[0].In == "" }
+func (s *state) made() bool { return len(s.hops) == 0 && s.hop.In == "" }
 
 // learned is what the kernel itself notes for its own packets that a tunnel makes too large: no message goes
 // about, but the next segment is smaller (skb_tunnel_check_pmtu).

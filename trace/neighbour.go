@@ -2,6 +2,7 @@ package trace
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
@@ -44,35 +45,20 @@ func (s *state) nextHop() netip.Addr {
 
 // answered reports whether some device takes frames for mac that leave by d, or whether that cannot be told.
 func (w *walk) answered(d *network.Iface, mac packet.MAC, nh netip.Addr) bool {
-	f := w.flood(d, 0, nh)
-	if f.outside || f.unclear {
-		return true
-	}
-	for _, r := range f.got {
-		if r.Link.MAC == mac {
-			return true
-		}
-	}
-	return len(w.net.Behind(mac)) > 0
+	f := w.flood(d, 0, nh, has(mac))
+	return f.outside || f.unclear || f.found() || len(w.net.Behind(mac)) > 0
 }
 
 // resolve says who would answer a question for the link-layer address of nh.
 func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 	d := s.out
-	f := w.flood(d, 0, nh)
-	src := s.asksFrom(d, nh)
-	var who []*network.Iface
-	for _, r := range f.got {
-		if answers(r, nh, src, d) && !hasMAC(who, r.Link.MAC) {
-			who = append(who, r)
-		}
-	}
+	f := w.ask(s, d, nh)
 	switch {
-	case len(who) == 1:
-		return s.resolved(who[0], nh, e)
-	case len(who) > 1:
-		return w.duplicates(s, who, nh)
-	case !f.unclear && unknownProxy(f.got, nh):
+	case len(f.got) == 1:
+		return s.resolved(f.got[0], nh, e)
+	case f.found():
+		return w.duplicates(s, slices.Clone(f.got), nh)
+	case !f.unclear && w.unknownProxy(d, nh):
 		return w.unknown(s, text.F("whether a router on the link of %s answers for %s is not known: proxy_arp was not collected", d, nh))
 	case f.unclear:
 		return w.unknown(s, text.F("whether anyone on the link of %s answers for %s is not known: %s", d, nh, f.why))
@@ -82,6 +68,22 @@ func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 		return transmit
 	}
 	return w.noNeighbour(s, nh, e)
+}
+
+// ask floods a question of s for the link-layer address of nh out of d, to who answers it: one device for each such address.
+func (w *walk) ask(s *state, d *network.Iface, nh netip.Addr) *flood {
+	src, owners := s.asksFrom(d, nh), w.net.Owners(nh)
+	f := w.flood(d, 0, nh, func(r *network.Iface) bool {
+		return (r.Conf.ProxyARP.On() || r.Conf.ProxyNDP.On() || hasNS(owners, r.NS)) && answers(r, nh, src, d)
+	})
+	list := f.got
+	f.got = list[:0]
+	for _, r := range list {
+		if !slices.ContainsFunc(f.got, has(r.Link.MAC)) {
+			f.got = append(f.got, r)
+		}
+	}
+	return f
 }
 
 // shouldAnswer reports whether an uplink of another machine of the snapshot holds nh, on d's subnet: nobody else will answer for it.
@@ -127,15 +129,6 @@ func (w *walk) duplicates(s *state, who []*network.Iface, nh netip.Addr) stage {
 	return nil
 }
 
-func hasMAC(all []*network.Iface, m packet.MAC) bool {
-	for _, d := range all {
-		if d.Link.MAC == m {
-			return true
-		}
-	}
-	return false
-}
-
 // asksFrom returns the address that an ARP request names as its sender's (arp_solicit, with arp_announce 0).
 func (s *state) asksFrom(d *network.Iface, nh netip.Addr) netip.Addr {
 	if nh.Is6() || s.ns.Owner(s.p.Src.Addr()) != nil {
@@ -173,14 +166,9 @@ func answers(r *network.Iface, a, src netip.Addr, asker *network.Iface) bool {
 	return r.Conf.ProxyARP.On() && r.Conf.Forwarding.On() && routesElsewhere(r, a) && hears(r, a, src)
 }
 
-// unknownProxy reports whether one of the devices may answer for others, as far as is known.
-func unknownProxy(got []*network.Iface, nh netip.Addr) bool {
-	for _, r := range got {
-		if nh.Is4() && r.Conf.ProxyARP < 0 && r.NS.Conf.IPForward != 0 {
-			return true
-		}
-	}
-	return false
+// unknownProxy reports whether one whom a question for nh out of d reaches may answer for others, as far as is known.
+func (w *walk) unknownProxy(d *network.Iface, nh netip.Addr) bool {
+	return nh.Is4() && w.flood(d, 0, nh, func(r *network.Iface) bool { return r.Conf.ProxyARP < 0 && r.NS.Conf.IPForward != 0 }).found()
 }
 
 // answersOwn applies arp_ignore (Documentation/networking/ip-sysctl.rst).

@@ -54,7 +54,7 @@ func receive(w *walk, s *state) stage {
 func (s *state) goUp(u *network.Iface) stage {
 	if u.NS != s.ns {
 		s.scrub(u.NS)
-		s.hops[len(s.hops)-1].Out = s.in.Name()
+		s.hop.Out = s.in.Name()
 		s.enter(u.NS, u)
 	}
 	s.in = u

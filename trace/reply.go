@@ -47,7 +47,7 @@ func (w *walk) answers(s *state, size int) []Path {
 
 // awaits returns who waits for the answer to the packet that s began as.
 func (w *walk) awaits(s *state) *awaited {
-	return &awaited{ns: w.q.From, local: s.first.Src, remote: s.first.Dst, first: s.first}
+	return &awaited{ns: w.q.From, local: s.first.Src, remote: s.first.Dst, first: *s.first}
 }
 
 // answer returns the answer to a packet that arrived: a SYN/ACK, an echo reply, a datagram.

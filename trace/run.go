@@ -78,7 +78,7 @@ func (w *walk) fromOutside(s *state) (*state, stage) {
 	for _, o := range w.net.Owners(s.p.Dst.Addr()) {
 		for _, u := range o.NS.Ifaces {
 			if u.Uplink && u.L3() == o {
-				s.first, s.sent = s.p, true
+				s.first = w.all.keep.packet(s.p)
 				s.enter(o.NS, u)
 				s.frame.dst = o.Link.MAC
 				if s.p.Size > u.Link.MTU+vlanHeader {

@@ -56,8 +56,8 @@ func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 		return nil
 	}
 	w.sizeSegment(s)
-	if !s.sent {
-		s.first, s.sent = s.p, true
+	if s.first == nil {
+		s.first = w.all.keep.packet(s.p)
 	}
 	if r.Type == fib.Local {
 		s.step(StageSend, s.out.Name(), text.F("%s is an address of this namespace", s.ip(s.p.Dst.Addr())), s.routeEvidence(&q, c.Route))

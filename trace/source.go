@@ -73,7 +73,7 @@ func (w *walk) reverse(s *state, r fib.Result, c fib.Choice) (fib.Result, bool) 
 	if s.in.Conf.SrcValidMark.On() {
 		q.Mark = s.p.Mark
 	}
-	back := lookup(s.ns, q, s.back[:])
+	back := lookup(s.ns, q, w.all.back[:])
 	return back, back.Unknown == ""
 }
 

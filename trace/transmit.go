@@ -8,8 +8,7 @@ import (
 // transmit has the device s.out send the frame (dev_queue_xmit).
 func transmit(w *walk, s *state) stage {
 	d := s.out
-	h := &s.hops[len(s.hops)-1]
-	h.Out = d.Name()
+	s.hop.Out = d.Name()
 	if d.IsLoopback() {
 		s.in, s.out = d, nil
 		return ipReceive
@@ -84,7 +83,7 @@ func (s *state) scrub(to *network.NS) {
 
 // arrive has the frame come in by a device.
 func (s *state) arrive(d *network.Iface) {
-	if len(s.hops) == 0 || d.NS != s.ns {
+	if d.NS != s.ns {
 		s.enter(d.NS, d)
 	}
 	s.in, s.out, s.route = d, nil, nil
@@ -103,7 +102,7 @@ func vlanTransmit(w *walk, s *state) stage {
 // goBelow has the device under s.out send the frame.
 func (s *state) goBelow(lower *network.Iface) stage {
 	if lower.NS != s.ns {
-		s.hops[len(s.hops)-1].Out = s.out.Name()
+		s.hop.Out = s.out.Name()
 		s.enter(lower.NS, nil)
 	}
 	s.out = lower

@@ -54,13 +54,13 @@ func (w *walk) encap(s *state, outer packet.Packet, add int, oif string) stage {
 	if ttl := s.out.Link.Info.Data.TTL; ttl > 0 {
 		outer.TTL = uint8(min(ttl, 255))
 	}
-	s.outer, s.outerOIF = outer, oif
+	s.outer, s.outerOIF = w.all.keep.packet(outer), oif
 	return w.route(s, s.asksOuter(), encapped)
 }
 
 // asksOuter returns what a tunnel asks the routes for its packet.
 func (s *state) asksOuter() fib.Query {
-	q := query(&s.outer)
+	q := query(s.outer)
 	q.OIF = s.outerOIF
 	return q
 }
@@ -81,7 +81,7 @@ func encapped(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 	if r.Type == fib.Local && r.Err == "" && s.out.Kind() == "vxlan" {
 		return w.bypass(s)
 	}
-	outer, q := s.outer, s.asksOuter()
+	outer, q := *s.outer, s.asksOuter()
 	if !outer.Src.Addr().IsValid() {
 		outer.Src = netip.AddrPortFrom(c.Src, outer.Src.Port())
 	}
@@ -194,7 +194,7 @@ func (w *walk) bridgedTooBig(s *state, tunnel *network.Iface) bool {
 	}
 	n := w.notice(s, fragNeeded(&inner, mtu))
 	n.p.Src = netip.AddrPortFrom(inner.Dst.Addr(), 0)
-	n.in, n.hops[0].In, n.frame = tunnel, tunnel.Name(), frame{dst: from}
+	n.in, n.hop.In, n.frame = tunnel, tunnel.Name(), frame{dst: from}
 	sub := &walk{net: w.net, all: w.all, q: w.q, kind: message, want: w.sender(s)}
 	path.ICMP = sub.run(n, receive)
 	return true

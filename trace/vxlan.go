@@ -137,9 +137,9 @@ func (w *walk) flooded(s *state, all []remote) []remote {
 			if v == nil {
 				continue
 			}
-			f := w.newFlood(s.p.Dst.Addr())
+			f := w.newFlood(s.p.Dst.Addr(), has(s.frame.dst))
 			f.in(v, 0, 0)
-			if takes(f, s.frame.dst) {
+			if f.found() {
 				take = append(take, r)
 			}
 		}
@@ -169,7 +169,7 @@ func (w *walk) vxlanTo(s *state, r remote) stage {
 // conntrack entry, and the route that it was sent by: a forwarded packet is forwarded
 // by that once more, and one that was made here is thrown away (dst_discard), save in IPv6.
 func (w *walk) bypass(s *state) stage {
-	from, outer := s.out, &s.outer
+	from, outer := s.out, s.outer
 	d := vxlanAt(s.ns, outer.Dst.Addr(), int(outer.Dst.Port()), int(outer.Key))
 	if d == nil {
 		why := text.F("the far end %s is %s itself, which has no VXLAN device for network %d, port %d", outer.Dst.Addr(), s.ns, int(outer.Key), int(outer.Dst.Port()))

@@ -30,7 +30,6 @@ type walk struct {
 	want   *awaited // who waits for an answer or an error message
 	paths  []Path
 	stack  []job
-	env    env
 	all    *run        // what all walks of a Run share
 	mss    int         // what the other end announced; 0 where it is not known
 	origin *network.NS // of a reply: the namespace that makes it
@@ -41,8 +40,11 @@ type run struct {
 	total int // paths so far
 	eval  netfilter.Evaluator
 	in    netfilter.Input // of the hook at hand
+	env   env             // likewise
 	keep  slabs
 	flood flood
+
+	way, back [1]fib.Choice // room for what route and reverse find
 }
 
 // A kind says what a walk follows.
@@ -86,21 +88,20 @@ type state struct {
 	}
 
 	weight  float64
-	hops    []Hop
+	hops    []Hop // that it has left
+	hop     Hop   // that it is in
 	assumed []Assumption
 	seen    []visit
 	beyond  bool           // it went by a router that the snapshot does not know
 	count   int            // steps
 	noted   *packet.Packet // as the last step has it
 	encaps  int
-	inner   []inside      // of the packets that s.p carries
-	first   packet.Packet // as the sender made it
-	sent    bool
+	inner   []inside       // of the packets that s.p carries
+	first   *packet.Packet // as the sender made it; nil before
 
-	outer     packet.Packet // into which a tunnel is about to put s.p
-	outerOIF  string
-	connRoom  netfilter.Conn
-	way, back [1]fib.Choice // room for what route and reverse find
+	outer    *packet.Packet // into which a tunnel is about to put s.p
+	outerOIF string
+	connRoom netfilter.Conn
 }
 
 // A frame is the link-layer header of a packet.
@@ -121,7 +122,6 @@ type visit struct {
 
 func (s *state) clone() *state {
 	c := *s
-	c.hops = s.all.keep.hops.list(s.hops)
 	s.assumed, s.seen = slices.Clip(s.assumed), slices.Clip(s.seen)
 	c.assumed, c.seen = s.assumed, s.seen
 	c.attached(s.conn)
@@ -171,12 +171,11 @@ func (w *walk) branch(s *state, share float64, next stage) {
 
 // enter begins a hop: s comes into a namespace by a device, or is made there.
 func (s *state) enter(ns *network.NS, in *network.Iface) {
-	s.ns, s.in = ns, in
-	name := ""
-	if in != nil {
-		name = in.Name()
+	if s.ns != nil {
+		s.hops = s.all.keep.hops.add(s.hops, s.hop)
 	}
-	s.hops = s.all.keep.hops.add(s.hops, Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name})
+	s.ns, s.in = ns, in
+	s.hop = Hop{Node: ns.Node.Name, NetNS: ns.Name, Pod: ns.PodName, In: name(in)}
 }
 
 // attached has conntrack's view of the packet be a copy of conn; nil for none.
@@ -194,12 +193,11 @@ func (s *state) step(st Stage, link string, what text.Text, ev ...Quote) {
 
 // note is step for quotes that are the Result's already.
 func (s *state) note(st Stage, link string, what text.Text, ev []Quote) {
-	keep, h := &s.all.keep, &s.hops[len(s.hops)-1]
+	keep := &s.all.keep
 	if s.noted == nil || *s.noted != s.p {
-		s.noted = keep.packets.get()
-		*s.noted = s.p
+		s.noted = keep.packet(s.p)
 	}
-	h.Steps = keep.steps.add(h.Steps, Step{Stage: st, Link: link, What: what, Quotes: ev, Out: s.noted})
+	s.hop.Steps = keep.steps.add(s.hop.Steps, Step{Stage: st, Link: link, What: what, Quotes: ev, Out: s.noted})
 }
 
 func (s *state) assume(what text.Text, ev ...Quote) {
@@ -214,11 +212,13 @@ func (s *state) assume(what text.Text, ev ...Quote) {
 func (w *walk) end(s *state, f Fate, link string, why text.Text) *Path {
 	w.all.total++
 	at := Place{Link: link}
+	hops := s.hops
 	if s.ns != nil {
 		at.Node, at.NetNS = s.ns.Node.Name, s.ns.Name
+		hops = w.all.keep.hops.add(hops, s.hop)
 	}
 	w.paths = append(slices.Grow(w.paths, 1+len(w.stack)), Path{
-		Weight: s.weight, Hops: s.hops, End: f, At: at, Why: why, Final: s.p, Assumed: s.assumed,
+		Weight: s.weight, Hops: hops, End: f, At: at, Why: why, Final: s.p, Assumed: s.assumed,
 	})
 	return &w.paths[len(w.paths)-1]
 }
