@@ -122,6 +122,14 @@ func RuleLine(t *netfilter.Table, r *netfilter.Rule) snapshot.Evidence {
 	return snapshot.Evidence{File: t.File, Line: r.Line, Text: r.Text, Command: Save(t) + " -t " + t.Name}
 }
 
+// RuleOf returns the evidence that a netfilter rule is, of iptables or of nf_tables.
+func RuleOf(r netfilter.Ref) snapshot.Evidence {
+	if !r.IsNative() {
+		return RuleLine(r.Table, r.Rule)
+	}
+	return snapshot.Evidence{File: r.File(), Line: r.Line(), Text: r.Quote(), Command: r.Command()}
+}
+
 // Save returns the name of the program that prints a table.
 func Save(t *netfilter.Table) string {
 	name := "iptables"

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/plumbnet/plumb/netfilter"
+	"github.com/plumbnet/plumb/network"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
@@ -165,4 +167,14 @@ func (p *Pass) Usable(s *corev1.Service, port string, is6 bool) []Endpoint {
 // Backs reports whether an address and port is an endpoint of a Service.
 func (p *Pass) Backs(s *corev1.Service, a netip.AddrPort) bool {
 	return slices.ContainsFunc(p.Endpoints(s), func(e Endpoint) bool { return e.Addr == a })
+}
+
+// ProxyTables returns the tables of kube-proxy's nftables mode that are in a node's namespace: of IPv4, of IPv6.
+func ProxyTables(ns *network.NS) (out []*netfilter.Table) {
+	for _, t := range ns.Netfilter.NFTables {
+		if t.Name == "kube-proxy" && (t.Family == "ip" || t.Family == "ip6") {
+			out = append(out, t)
+		}
+	}
+	return out
 }

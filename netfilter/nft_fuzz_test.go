@@ -34,6 +34,15 @@ func FuzzEvalNFT(f *testing.F) {
 		if len(problems) > 0 && len(r.Opaque) < 2*len(chainNames) {
 			t.Error("what was not read is not opaque")
 		}
+		for _, table := range r.NFTables {
+			for _, c := range table.Chains {
+				for l := range table.Leads(c) {
+					if l.Rule == nil {
+						t.Errorf("a way of no rule: %+v", l)
+					}
+				}
+			}
+		}
 		p := fuzzPackets[int(which)%len(fuzzPackets)]
 		in := Input{Hook: Hook(hook % 5), Packet: p, In: "eth0", Out: "eth0"}
 		if conn&1 != 0 {

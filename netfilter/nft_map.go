@@ -70,8 +70,9 @@ func valueFields(list *jsonNode, want nftType) []nftType {
 
 // An nftVMap is a map of verdicts.
 type nftVMap struct {
-	key nftTyped
-	set *nftSet
+	key  nftTyped
+	set  *nftSet
+	dest bool // the key is the packet's destination: address, protocol and port
 }
 
 func (p *nftParser) vmap(n *jsonNode) (nftStmt, error) {
@@ -83,7 +84,7 @@ func (p *nftParser) vmap(n *jsonNode) (nftStmt, error) {
 	if err == nil && !set.verdicts {
 		err = notUnderstood("map %s has no verdicts", short(set.name))
 	}
-	return &nftVMap{key, set}, err
+	return &nftVMap{key, set, isDest(n.get("key"))}, err
 }
 
 func (m *nftVMap) run(w *nftWalk, s *state) nftFlow {

@@ -104,6 +104,7 @@ type nftLookup struct {
 	left nftTyped
 	set  *nftSet
 	not  bool
+	src  bool // the value is the packet's source address
 }
 
 func (m *nftLookup) run(w *nftWalk, s *state) nftFlow {
@@ -176,7 +177,7 @@ func (p *nftParser) match(n *jsonNode) (nftStmt, error) {
 		if err == nil && op != "==" && op != "!=" && op != "in" && op != "" {
 			err = notUnderstood("the operator %s with a set", short(op))
 		}
-		return &nftLookup{l, set, op == "!="}, err
+		return &nftLookup{l, set, op == "!=", isAddr(left, "saddr")}, err
 	}
 	return p.compare(op, l, right)
 }

@@ -60,8 +60,11 @@ func podBridge(ns *network.NS) string {
 	return ""
 }
 
-// translates reports whether kube-proxy's iptables rules are in ns.
+// translates reports whether kube-proxy's rules are in ns: br_netfilter calls those of nf_tables as well.
 func translates(ns *network.NS) bool {
+	if len(check.ProxyTables(ns)) > 0 {
+		return true
+	}
 	for _, t := range ns.Netfilter.Tables {
 		if t.Name == "nat" && t.Chains["KUBE-SERVICES"] != nil {
 			return true

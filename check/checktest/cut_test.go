@@ -58,6 +58,8 @@ func (c Cut) keep(name string, data []byte) ([]byte, error) {
 		return links(data)
 	case part[3] == "sysctl":
 		return grep(data, c.Sysctl)
+	case part[3] == "nft.json":
+		return nftables(data)
 	case strings.HasPrefix(part[3], "iptables"):
 		return c.rules(data)
 	case strings.HasPrefix(string(data), "["):
@@ -106,6 +108,30 @@ func (c Cut) rules(data []byte) ([]byte, error) {
 	return out, nil
 }
 
+// nftables writes nft.json an element a line. Of the tables of iptables only what is at hooks
+// stays, for iptables-save has the rest.
+func nftables(data []byte) ([]byte, error) {
+	if len(data) == 0 {
+		return []byte{}, nil
+	}
+	var list struct {
+		Elements []json.RawMessage `json:"nftables"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, err
+	}
+	type element struct{ Table, Hook string }
+	var stay []string
+	for _, raw := range list.Elements {
+		var e map[string]element
+		if err := json.Unmarshal(raw, &e); err == nil && slices.Contains([]string{"filter", "nat", "mangle", "raw", "security"}, e["chain"].Table+e["rule"].Table+e["set"].Table) && e["chain"].Hook == "" {
+			continue
+		}
+		stay = append(stay, string(raw))
+	}
+	return []byte("{\"nftables\": [" + strings.Join(stay, ",\n ") + "]}\n"), nil
+}
+
 // links keeps of addr.json what package snapshot reads, a device a line.
 func links(data []byte) ([]byte, error) {
 	var ls []snapshot.Link
@@ -150,6 +176,27 @@ func beside(e map[string]any) bool {
 	return e["type"] == "broadcast" || strings.HasPrefix(mac, "33:33:") || strings.HasPrefix(mac, "01:00:5e:")
 }
 
+// idle are the fields of objects that no check reads and that tell of the machine and the moment.
+var idle = []string{"nodeInfo", "uid", "resourceVersion", "creationTimestamp", "generation", "capacity", "allocatable", "allocatedResources", "containerID", "imageID", "startedAt", "startTime",
+	"lastHeartbeatTime", "lastTransitionTime", "lastProbeTime", "lastUpdateTime", "daemonEndpoints", "features", "runtimeHandlers", "kubeconfig.conf", "volumes", "volumeMounts", "images"}
+
+// unread takes the idle fields out.
+func unread(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range idle {
+			delete(v, k)
+		}
+		for _, inner := range v {
+			unread(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			unread(inner)
+		}
+	}
+}
+
 // objects keeps the objects that c names, one a line. A kind of which none is named is left out.
 func (c Cut) objects(kind string, data []byte) ([]byte, error) {
 	re, err := regexp.Compile("^(" + c.Objects + ")$")
@@ -157,16 +204,21 @@ func (c Cut) objects(kind string, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	var list struct {
-		Items []map[string]any `json:"items"`
+		APIVersion, Kind string
+		Items            []map[string]any `json:"items"`
 	}
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, err
 	}
 	var stay []map[string]any
 	for _, o := range list.Items {
+		if one, ok := strings.CutSuffix(list.Kind, "List"); ok && one != "" { // the API's own lists say it once
+			o["apiVersion"], o["kind"] = list.APIVersion, one
+		}
 		m, _ := o["metadata"].(map[string]any)
 		ns, _ := m["namespace"].(string)
 		if re.MatchString(fmt.Sprintf("%s/%s/%s", kind, ns, m["name"])) {
+			unread(o)
 			prune(o)
 			stay = append(stay, o)
 		}

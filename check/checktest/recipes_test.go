@@ -314,7 +314,7 @@ var recipes = []recipe{
 		dir: "proxyrules", fault: "proxy-rules-missing", twin: "healthy-flannel",
 		story: "Something flushed node-b's iptables, and kube-proxy, which looks healthy, has not written its rules again.",
 		query: "", twinQuery: "",
-		Cut: Cut{NetNS: hosts, Files: linksAndRulesFiles, Objects: `nodes//.*|services/shop/.*|endpointslices/shop/.*|pods/kube-system/kube-proxy.*`, Rules: `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) |shop/`, Sysctl: ""},
+		Cut: Cut{NetNS: hosts, Files: append(linksAndRulesFiles[:len(linksAndRulesFiles):len(linksAndRulesFiles)], "nft.json"), Objects: `nodes//.*|services/shop/.*|endpointslices/shop/.*|pods/kube-system/kube-proxy.*`, Rules: `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) |shop/`, Sysctl: ""},
 		gap: []string{"nodes/node-a/host/iptables", "nodes/node-b/host/iptables", "nodes/node-c/host/iptables"},
 	},
 	{
@@ -463,5 +463,12 @@ var recipes = []recipe{
 		query: "", twinQuery: "",
 		Cut: Cut{NetNS: []string{"node-a/host", "node-b/host"}, Files: []string{"addr.json", "netns.json", "iptables", "iptables-legacy"}, Objects: `nodes//node-[ab]|services/shop/api|endpointslices/shop/api-.*`, Rules: `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) |shop/api`, Sysctl: ""},
 		gap: []string{"nodes/node-b/host/iptables", "nodes/node-b/host/iptables-legacy"},
+	},
+	{
+		dir: "proxyrules", fault: "nft-rules-stale", twin: "healthy-mixed",
+		story: "kube-proxy in nftables mode was stopped on node-b, and the Pods of a Deployment were replaced: the rules send to addresses that no Pod has, and a set remembers a client for one.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-b/host"}, Files: append(linksAndRulesFiles[:len(linksAndRulesFiles):len(linksAndRulesFiles)], "nft.json"), Objects: `nodes//node-b|services/.*|endpointslices/.*|pods/kube-system/kube-proxy-l45xj`},
+		gap: []string{"nodes/node-b/host/nft.json"},
 	},
 }

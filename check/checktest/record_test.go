@@ -17,6 +17,7 @@ var bases = []struct {
 }{
 	{Flannel, "healthy-flannel", append(walkFiles, "stat", "ipset")},
 	{Kubenet, "healthy-kubenet", append(walkFiles, "stat", "ipset")},
+	{Mixed, "healthy-mixed", append(walkFiles, "stat", "ipset", "nft.json")},
 	{DualStack, "healthy-dualstack", append(walkFiles, "stat", "ipset", "routes6.json", "rules6.json", "ip6tables")},
 }
 
@@ -36,6 +37,9 @@ type recipe struct {
 // TestRecord makes the checks' testdata anew from recordings, a folder each, of
 // "plumb-lab record --fault FAULT", for FAULT-T with "--topology T", and, for healthy-T, "--topology T":
 //
+// healthy-mixed is a "plumb snapshot" of "plumb-lab cluster up --proxy node-b=nftables"; the faults of
+// nf_tables are what node-b's rules were there before all Pods of a Deployment were replaced.
+//
 //	RECORD=/tmp/rec go test -run Record ./check/checktest && UPDATE=1 go test ./check/...
 func TestRecord(t *testing.T) {
 	from := os.Getenv("RECORD")
@@ -44,7 +48,7 @@ func TestRecord(t *testing.T) {
 	}
 	for _, b := range bases {
 		t.Run(b.name, func(t *testing.T) {
-			dir := filepath.Join(from, b.twin)
+			dir := recorded(t, from, b.twin)
 			nodes, err := filepath.Glob(dir + "/nodes/*/*")
 			if err != nil {
 				t.Fatal(err)
@@ -58,7 +62,7 @@ func TestRecord(t *testing.T) {
 	}
 	for _, r := range recipes {
 		t.Run(r.fault, func(t *testing.T) {
-			r.write(t, filepath.Join(from, r.fault), r.fault, r.story, r.Cut)
+			r.write(t, recorded(t, from, r.fault), r.fault, r.story, r.Cut)
 			twin := r
 			twin.query = cmp.Or(r.twinQuery, r.query)
 			twin.write(t, filepath.Join(from, r.twin), r.fault+"-healthy", "The healthy twin of "+r.fault+": the same cluster without the fault.", r.Cut)
@@ -67,6 +71,15 @@ func TestRecord(t *testing.T) {
 			r.write(t, filepath.Join(from, r.fault), r.fault+"-gap", r.story+"\nBut not collected: "+strings.Join(r.gap, ", ")+".", gap)
 		})
 	}
+}
+
+// recorded returns the folder of a recording.
+func recorded(t *testing.T, from, name string) string {
+	dir := filepath.Join(from, name)
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("not recorded")
+	}
+	return dir
 }
 
 func (r recipe) write(t *testing.T, from, name, story string, c Cut) {

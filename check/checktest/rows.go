@@ -23,6 +23,7 @@ const (
 	Flannel   = "flannel"   // three nodes, VXLAN, bridges, kube-proxy's rules
 	Kubenet   = "kubenet"   // bridges, and a router outside that knows the nodes' Pod ranges
 	DualStack = "dualstack" // flannel with both families
+	Mixed     = "mixed"     // a real cluster, whose kube-proxy is in nftables mode on node-b
 )
 
 // A Row changes some facts of a healthy cluster, and says what checks must say then.

@@ -140,6 +140,9 @@ func toNodePort(p *check.Pass, b check.Broken) bool {
 // Services without endpoints, drops what conntrack finds invalid, and keeps
 // strangers from 127.0.0.1. Other checks explain these.
 func meant(rule snapshot.Evidence) bool {
+	if strings.HasPrefix(rule.Command, "nft -a list chain ip kube-proxy ") || strings.HasPrefix(rule.Command, "nft -a list chain ip6 kube-proxy ") {
+		return true // what drops and refuses in kube-proxy's own tables
+	}
 	for _, s := range []string{"has no endpoints", "has no local endpoints", "block incoming localnet connections", "-A KUBE-FORWARD -m conntrack --ctstate INVALID"} {
 		if strings.Contains(rule.Text, s) {
 			return true

@@ -22,7 +22,7 @@ func TestBook(t *testing.T) {
 			"tcp 10.0.0.1:80: 10.1.0.1:1 10.1.0.2:2"},
 		{"DNAT at once", "-A SERVICES -d 10.0.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.1:53\n", "udp 10.0.0.1:53: 10.1.0.1:53"},
 		{"session affinity", svc + "-A SVC -m recent --rcheck --seconds 10800 --reap --name SEP1 -j SEP1\n-A SVC -j SEP1\n-A SEP1 -p tcp -m recent --set --name SEP1 -j DNAT --to-destination 10.1.0.1:8080\n",
-			"tcp 10.0.0.1:80: 10.1.0.1:8080 recent"},
+			"tcp 10.0.0.1:80: 10.1.0.1:8080 bound to 10.1.0.1:8080"},
 		{"a chain that only notes clients", svc + "-A SVC -p tcp -m recent --set --name SEP1 -j DNAT --to-destination 10.1.0.1:8080\n", "tcp 10.0.0.1:80: 10.1.0.1:8080"},
 		{"a loop", svc + "-A SVC -j SEP1\n-A SEP1 -j SVC\n-A SVC -p tcp -j DNAT --to-destination 10.1.0.1:8080\n", "tcp 10.0.0.1:80: 10.1.0.1:8080"},
 		{"nowhere", svc, "tcp 10.0.0.1:80:"},
@@ -43,8 +43,8 @@ func TestBook(t *testing.T) {
 				for _, to := range w.targets {
 					s += " " + to.String()
 				}
-				if w.recent {
-					s += " recent"
+				for _, b := range w.bound {
+					s += " bound to " + b.to.String()
 				}
 				if len(w.rules) != len(w.targets) {
 					s += " and as many rules not"

@@ -15,16 +15,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Missing reports nodes whose nat table does not translate cluster IPs.
+// Missing reports nodes whose rules do not translate cluster IPs.
 var Missing = &check.Check{
 	Name: "proxy-rules-missing",
 	Doc: `a node has no rules for Services that have endpoints
 
 Symptom: from the node and its Pods a cluster IP times out, the cluster's DNS among them; Pod addresses answer.
-Cause: kube-proxy does not run there, or something flushed iptables after it wrote its rules (a restarted firewall or network service).
+Cause: kube-proxy does not run there, or something flushed its rules after it wrote its rules (a restarted firewall or network service).
 Cure: get kube-proxy to run; restart it, and it writes its rules again.
 Commands:
     iptables-save -t nat | grep KUBE-SERVICES
+    nft list map ip kube-proxy service-ips
     kubectl -n kube-system get pods -l k8s-app=kube-proxy -o wide
     kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector spec.nodeName=NODE`,
 	DocZH: `节点上缺少 Service 的转发规则，而 Service 有可用后端
@@ -34,13 +35,14 @@ Commands:
 处理：让 kube-proxy 运行；重启它会重新写入规则。
 命令：
     iptables-save -t nat | grep KUBE-SERVICES
+    nft list map ip kube-proxy service-ips
     kubectl -n kube-system get pods -l k8s-app=kube-proxy -o wide
     kubectl -n kube-system delete pod -l k8s-app=kube-proxy --field-selector spec.nodeName=节点`,
 	Needs: []string{"objects/Service", "objects/EndpointSlice", "host/iptables"},
 	Run:   func(p *check.Pass) { eachNode(p, missing) },
 }
 
-// Stale reports nodes whose nat table sends to other endpoints than Services have.
+// Stale reports nodes whose rules send to other endpoints than Services have.
 var Stale = &check.Check{
 	Name: "proxy-rules-stale",
 	Doc: `a node's rules send a Service's connections to endpoints that it no longer has
@@ -51,6 +53,7 @@ Cure: restart kube-proxy there; look in its log why it did not follow.
 Commands:
     kubectl get endpointslices -l kubernetes.io/service-name=SERVICE
     iptables-save -t nat | grep NAMESPACE/SERVICE
+    nft list table ip kube-proxy | grep NAMESPACE/SERVICE
     kubectl -n kube-system logs KUBE-PROXY-POD`,
 	DocZH: `节点规则把 Service 的连接转发到了已不存在的后端
 
@@ -60,104 +63,10 @@ Commands:
 命令：
     kubectl get endpointslices -l kubernetes.io/service-name=服务名
     iptables-save -t nat | grep 命名空间/服务名
+    nft list table ip kube-proxy | grep 命名空间/服务名
     kubectl -n kube-system logs KUBE-PROXY-POD`,
 	Needs: []string{"objects/Service", "objects/EndpointSlice", "host/iptables"},
 	Run:   func(p *check.Pass) { eachNode(p, stale) },
-}
-
-// Affinity reports sticky Services whose rules remember clients for endpoints that are gone.
-var Affinity = &check.Check{
-	Name: "affinity-dead-endpoint",
-	Doc: `session affinity binds clients to an endpoint that is gone
-
-Symptom: some clients cannot use a Service at all, for hours; for others it works.
-Cause: the Service has sessionAffinity ClientIP, and a node's rules still remember clients for an
-endpoint that the Service no longer has: kube-proxy on the node does not follow.
-Cure: restart kube-proxy on the node, which removes the endpoint's chain and with it the memory of its clients.
-Commands:
-    iptables-save -t nat | grep -e '-m recent'
-    cat /proc/net/xt_recent/KUBE-SEP-…`,
-	DocZH: `会话保持把客户端绑在已不存在的后端上
-
-症状：部分客户端长时间完全无法访问某个 Service，其他客户端正常。
-原因：Service 设置了 sessionAffinity ClientIP，而节点规则仍为已不存在的后端记着客户端：该节点的 kube-proxy 没有跟上。
-处理：重启该节点的 kube-proxy，它会删除该后端的链及其客户端记录。
-命令：
-    iptables-save -t nat | grep -e '-m recent'
-    cat /proc/net/xt_recent/KUBE-SEP-…`,
-	Needs: []string{"objects/Service", "objects/EndpointSlice", "host/iptables"},
-	Run:   func(p *check.Pass) { eachNode(p, affinity) },
-}
-
-// A node is a node's own namespace and its nat tables, by family.
-type node struct {
-	ns    *network.NS
-	books map[bool]*book // by "is IPv6"
-}
-
-// eachNode calls judge for each node whose Services are iptables rules.
-func eachNode(p *check.Pass, judge func(*check.Pass, node)) {
-	for _, ns := range p.Hosts() {
-		if p.Network.Missing(ns, "iptables") != "" {
-			continue // Needs says so
-		}
-		if why := otherMode(p, ns); why != "" {
-			p.Unjudged(ns.String(), why)
-			continue
-		}
-		judge(p, node{ns, books(p, ns)})
-	}
-}
-
-// otherMode says why a node's Services are not a matter of iptables rules, or "".
-func otherMode(p *check.Pass, ns *network.NS) string {
-	if natWith(ns, "KUBE-SERVICES") {
-		return ""
-	}
-	for _, t := range ns.Netfilter.NFTables {
-		if t.Name == "kube-proxy" {
-			return "kube-proxy runs in nftables mode, whose rules this check does not read"
-		}
-	}
-	for _, d := range ns.Ifaces {
-		switch d.Name() {
-		case "kube-ipvs0":
-			return "kube-proxy runs in IPVS mode, which is not understood"
-		case "cilium_host":
-			return "Cilium may stand in for kube-proxy, which is not understood"
-		}
-	}
-	if _, known := p.Absent(check.Proxy); !known && !anywhere(p) {
-		return "no node has rules of kube-proxy, and no kube-proxy Pod is known: Services may work by other means"
-	}
-	return ""
-}
-
-func anywhere(p *check.Pass) bool {
-	return slices.ContainsFunc(p.Hosts(), func(ns *network.NS) bool { return natWith(ns, "KUBE-SERVICES") })
-}
-
-func natWith(ns *network.NS, chain string) bool {
-	return slices.ContainsFunc(ns.Netfilter.Tables, func(t *netfilter.Table) bool { return t.Name == "nat" && t.Chains[chain] != nil })
-}
-
-// booksKey is where the books of a node are kept for the next check of the same run.
-type booksKey struct{ ns *network.NS }
-
-func books(p *check.Pass, ns *network.NS) map[bool]*book {
-	return check.Once(p, booksKey{ns}, func() map[bool]*book {
-		largest := map[bool]*netfilter.Table{} // of two back ends' tables, the one that is in use has the more chains
-		for _, t := range ns.Netfilter.Tables {
-			if old := largest[t.Is6]; t.Name == "nat" && (old == nil || len(t.Chains) > len(old.Chains)) {
-				largest[t.Is6] = t
-			}
-		}
-		out := map[bool]*book{}
-		for is6, t := range largest {
-			out[is6] = read(t)
-		}
-		return out
-	})
 }
 
 // A port is one cluster IP and port of a Service, and the endpoints behind it.
@@ -194,16 +103,30 @@ func (pt port) local() bool {
 	return t != nil && *t == corev1.ServiceInternalTrafficPolicyLocal
 }
 
+// way returns what the node's rules make of a port: one without targets where there are none for it.
+func (n node) way(pt port) *way {
+	b := n.books[pt.dest.at.Addr().Is6()]
+	switch {
+	case b == nil:
+		return &way{}
+	case b.ways[pt.dest] == nil:
+		return &way{odd: b.odd}
+	}
+	return b.ways[pt.dest]
+}
+
 func missing(p *check.Pass, n node) {
 	var lost []port
 	total := 0
 	eachPort(p, func(pt port) {
-		if len(pt.want) == 0 || pt.local() || p.Network.Missing(n.ns, fileOf(pt)) != "" {
+		if len(pt.want) == 0 || pt.local() || p.Network.Missing(n.ns, n.file(pt)) != "" {
 			return
 		}
 		total++
-		b := n.books[pt.dest.at.Addr().Is6()]
-		if b == nil || b.ways[pt.dest] == nil || len(b.ways[pt.dest].targets) == 0 {
+		switch w := n.way(pt); {
+		case w.odd != "":
+			p.Unjudged(n.ns.String(), "the rules for "+pt.String()+" are not understood: "+w.odd)
+		case len(w.targets) == 0:
 			lost = append(lost, pt)
 		}
 	})
@@ -212,11 +135,38 @@ func missing(p *check.Pass, n node) {
 	}
 }
 
-func fileOf(pt port) string {
-	if pt.dest.at.Addr().Is6() {
+// file returns the file that holds, or would hold, the rules for a port.
+func (n node) file(pt port) string {
+	is6 := pt.dest.at.Addr().Is6()
+	switch {
+	case n.native():
+		return "nft.json"
+	case is6:
 		return "ip6tables"
 	}
 	return "iptables"
+}
+
+// native reports whether the node's Services are rules of nf_tables.
+func (n node) native() bool {
+	for _, b := range n.books {
+		if (netfilter.Ref{Table: b.table}).IsNative() {
+			return true
+		}
+	}
+	return false
+}
+
+// looks returns the command that shows whether there are rules for a port.
+func (n node) looks(pt port) string {
+	a := pt.dest.at.Addr()
+	switch {
+	case n.native() && a.Is6():
+		return "nft list map ip6 kube-proxy service-ips | grep " + a.String()
+	case n.native():
+		return "nft list map ip kube-proxy service-ips | grep " + a.String()
+	}
+	return "iptables-save -t nat | grep " + a.String()
 }
 
 func missingFinding(p *check.Pass, n node, lost []port, total int) check.Finding {
@@ -225,7 +175,7 @@ func missingFinding(p *check.Pass, n node, lost []port, total int) check.Finding
 		What: text.F("no rules for %d of the %d ports of Services that have endpoints, such as %s", len(lost), total, lost[0]),
 		Fix:  restart(p, n.ns),
 		Evidence: []snapshot.Evidence{
-			check.File(n.ns, fileOf(lost[0]), "(no rule for "+lost[0].dest.at.Addr().String()+")", "iptables-save -t nat | grep "+lost[0].dest.at.Addr().String()),
+			check.File(n.ns, n.file(lost[0]), "(no rule for "+lost[0].dest.at.Addr().String()+")", n.looks(lost[0])),
 			p.Object("Service", lost[0].svc.Namespace, lost[0].svc.Name, "clusterIP: "+lost[0].dest.at.Addr().String()),
 		},
 	}
@@ -259,11 +209,11 @@ func differ(p *check.Pass, n node) []gone {
 func (n node) differ(p *check.Pass) []gone {
 	var out []gone
 	eachPort(p, func(pt port) {
-		b := n.books[pt.dest.at.Addr().Is6()]
-		if b == nil || b.ways[pt.dest] == nil || len(b.ways[pt.dest].targets) == 0 {
-			return
+		w := n.way(pt)
+		if len(w.targets) == 0 || w.odd != "" {
+			return // missing says so
 		}
-		g := gone{port: pt, way: b.ways[pt.dest]}
+		g := gone{port: pt, way: w}
 		for i, t := range g.way.targets {
 			if !slices.ContainsFunc(p.Endpoints(pt.svc), func(e check.Endpoint) bool { return e.Addr == t && e.Port == pt.port.Name && (e.Ready || e.Serving) }) {
 				g.dead = append(g.dead, i)
@@ -295,10 +245,10 @@ func stale(p *check.Pass, n node) {
 	case len(g.dead) > 0:
 		t := g.way.targets[g.dead[0]]
 		f.What = text.F("the rules for %s send to %s, which is not among its endpoints (%s); stale for %d ports of Services in all", g.port, t, list(g.want), len(all))
-		f.Evidence = append(f.Evidence, check.RuleLine(n.books[t.Addr().Is6()].table, g.way.rules[g.dead[0]]))
+		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[g.dead[0]]))
 	default:
 		f.What = text.F("no rule for %s sends to its endpoint %s; stale for %d ports of Services in all", g.port, g.absent[0], len(all))
-		f.Evidence = append(f.Evidence, check.RuleLine(n.books[g.absent[0].Addr().Is6()].table, g.way.rules[0]))
+		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[0]))
 	}
 	blame(p, &f, n, all)
 	p.Report(f)
@@ -325,31 +275,4 @@ func list(es []check.Endpoint) string {
 		return "none"
 	}
 	return strings.Join(out, ", ")
-}
-
-func affinity(p *check.Pass, n node) {
-	var sticky []gone
-	for _, g := range differ(p, n) {
-		if g.way.recent && len(g.dead) > 0 {
-			sticky = append(sticky, g)
-		}
-	}
-	if len(sticky) == 0 {
-		return
-	}
-	g := sticky[0]
-	t := g.way.targets[g.dead[0]]
-	f := check.Finding{
-		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
-		What: text.F("session affinity of %s may hold clients to %s, which is not among its endpoints (%s)", g.port, t, list(g.want)),
-		Evidence: []snapshot.Evidence{
-			check.RuleLine(n.books[t.Addr().Is6()].table, g.way.rules[g.dead[0]]),
-			p.Object("Service", g.svc.Namespace, g.svc.Name, "sessionAffinity: "+string(g.svc.Spec.SessionAffinity)),
-		},
-	}
-	if len(sticky) == len(differ(p, n)) {
-		f.Explains = []check.Symptom{{Check: "proxy-rules-stale", Where: n.ns.String()}}
-	}
-	blame(p, &f, n, sticky)
-	p.Report(f)
 }

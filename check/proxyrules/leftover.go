@@ -39,8 +39,11 @@ Commands:
 			for _, is6 := range []bool{false, true} {
 				twoBackends(p, ns, is6)
 			}
-			if p.Network.Missing(ns, "iptables") == "" {
-				deleted(p, node{ns, books(p, ns)})
+			if p.Network.Missing(ns, "iptables") == "" || len(check.ProxyTables(ns)) > 0 {
+				n := node{ns, books(p, ns)}
+				deleted(p, n)
+				twoModes(p, n, false)
+				twoModes(p, n, true)
 			}
 		}
 	},
@@ -116,6 +119,9 @@ func twoBackends(p *check.Pass, ns *network.NS, is6 bool) {
 
 // remove returns the commands that take kube-proxy's rules out of a back end, and set its FORWARD policy as kernels have it.
 func remove(ts []*netfilter.Table) []string {
+	if len(ts) == 0 {
+		return nil
+	}
 	save := check.Save(ts[0])
 	if ts[0].Backend == netfilter.NFT {
 		save = strings.Replace(save, "-save", "-nft-save", 1)
@@ -134,32 +140,63 @@ func remove(ts []*netfilter.Table) []string {
 func deleted(p *check.Pass, n node) {
 	for _, is6 := range []bool{false, true} {
 		b := n.books[is6]
-		if b == nil || b.table.Chains["KUBE-SERVICES"] == nil {
+		if b == nil {
 			continue
 		}
-		var first *netfilter.Rule
-		count := 0
-		for _, r := range b.table.Chains["KUBE-SERVICES"].Rules {
-			d, ok := destOf(r)
-			if !ok || p.ServiceOf(d.at.Addr()) != nil || len(b.ways[d].targets) == 0 {
-				continue
+		var none []dest
+		for _, d := range b.dests {
+			native, chain := b.from[d].IsNative(), b.from[d].Chain.Name
+			if (native || chain == "KUBE-SERVICES") && p.ServiceOf(d.at.Addr()) == nil && len(b.ways[d].targets) > 0 {
+				none = append(none, d)
 			}
-			if first == nil {
-				first = r
-			}
-			count++
 		}
-		if first == nil {
+		if len(none) == 0 {
 			continue
 		}
-		d, _ := destOf(first)
+		d := none[0]
 		f := check.Finding{
 			Severity: check.Warning, Where: n.ns.String(),
-			What:     text.F("rules for %d addresses that no Service has, such as %s", count, d.at),
+			What:     text.F("rules for %d addresses that no Service has, such as %s", len(none), d.at),
 			Fix:      restart(p, n.ns),
-			Evidence: []snapshot.Evidence{check.RuleLine(b.table, first)},
+			Evidence: []snapshot.Evidence{check.RuleOf(b.from[d])},
 		}
 		p.Blame(&f, func(x check.Broken) bool { return x.Passes(n.ns) && x.Query.Dst.Addr() == d.at.Addr() })
 		p.Report(f)
 	}
+}
+
+// twoModes reports rules of iptables and of nf_tables on one node: kube-proxy keeps up those of its mode alone.
+func twoModes(p *check.Pass, n node, is6 bool) {
+	at := slices.IndexFunc(check.ProxyTables(n.ns), func(t *netfilter.Table) bool { return t.Is6 == is6 })
+	by := kubeTables(n.ns, is6)
+	saved := slices.Concat(by[netfilter.NFT], by[netfilter.Legacy])
+	if at < 0 || len(saved) == 0 {
+		return
+	}
+	native := check.ProxyTables(n.ns)[at]
+	name := native.Family + " " + native.Name
+	f := check.Finding{
+		Severity: check.Warning, Where: n.ns.String(),
+		What: text.F("kube-proxy has rules of iptables and of nf_tables, %d and %d chains; both are run", chains(saved), len(native.Chains)),
+		Fix:  check.Fix{What: text.F("remove the rules that kube-proxy no longer maintains"), Commands: []string{"nft delete table " + name}},
+		Evidence: []snapshot.Evidence{
+			check.RuleLine(saved[0], jump(saved[0])),
+			check.File(n.ns, "nft.json", "table "+name, "nft list table "+name),
+		},
+	}
+	old := native.File
+	if n.books[is6].table == native {
+		f.Fix.Commands = slices.Concat(remove(by[netfilter.NFT]), remove(by[netfilter.Legacy]))
+		old = saved[0].File
+	}
+	p.Blame(&f, func(b check.Broken) bool {
+		return b.In(n.ns) && slices.ContainsFunc(b.Evidence(), func(e snapshot.Evidence) bool { return e.File == old })
+	})
+	if f.OnPath {
+		f.Severity = check.Error
+	}
+	for _, c := range []string{"proxy-rules-stale", "forward-drop", "firewall-drop"} {
+		f.Explains = append(f.Explains, check.Symptom{Check: c, Where: n.ns.String()})
+	}
+	p.Report(f)
 }
