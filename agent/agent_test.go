@@ -91,10 +91,16 @@ func (a *api) review(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	in.Status.Authenticated = slices.Contains([]string{good, watch, other}, in.Spec.Token)
 	in.Status.User.Username = "user-" + in.Spec.Token
-	in.Status.Audiences = []string{kube.Audience}
-	if in.Spec.Token == other {
-		in.Status.Audiences = []string{"https://kubernetes.default.svc"}
+	audience := kube.Audience("n")
+	switch {
+	case in.Spec.Token == other:
+		audience = "https://kubernetes.default.svc"
+	case in.Spec.Token == watch+kube.Audience("m"):
+		audience, in.Status.Authenticated = kube.Audience("m"), true
 	}
+	// As the server does it: of what the token is for, that which was asked about.
+	in.Status.Audiences = slices.DeleteFunc(in.Spec.Audiences, func(s string) bool { return s != audience })
+	in.Status.Authenticated = in.Status.Authenticated && len(in.Status.Audiences) > 0
 	_ = json.NewEncoder(w).Encode(in)
 }
 
@@ -102,8 +108,8 @@ func (a *api) access(w http.ResponseWriter, r *http.Request) {
 	var in authorizationv1.SubjectAccessReview
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	at := in.Spec.ResourceAttributes
-	in.Status.Allowed = at.Group == "plumbnet.github.io" && at.Resource == "nodes" && at.Name == "n" &&
-		(in.Spec.User == "user-"+good || in.Spec.User == "user-"+watch && at.Verb == "get" && at.Subresource == "status")
+	in.Status.Allowed = at.Group == "plumbnet.github.io" && at.Resource == "nodes" && (at.Name == "n" || at.Name == "m") &&
+		(in.Spec.User == "user-"+good || in.Spec.User == "user-"+watch+kube.Audience("m") || in.Spec.User == "user-"+watch && at.Verb == "get" && at.Subresource == "status")
 	in.Status.Reason = "says the test"
 	_ = json.NewEncoder(w).Encode(in)
 }
@@ -166,8 +172,8 @@ func TestRequests(t *testing.T) {
 		{"no token, how it is", "GET", "/healthz", "", "", 401, "no bearer token"},
 		{"no token, nowhere", "GET", "/etc/passwd", "", "", 401, "no bearer token"},
 		{"another scheme", "GET", "/snapshot", "Authorization: Basic " + good, "", 401, "no bearer token"},
-		{"a wrong token", "GET", "/snapshot", "Authorization: Bearer wrong", "", 401, "not valid for audience plumbd"},
-		{"a token for another audience", "GET", "/snapshot", "Authorization: Bearer " + other, "", 401, "not valid for audience plumbd"},
+		{"a wrong token", "GET", "/snapshot", "Authorization: Bearer wrong", "", 401, "not valid for audience plumbd/n"},
+		{"a token for another audience", "GET", "/snapshot", "Authorization: Bearer " + other, "", 401, "not valid for audience plumbd/n"},
 		{"a token without the right", "GET", "/snapshot", "Authorization: Bearer " + watch, "", 403, `user-watch may not: needs apiGroups: ["plumbnet.github.io"], resources: ["nodes/snapshot"], verbs: ["get"]`},
 		{"a token without the right to send", "POST", "/probe", "Authorization: Bearer " + watch, "{}", 403, `resources: ["nodes/probe"], verbs: ["create"]`},
 		{"a token with one right", "GET", "/status", "Authorization: Bearer " + watch, "", 200, `"node":"n"`},
@@ -298,6 +304,25 @@ func TestReviews(t *testing.T) {
 	}
 	if len(g.known) > maxRemembered {
 		t.Errorf("%d are remembered", len(g.known))
+	}
+}
+
+// TestReplay shows the token that one node's agent was sent to another node's.
+func TestReplay(t *testing.T) {
+	a, k := newAPI(t)
+	_, n := start(t, Options{Collect: here(nil, t.TempDir()), Kube: k})
+	_, m := start(t, Options{Collect: node.Options{Node: "m", Root: t.TempDir()}, Kube: k})
+	sent := "Plumb-Authorization: Bearer " + watch + kube.Audience("m")
+	if code, body, _ := ask(t, m, "GET", "/status", sent, ""); code != 200 || !strings.Contains(body, `"node":"m"`) {
+		t.Fatalf("at the node that it is for: %d %s", code, body)
+	}
+	for _, what := range []struct{ method, path string }{{"GET", "/snapshot"}, {"POST", "/probe"}, {"GET", "/status"}} {
+		if code, body, _ := ask(t, n, what.method, what.path, sent, "{}"); code != 401 || !strings.Contains(body, "not valid for audience plumbd/n") {
+			t.Errorf("%s shown to another node: %d %s", what.path, code, body)
+		}
+	}
+	if a.reviews.Load() != 4 {
+		t.Errorf("%d reviews", a.reviews.Load())
 	}
 }
 

@@ -124,7 +124,7 @@ func (g *guard) review(token string, want right) (user string, asked bool, err e
 	var ok bool
 	var why string
 	err = g.ask(func(ctx context.Context) (err error) {
-		u, err = g.kube.Review(ctx, token)
+		u, err = g.kube.Review(ctx, token, g.node)
 		return err
 	})
 	if errors.Is(err, kube.ErrToken) {

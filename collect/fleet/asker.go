@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,17 +16,20 @@ import (
 	"github.com/plumbnet/plumb/collect/kube"
 )
 
-// Installed reaches the agents that run in the cluster, by way of its API server.
+// Installed reaches the agents that run in the cluster, by way of its API server. Each
+// gets a token of its own, with which it could do nothing at another node's.
 type Installed struct {
 	client *kube.Client
-	token  string
+	space  string                // the namespace of the agents
 	agents map[string]kube.Agent // by node
+	mu     sync.Mutex
+	tokens map[string]string // by node
 }
 
 // ErrNoAgents means that no agent is installed.
 var ErrNoAgents = errors.New("no plumbd runs in this cluster: install it (kubectl apply -f plumb.yaml), or run with --ephemeral")
 
-// Connect finds the agents, and makes a token for them.
+// Connect finds the agents, and makes a token for one of them, which tells whether that may be done.
 func Connect(ctx context.Context, c *kube.Client, namespace string) (*Installed, error) {
 	agents, err := c.Agents(ctx, namespace)
 	if err != nil {
@@ -34,14 +38,31 @@ func Connect(ctx context.Context, c *kube.Client, namespace string) (*Installed,
 	if len(agents) == 0 {
 		return nil, ErrNoAgents
 	}
-	i := &Installed{client: c, agents: map[string]kube.Agent{}}
+	i := &Installed{client: c, space: namespace, agents: map[string]kube.Agent{}, tokens: map[string]string{}}
 	for _, a := range agents {
 		if have, dup := i.agents[a.Node]; !dup || !have.Ready {
 			i.agents[a.Node] = a
 		}
 	}
-	i.token, err = c.Token(ctx, namespace)
+	_, err = i.token(ctx, agents[0].Node)
 	return i, err
+}
+
+// token returns a token for the agent of a node. A run of plumb is over before the token is.
+func (i *Installed) token(ctx context.Context, node string) (string, error) {
+	i.mu.Lock()
+	t := i.tokens[node]
+	i.mu.Unlock()
+	if t != "" {
+		return t, nil
+	}
+	t, err := i.client.Token(ctx, i.space, node) // twice, where two ask at the same time: nothing waits
+	if err == nil {
+		i.mu.Lock()
+		i.tokens[node] = t
+		i.mu.Unlock()
+	}
+	return t, err
 }
 
 // Ask asks the agent of a node.
@@ -50,8 +71,12 @@ func (i *Installed) Ask(ctx context.Context, node, method, path string, query ur
 	if !ok {
 		return nil, errors.New("no plumbd runs on this node")
 	}
+	token, err := i.token(ctx, node)
+	if err != nil {
+		return nil, err
+	}
 	// One that is not ready may answer: it is where its node is not, which is when it is asked most.
-	answer, err := i.client.Proxy(ctx, a, i.token, method, path, query, body)
+	answer, err := i.client.Proxy(ctx, a, token, method, path, query, body)
 	if err != nil && !a.Ready {
 		err = fmt.Errorf("plumbd on this node is not ready: %s: %w", a.Why, err)
 	}
@@ -62,7 +87,7 @@ func (i *Installed) Ask(ctx context.Context, node, method, path string, query ur
 type Ephemeral struct {
 	client *kube.Client
 	run    kube.Run
-	token  string
+	secret []byte // that the nodes' tokens are made of
 	mu     sync.Mutex
 	agents map[string]*started // by node
 }
@@ -79,12 +104,19 @@ const runFor = 5 * time.Minute
 
 // NewEphemeral makes ready to run agents of that image; none runs yet. The caller closes it.
 func NewEphemeral(c *kube.Client, namespace, image string) *Ephemeral {
-	token := make([]byte, 32)
-	rand.Read(token)
-	e := &Ephemeral{client: c, token: hex.EncodeToString(token), agents: map[string]*started{}}
-	sum := sha256.Sum256([]byte(e.token))
-	e.run = kube.Run{Namespace: namespace, Image: image, TokenSHA256: hex.EncodeToString(sum[:]), For: runFor}
+	e := &Ephemeral{client: c, secret: make([]byte, 32), agents: map[string]*started{}}
+	rand.Read(e.secret)
+	e.run = kube.Run{Namespace: namespace, Image: image, For: runFor}
 	return e
+}
+
+// token returns the token that the agent on a node takes, and no other agent, and its SHA-256 in hex.
+func (e *Ephemeral) token(node string) (token, sum string) {
+	m := hmac.New(sha256.New, e.secret)
+	m.Write([]byte(node))
+	token = hex.EncodeToString(m.Sum(nil))
+	s := sha256.Sum256([]byte(token))
+	return token, hex.EncodeToString(s[:])
 }
 
 // Ask asks the agent of a node, which is started first where it does not run yet.
@@ -96,8 +128,11 @@ func (e *Ephemeral) Ask(ctx context.Context, node, method, path string, query ur
 		e.agents[node] = s
 	}
 	e.mu.Unlock()
+	token, sum := e.token(node)
 	if !ok {
-		s.agent, s.err = e.client.RunOn(ctx, e.run, node)
+		run := e.run
+		run.TokenSHA256 = sum
+		s.agent, s.err = e.client.RunOn(ctx, run, node)
 		close(s.done)
 	}
 	select {
@@ -108,7 +143,7 @@ func (e *Ephemeral) Ask(ctx context.Context, node, method, path string, query ur
 	if s.err != nil {
 		return nil, s.err
 	}
-	return e.client.Proxy(ctx, s.agent, e.token, method, path, query, body)
+	return e.client.Proxy(ctx, s.agent, token, method, path, query, body)
 }
 
 // Close removes the agents. It is to be called with a context of its own: the one of the

@@ -21,7 +21,6 @@ const (
 	Namespace      = "plumb" // of the agents, unless the manifest was changed
 	AgentSelector  = "app.kubernetes.io/name=plumbd"
 	ClientAccount  = "plumb-cli"           // the ServiceAccount that a person's token is made for
-	Audience       = "plumbd"              // of the tokens that agents take: worth nothing at the API server
 	AgentPortName  = "https"               // of the agents' container port
 	TokenHeader    = "Plumb-Authorization" // the API server's proxy keeps Authorization to itself
 	AgentHeader    = "Plumb-Agent"         // that every answer of an agent has, with its version
@@ -90,12 +89,17 @@ func newAgent(p *corev1.Pod) Agent {
 	return a
 }
 
-// Token makes a token for the agents, good for ten minutes.
-func (c *Client) Token(ctx context.Context, namespace string) (string, error) {
+// Audience is that of the tokens which the agent of a node takes: worth nothing at the API server,
+// nor to the agent of another node, to which an agent that was sent one could show it.
+func Audience(node string) string { return "plumbd/" + node }
+
+// Token makes a token for the agent of a node, good for ten minutes. The ServiceAccount that it is
+// made for is in the namespace.
+func (c *Client) Token(ctx context.Context, namespace, node string) (string, error) {
 	t := target{verb: "create", version: "v1", namespace: namespace, resource: "serviceaccounts/token", name: ClientAccount}
 	in := authenticationv1.TokenRequest{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest"},
-		Spec:     authenticationv1.TokenRequestSpec{Audiences: []string{Audience}, ExpirationSeconds: ptr.To(int64(tokenLifetime.Seconds()))},
+		Spec:     authenticationv1.TokenRequestSpec{Audiences: []string{Audience(node)}, ExpirationSeconds: ptr.To(int64(tokenLifetime.Seconds()))},
 	}
 	var out authenticationv1.TokenRequest
 	if err := c.call(ctx, t, in, &out); err != nil {

@@ -202,7 +202,7 @@ func TestTokenAndProxy(t *testing.T) {
 	c := connect(t, serve(t, map[string]http.HandlerFunc{
 		"POST /api/v1/namespaces/plumb/serviceaccounts/plumb-cli/token": func(w http.ResponseWriter, r *http.Request) {
 			var in authenticationv1.TokenRequest
-			if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Spec.Audiences) != 1 || in.Spec.Audiences[0] != "plumbd" {
+			if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Spec.Audiences) != 1 || in.Spec.Audiences[0] != "plumbd/a" {
 				t.Errorf("%v: %v", in, err)
 			}
 			in.Status.Token = "for-agents"
@@ -219,7 +219,7 @@ func TestTokenAndProxy(t *testing.T) {
 		},
 	}))
 	ctx := context.Background()
-	token, err := c.Token(ctx, "plumb")
+	token, err := c.Token(ctx, "plumb", "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestTokenForbidden(t *testing.T) {
 	c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, metav1.Status{Message: "no"})
 	}))
-	_, err := c.Token(context.Background(), "plumb")
+	_, err := c.Token(context.Background(), "plumb", "a")
 	want := `a token for the agents: forbidden: needs apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"], resourceNames: ["plumb-cli"] in namespace plumb`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
@@ -252,15 +252,16 @@ func TestTokenForbidden(t *testing.T) {
 
 func TestReview(t *testing.T) {
 	answers := map[string]authenticationv1.TokenReviewStatus{
-		"good":           {Authenticated: true, Audiences: []string{"plumbd"}, User: authenticationv1.UserInfo{Username: "ann", Groups: []string{"ops"}}},
+		"good":           {Authenticated: true, Audiences: []string{"plumbd/a"}, User: authenticationv1.UserInfo{Username: "ann", Groups: []string{"ops"}}},
 		"unknown":        {},
+		"other-node":     {Authenticated: true, Audiences: []string{"plumbd/b", "plumbd"}, User: authenticationv1.UserInfo{Username: "ann"}},
 		"other-audience": {Authenticated: true, User: authenticationv1.UserInfo{Username: "ann"}},
 	}
 	c := connect(t, serve(t, map[string]http.HandlerFunc{
 		"POST /apis/authentication.k8s.io/v1/tokenreviews": func(w http.ResponseWriter, r *http.Request) {
 			var in authenticationv1.TokenReview
 			json.NewDecoder(r.Body).Decode(&in)
-			if len(in.Spec.Audiences) != 1 || in.Spec.Audiences[0] != "plumbd" {
+			if len(in.Spec.Audiences) != 1 || in.Spec.Audiences[0] != "plumbd/a" {
 				t.Errorf("audiences %q", in.Spec.Audiences)
 			}
 			in.Status = answers[in.Spec.Token]
@@ -276,12 +277,12 @@ func TestReview(t *testing.T) {
 		},
 	}))
 	ctx := context.Background()
-	u, err := c.Review(ctx, "good")
+	u, err := c.Review(ctx, "good", "a")
 	if err != nil || u.Name != "ann" || u.Groups[0] != "ops" {
 		t.Errorf("%v, %v", u, err)
 	}
-	for _, token := range []string{"unknown", "other-audience"} {
-		if _, err := c.Review(ctx, token); !errors.Is(err, ErrToken) {
+	for _, token := range []string{"unknown", "other-audience", "other-node"} {
+		if _, err := c.Review(ctx, token, "a"); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: %v", token, err)
 		}
 	}

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -25,22 +26,23 @@ type User struct {
 }
 
 // ErrToken means that the API server does not know a token, or not for this audience.
-var ErrToken = errors.New("the token is not valid for audience " + Audience)
+var ErrToken = errors.New("the token is not valid for audience")
 
-// Review asks the API server whose a token is. [ErrToken] is its no; any other error means that it could not be asked.
-func (c *Client) Review(ctx context.Context, token string) (User, error) {
+// Review asks the API server whose a token for the agent of a node is. [ErrToken] is its no; any other error means
+// that it could not be asked.
+func (c *Client) Review(ctx context.Context, token, node string) (User, error) {
 	t := target{verb: "create", group: "authentication.k8s.io", version: "v1", resource: "tokenreviews"}
 	in := authenticationv1.TokenReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"},
-		Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{Audience}},
+		Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{Audience(node)}},
 	}
 	var out authenticationv1.TokenReview
 	if err := c.call(ctx, t, in, &out); err != nil {
 		return User{}, err
 	}
 	// A server that knows nothing of audiences authenticates the token, and lists none.
-	if !out.Status.Authenticated || !slices.Contains(out.Status.Audiences, Audience) {
-		return User{}, ErrToken
+	if !out.Status.Authenticated || !slices.Contains(out.Status.Audiences, Audience(node)) {
+		return User{}, fmt.Errorf("%w %s", ErrToken, Audience(node))
 	}
 	u := User{Name: out.Status.User.Username, UID: out.Status.User.UID, Groups: out.Status.User.Groups, Extra: map[string][]string{}}
 	for k, v := range out.Status.User.Extra {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/plumbnet/plumb/snapshot"
 	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -26,8 +27,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// token is what the agents take.
-const token = "for-agents"
+// token is what the agent of a node takes, and what the server gives for its audience.
+func token(audience string) string { return "for-" + audience }
 
 // A Server is an API server, and the agents behind its proxy.
 type Server struct {
@@ -110,7 +111,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return &corev1.PodList{ListMeta: m, Items: items}
 		})
 	case path == "/api/v1/namespaces/plumb/serviceaccounts/plumb-cli/token":
-		io.WriteString(w, `{"status":{"token":"`+token+`"}}`)
+		var in authenticationv1.TokenRequest
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || len(in.Spec.Audiences) != 1 {
+			status(w, http.StatusBadRequest, "want one audience")
+			return
+		}
+		in.Status.Token = token(in.Spec.Audiences[0])
+		json.NewEncoder(w).Encode(in)
 	case strings.HasPrefix(path, "/api/v1/namespaces/plumb/pods/https:plumbd-"):
 		s.agent(w, r, strings.TrimPrefix(path, "/api/v1/namespaces/plumb/pods/https:plumbd-"))
 	default:
@@ -135,7 +142,7 @@ func (s *Server) agents() []corev1.Pod {
 // agent answers for the agent of a node; rest is "NODE:PORT/proxy/PATH".
 func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 	node, path, _ := strings.Cut(rest, ":10270/proxy/")
-	if r.Header.Get("Plumb-Authorization") != "Bearer "+token {
+	if r.Header.Get("Plumb-Authorization") != "Bearer "+token("plumbd/"+node) {
 		http.Error(w, "no token", http.StatusUnauthorized)
 		return
 	}
