@@ -154,16 +154,24 @@ func meant(rule snapshot.Evidence) bool {
 func finding(p *check.Pass, b check.Broken, rule snapshot.Evidence) check.Finding {
 	f := check.Finding{
 		Severity: severity(p), Where: b.Where(),
-		What:     text.F("%s is dropped by %s", b.Path.Final.String(), rule.Text),
+		What:     text.F("%s is dropped by %s", b.Path.Final.String(), named(rule)),
 		Fix:      fix(p.NS(b.Path.At), rule),
 		Evidence: b.Evidence(),
 	}
 	if b.Path.End == trace.Rejected {
-		f.What = text.F("%s is refused by %s", b.Path.Final.String(), rule.Text)
+		f.What = text.F("%s is refused by %s", b.Path.Final.String(), named(rule))
 	}
 	f.Explains = []check.Symptom{b.Symptom()}
 	f.OnPath = len(p.Results) > 0
 	return f
+}
+
+// named returns a rule in words that tell it from others: in nf_tables, where many read alike, after its table and chain.
+func named(rule snapshot.Evidence) string {
+	if chain, ok := strings.CutPrefix(rule.Command, nftChain); ok {
+		return chain + ": " + rule.Text
+	}
+	return rule.Text
 }
 
 // severity returns how bad a drop is. Where nobody asked about the packet, it is
@@ -175,9 +183,12 @@ func severity(p *check.Pass) check.Severity {
 	return check.Error
 }
 
+// nftChain begins the command that prints a chain of nf_tables; family, table and chain follow.
+const nftChain = "nft -a list chain "
+
 // fix returns the command that takes the rule away.
 func fix(ns *network.NS, rule snapshot.Evidence) check.Fix {
-	if chain, ok := strings.CutPrefix(rule.Command, "nft -a list chain "); ok {
+	if chain, ok := strings.CutPrefix(rule.Command, nftChain); ok {
 		return fixNFT(ns, rule.Text, chain)
 	}
 	program := "iptables"

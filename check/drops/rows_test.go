@@ -108,3 +108,15 @@ func TestFix(t *testing.T) {
 		})
 	}
 }
+
+func TestNamed(t *testing.T) {
+	for _, tt := range []struct{ name, command, text, want string }{
+		{"iptables", "iptables -t filter -S FORWARD", "-A FORWARD -j DROP", "-A FORWARD -j DROP"},
+		{"a rule of nf_tables", "nft -a list chain inet fw input", `tcp dport 80 drop comment "no web" # handle 7`, `inet fw input: tcp dport 80 drop comment "no web" # handle 7`},
+		{"a policy of nf_tables", "nft -a list chain ip t fwd", "type filter hook forward priority 0; policy drop;", "ip t fwd: type filter hook forward priority 0; policy drop;"},
+	} {
+		if got := named(snapshot.Evidence{Command: tt.command, Text: tt.text}); got != tt.want {
+			t.Errorf("%s: got %q", tt.name, got)
+		}
+	}
+}

@@ -84,7 +84,7 @@ func staticFinding(p *check.Pass, ns *network.NS, path *trace.Path, o netfilter.
 	}
 	f := check.Finding{
 		Severity: severity(p), Where: ns.String(),
-		What:     text.F("%s is dropped by %s", path.Final.String(), e.Text),
+		What:     text.F("%s is dropped by %s", path.Final.String(), named(e)),
 		Fix:      fix(ns, e),
 		Evidence: []snapshot.Evidence{e},
 	}
