@@ -58,19 +58,19 @@ type eval struct {
 	states room[state]
 	refs   room[refs]
 	lists  room[*state]
-	out    []Outcome
-	rules  []Ref // of all outcomes
+	out    [1]Outcome
+	rules  []Ref // of out
 }
 
-// An Evaluator evaluates one packet after another, and uses its memory again: the
-// outcomes of one Eval, and the lists in them, are good until the next. The zero
-// Evaluator is ready for use; it is not for more than one goroutine, nor for the
-// Env that it asks.
+// An Evaluator evaluates one packet after another, and uses its memory again: where
+// there is one outcome, it and the lists in it are good until the next Eval; several
+// are the caller's. The zero Evaluator is ready for use; it is not for more than one
+// goroutine, nor for the Env that it asks.
 type Evaluator struct{ e eval }
 
 // begin returns the state that an evaluation begins with, of a packet without IPv4-mapped addresses.
 func (e *eval) begin(r *Ruleset, in *Input) *state {
-	e.states.reset(2)
+	e.states.reset(1)
 	e.refs.reset(8)
 	e.lists.reset(32)
 	e.why, e.share, e.passed, e.final = "", 0, nil, e.final[:0]
@@ -98,7 +98,7 @@ func (e *eval) maybe(why string) Tri {
 // Eval says what happens to a packet at a hook: every way that it can go. The outcomes are the caller's.
 func (r *Ruleset) Eval(in Input) []Outcome { return new(Evaluator).Eval(r, &in) }
 
-// Eval does what Eval of r does; the outcomes are good until the next Eval.
+// Eval does what Eval of r does; a single outcome is good until the next Eval.
 func (v *Evaluator) Eval(r *Ruleset, in *Input) []Outcome {
 	if int(in.Hook) >= len(stages) {
 		return []Outcome{{Packet: in.Packet, Weight: 1, Why: "there is no such hook"}}

@@ -178,17 +178,21 @@ func joinAll(list []*state) []*state {
 	return out
 }
 
-// report returns what became of the states.
+// report returns what became of the states. A single outcome is in the Evaluator's own memory, most being that.
 func (e *eval) report(states []*state) []Outcome {
 	n := 0
 	for _, s := range states {
 		n += s.rules.len()
 	}
-	e.out = slices.Grow(e.out[:0], len(states))[:len(states)]
-	e.rules = slices.Grow(e.rules[:0], n)[:n]
-	all := e.rules
+	out, all := e.out[:], e.rules[:0]
+	if len(states) != 1 {
+		out, all = make([]Outcome, len(states)), nil
+	}
+	if all = slices.Grow(all, n)[:n]; len(states) == 1 {
+		e.rules = all
+	}
 	for i, s := range states {
-		o := &e.out[i]
+		o := &out[i]
 		o.Verdict, o.Packet, o.Conn, o.Weight = s.verdict, s.p, s.c, s.weight
 		o.RejectWith, o.Why, o.Proxy = s.rejectWith, s.why, s.proxy
 		o.KeepsRoute = s.stray && !s.moved && s.p.Dst.Addr() == e.in.Packet.Dst.Addr()
@@ -202,14 +206,7 @@ func (e *eval) report(states []*state) []Outcome {
 		}
 		o.Assumed = s.assumed.list()
 	}
-	return e.out
-}
-
-// Clone returns an outcome with lists of its own, to be kept when an Evaluator goes on to another packet.
-func (o *Outcome) Clone() Outcome {
-	c := *o
-	c.Rules, c.Assumed = slices.Clone(o.Rules), slices.Clone(o.Assumed)
-	return c
+	return out
 }
 
 // list returns the assumptions, the first one first.

@@ -11,27 +11,30 @@ import (
 
 // An Iface is a device in its namespace, and what it is joined to.
 type Iface struct {
-	NS   *NS
-	Link *snapshot.Link
-	Conf IfaceConf
+	NS     *NS
+	Link   *snapshot.Link
+	Peer   *Iface   // the other end of a veth; nil where it is not in the snapshot
+	Master *Iface   // the bridge, bond or vrf that it is a port of
+	Uppers []*Iface // the vlan, macvlan and ipvlan devices on top of it, in any namespace
+	Uplink bool     // it leads out of the snapshot
 
-	Peer    *Iface   // the other end of a veth; nil where it is not in the snapshot
+	up, carrier, loopback, noARP, forwards, proxies bool // by the flags and states that ip prints, and by sysctls
+
 	PeerWhy string   // why Peer is nil, where the device has a peer
-	Master  *Iface   // the bridge, bond or vrf that it is a port of
 	Ports   []*Iface // of a bridge or bond, in the order of Links
 	Lower   *Iface   // the device that carries a vlan, macvlan or ipvlan
-	Uppers  []*Iface // the vlan, macvlan and ipvlan devices on top of it, in any namespace
-	Uplink  bool     // it leads out of the snapshot
+	Conf    IfaceConf
 
 	nets []netip.Prefix // the subnets on the link of an uplink
-
-	up, carrier, loopback, noARP bool // by the flags and state that ip prints
 }
 
 func newIface(n *NS, l *snapshot.Link) *Iface {
 	is := func(flag string) bool { return slices.Contains(l.Flags, flag) }
 	d := &Iface{NS: n, Link: l, Conf: readIfaceConf(n.NetNS, l.Name), up: is("UP"), loopback: is("LOOPBACK"), noARP: is("NOARP")}
 	down := []string{"DOWN", "LOWERLAYERDOWN", "NOTPRESENT"}
+	stp := l.Info.SlaveData.State
+	d.forwards = d.up && (stp == "forwarding" || stp == "")
+	d.proxies = d.Conf.ProxyARP.On() || d.Conf.ProxyNDP.On()
 	d.carrier = d.up && !is("NO-CARRIER") && (is("LOWER_UP") || !slices.Contains(down, l.OperState))
 	return d
 }
@@ -67,6 +70,12 @@ func (d *Iface) Up() bool { return d.up }
 
 // Carrier reports whether the device is up and has a carrier.
 func (d *Iface) Carrier() bool { return d.carrier }
+
+// Forwards reports whether its bridge passes frames by the port: it is up, and its STP state lets them through.
+func (d *Iface) Forwards() bool { return d.forwards }
+
+// Proxies reports whether the device may answer for the link-layer addresses of others (proxy_arp, proxy_ndp).
+func (d *Iface) Proxies() bool { return d.proxies }
 
 // IsLoopback reports whether it is the loopback device.
 func (d *Iface) IsLoopback() bool { return d.loopback }

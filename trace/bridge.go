@@ -14,7 +14,7 @@ func bridgeReceive(w *walk, s *state) stage {
 	if !b.Up() {
 		return w.linkDown(s, b)
 	}
-	if !forwarding(port) {
+	if !port.Forwards() {
 		why := text.F("port %s of bridge %s is in state %s", port, b.Name(), port.Link.Info.SlaveData.State)
 		return w.bridgeDrop(s, port, why, linkEvidence(port))
 	}
@@ -55,7 +55,7 @@ func bridgeRouted(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 		s.frame.dst = b.Link.MAC
 		return bridgeForward
 	}
-	s.out, s.route, s.via = b, c.Route, c.Hop
+	s.out, s.route, s.via = b, c.Route, c.Hop.Via
 	return w.bridgedDNAT(s, b)
 }
 
@@ -266,16 +266,10 @@ func (s *state) bridgeNF(b *network.Iface) bool {
 	return b.NS.Conf.BridgeNF.On() || b.Link.Info.Data.NFCallIPTables != 0
 }
 
-// forwarding reports whether a port's STP state lets frames through.
-func forwarding(p *network.Iface) bool {
-	st := p.Link.Info.SlaveData.State
-	return p.Up() && (st == "forwarding" || st == "")
-}
-
 // mayLeave says why a bridge would not pass a frame from a port (nil: its own) to another; "" where it would.
 func mayLeave(b, from, to *network.Iface, vid int) string {
 	switch {
-	case !forwarding(to):
+	case !to.Forwards():
 		return "its state is " + to.Link.Info.SlaveData.State
 	case from == to && !to.Link.Info.SlaveData.Hairpin:
 		return "it came by that port, and hairpin is off"

@@ -184,7 +184,7 @@ func (f *flood) in(d *network.Iface, vlan, depth int) {
 
 // bridge follows a frame that came to a bridge by a port.
 func (f *flood) bridge(b, port *network.Iface, vlan, depth int) {
-	if !b.Up() || !forwarding(port) {
+	if !b.Up() || !port.Forwards() {
 		return
 	}
 	vid, ok, known := ingressVLAN(b, port, vlan)
@@ -217,6 +217,9 @@ func (f *flood) bridgeUp(b *network.Iface, vid, depth int) {
 // ports sends a frame out of all ports of a bridge that may have it.
 func (f *flood) ports(b, from *network.Iface, vid, depth int) {
 	for _, p := range b.Ports {
+		if d := p.Peer; d != nil && d.Master == nil && len(d.Uppers) == 0 && !f.wanted(d) {
+			continue // it ends there, at one who is not wanted
+		}
 		if mayLeave(b, from, p, vid) == "" && p.Link.Info.SlaveData.Flood {
 			f.out(p, egressTag(b, p, vid), depth+1)
 		}

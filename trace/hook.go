@@ -44,8 +44,8 @@ func (w *walk) hook(s *state, h hookPoint, in, out string, next after) stage {
 		return w.unknown(s, text.F("%s of %s gave no verdict", h.name, s.ns))
 	}
 	for i := len(outs) - 1; i > 0; i-- {
-		o := outs[i].Clone() // the next hook's are in the same place
-		w.branch(s.clone(), o.Weight, func(w *walk, s *state) stage { return w.outcome(s, h, &o, next) })
+		o := &outs[i]
+		w.branch(s.clone(), o.Weight, func(w *walk, s *state) stage { return w.outcome(s, h, o, next) })
 	}
 	s.weight *= outs[0].Weight
 	return w.outcome(s, h, &outs[0], next)

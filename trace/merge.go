@@ -10,13 +10,13 @@ import (
 type outline struct {
 	end                        Fate
 	at                         Place
-	src, dst                   netip.AddrPort
+	dst                        netip.AddrPort
 	mark                       uint32
 	hops, assumed, reply, icmp uint16
 }
 
 func outlineOf(p *Path) outline {
-	return outline{p.End, p.At, p.Final.Src, p.Final.Dst, p.Final.Mark, uint16(len(p.Hops)), uint16(len(p.Assumed)), uint16(len(p.Reply)), uint16(len(p.ICMP))}
+	return outline{p.End, p.At, p.Final.Dst, p.Final.Mark, uint16(len(p.Hops)), uint16(len(p.Assumed)), uint16(len(p.Reply)), uint16(len(p.ICMP))}
 }
 
 // merge joins paths that differ in nothing but their weight, and sorts by falling weight. Paths of

@@ -37,8 +37,8 @@ func neighbour(w *walk, s *state) stage {
 
 // nextHop returns the address whose link-layer address is wanted.
 func (s *state) nextHop() netip.Addr {
-	if s.via.Via.IsValid() {
-		return s.via.Via
+	if s.via.IsValid() {
+		return s.via
 	}
 	return s.p.Dst.Addr()
 }
@@ -74,7 +74,7 @@ func (w *walk) resolve(s *state, nh netip.Addr, e *fib.Neigh) stage {
 func (w *walk) ask(s *state, d *network.Iface, nh netip.Addr) *flood {
 	src, owners := s.asksFrom(d, nh), w.net.Owners(nh)
 	f := w.flood(d, 0, nh, func(r *network.Iface) bool {
-		return (r.Conf.ProxyARP.On() || r.Conf.ProxyNDP.On() || hasNS(owners, r.NS)) && answers(r, nh, src, d)
+		return (r.Proxies() || hasNS(owners, r.NS)) && answers(r, nh, src, d)
 	})
 	list := f.got
 	f.got = list[:0]

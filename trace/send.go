@@ -58,6 +58,7 @@ func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 	w.sizeSegment(s)
 	if s.first == nil {
 		s.first = w.all.keep.packet(s.p)
+		s.noted = s.first
 	}
 	if r.Type == fib.Local {
 		s.step(StageSend, s.out.Name(), text.F("%s is an address of this namespace", s.ip(s.p.Dst.Addr())), s.routeEvidence(&q, c.Route))
@@ -69,10 +70,9 @@ func sendOn(w *walk, s *state, r fib.Result, c fib.Choice) stage {
 
 // setRoute takes the way that a lookup chose: the loopback device where it is local.
 func (s *state) setRoute(r fib.Result, c fib.Choice) {
-	s.route, s.via = c.Route, c.Hop
+	s.route, s.via = c.Route, c.Hop.Via
 	if r.Type == fib.Local {
-		s.out = s.ns.Iface("lo")
-		s.via = fib.NextHop{Dev: "lo"}
+		s.out, s.via = s.ns.Iface("lo"), netip.Addr{}
 		return
 	}
 	s.out = s.ns.Iface(c.Hop.Dev)

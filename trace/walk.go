@@ -70,7 +70,7 @@ type state struct {
 	ct      *tracked        // what conntrack has seen, in all namespaces
 	in, out *network.Iface  // in is nil where the packet was made here
 	route   *fib.Route
-	via     fib.NextHop
+	via     netip.Addr // of the route, where it has a gateway
 	frame   frame
 	phys    [2]*network.Iface // the bridge ports by which it came and goes
 	bridged bool              // PREROUTING already saw it on a bridge

@@ -79,7 +79,7 @@ func (w *walk) cross(s *state, u, v *network.Iface) stage {
 func (w *walk) beyond(s *state, u *network.Iface) stage {
 	dst, nh := s.p.Dst.Addr(), s.nextHop()
 	v := w.machineWith(dst, s.ns)
-	if v == nil || !s.via.Via.IsValid() && network.Meet(u, v) {
+	if v == nil || !s.via.IsValid() && network.Meet(u, v) {
 		return w.left(s, u, nh)
 	}
 	s.beyond = true
