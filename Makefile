@@ -8,8 +8,14 @@ AGREE := ./lab/agree/...
 SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|SKIP)|_test\.go:[0-9]+:'
 FUZZ  ?= 10m
 
-.PHONY: cluster cluster-down
+.PHONY: cluster cluster-down image
 .PHONY: build deps demo test check lint agree faults bench fuzz generate clean
+
+# What the image is, is that of the sources alone: nothing of the time, the folder or the machine gets into it.
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+RELEASE  := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+IMAGE    ?= bin/plumbd-image.tar
 
 build:
 	go build -o bin/ ./cmd/...
@@ -22,6 +28,15 @@ demo:
 	@echo "building plumb (the first time this takes about a minute)" >&2
 	@$(MAKE) -s -j2 deps build
 	@./bin/plumb-lab demo --plumb ./bin/plumb $(INCIDENT)
+
+# plumbd for nodes of either architecture, with the programs that it calls, as an OCI image without Docker.
+image: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+image:
+	@for a in amd64 arm64; do GOOS=linux GOARCH=$$a go build $(RELEASE) -o bin/linux-$$a/plumbd ./cmd/plumbd || exit 1; done
+	@go build -o bin/ ./cmd/plumb-lab
+	@./bin/plumb-lab image -o $(IMAGE) --version $(VERSION) --revision $(REVISION) \
+		--plumbd bin/linux-amd64/plumbd --plumbd bin/linux-arm64/plumbd
+	@sha256sum $(IMAGE)
 
 # A real Kubernetes of three nodes with plumbd on them; CLUSTER is for "plumb-lab cluster up".
 cluster: build

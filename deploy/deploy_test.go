@@ -26,7 +26,7 @@ const chart = "helm/plumb"
 const manifest = "plumb.yaml"
 
 const head = `# plumbd on every node, and what it and its users may. Made from helm/plumb by "UPDATE=1 go test ./deploy".
-# Set the image to where your nodes can pull it from: sed s,plumbd:VERSION,YOUR/plumbd:TAG, plumb.yaml | kubectl apply -f -
+# Set the image to where your nodes can pull it from: sed s,plumbd:v0.1.0,YOUR/plumbd:TAG, plumb.yaml | kubectl apply -f -
 `
 
 // render does what Helm does with templates that call nothing of Helm's own.
@@ -115,6 +115,9 @@ func TestObjects(t *testing.T) {
 	}
 	d := all["DaemonSet plumbd"].(*appsv1.DaemonSet)
 	pod := d.Spec.Template.Spec
+	if image := pod.Containers[0].Image; image != kube.AgentImage {
+		t.Errorf("the image is %s, and that of --ephemeral %s", image, kube.AgentImage)
+	}
 	key, value, _ := strings.Cut(kube.AgentSelector, "=")
 	if d.Spec.Template.Labels[key] != value || pod.Containers[0].Ports[0].Name != kube.AgentPortName || d.Namespace != kube.Namespace {
 		t.Errorf("labels %v, ports %v", d.Spec.Template.Labels, pod.Containers[0].Ports)

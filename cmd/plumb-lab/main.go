@@ -27,7 +27,8 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   faults                                            list the faults
   record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
   cluster VERB                                      a real Kubernetes: "plumb-lab cluster" says more
-  image   [--plumbd PATH] [--name NAME:TAG] -o FILE.tar  an image of plumbd for it
+  image   [--plumbd PATH]... [--name NAME:TAG] [--version V] [--revision R] -o FILE.tar
+                                                    an image of plumbd, for the architectures of the PATHs
 
 topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw
 `

@@ -18,7 +18,8 @@ import (
 
 // Names of what the manifest in deploy/ makes.
 const (
-	Namespace      = "plumb" // of the agents, unless the manifest was changed
+	Namespace      = "plumb"         // of the agents, unless the manifest was changed
+	AgentImage     = "plumbd:v0.1.0" // that "make image" makes, and deploy/plumb.yaml runs
 	AgentSelector  = "app.kubernetes.io/name=plumbd"
 	ClientAccount  = "plumb-cli"           // the ServiceAccount that a person's token is made for
 	AgentPortName  = "https"               // of the agents' container port

@@ -65,12 +65,12 @@ func (c *Cluster) seed(ctx context.Context) (string, error) {
 	defer os.RemoveAll(work)
 	archives := map[string]func(*os.File) error{
 		"app.tar": func(f *os.File) error {
-			return image.Write(f, app,
-				image.Image{Name: pauseImage, Entrypoint: []string{"/app", "pause"}, Env: environment},
-				image.Image{Name: appImage, Entrypoint: []string{"/app"}, Env: environment})
+			return image.Write(f,
+				image.Image{Name: pauseImage, Entrypoint: []string{"/app", "pause"}, Env: environment, Layers: []image.Layer{app}},
+				image.Image{Name: appImage, Entrypoint: []string{"/app"}, Env: environment, Layers: []image.Layer{app}})
 		},
 		"kube.tar": func(f *os.File) error {
-			return image.Write(f, kube, image.Image{Name: kubeImage, Env: environment})
+			return image.Write(f, image.Image{Name: kubeImage, Env: environment, Layers: []image.Layer{kube}})
 		},
 	}
 	var paths []string

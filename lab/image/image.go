@@ -1,15 +1,16 @@
-// Package image makes container images by hand: one layer of files of this
-// machine, in the tar archive that "docker save" writes and containerd imports.
-// The same files give the same bytes.
+// Package image makes container images by hand: of files of this machine, or of
+// Debian's packages for any architecture. It writes them as an OCI image layout in
+// a tar file, which containerd, podman and skopeo read, with the list of contents
+// that "docker load" wants. The same files give the same bytes.
+//
+// It knows no registries and pulls nothing.
 package image
 
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/json"
+	"compress/gzip"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"slices"
@@ -27,69 +28,25 @@ type File struct {
 	Mode int64  // permissions; 0755 where none are given
 }
 
-// A Layer is the file system of one or more images.
+// A Layer is a file system of images, or the part of one that lies over another.
 type Layer []File
 
-// An Image is one that is made from a layer.
+// An Image is one for one architecture. Several of one name are one image for all of theirs.
 type Image struct {
 	Name       string   // with its tag: plumb.lab/app:1
+	Arch       string   // as Go says it: amd64, arm64; "" for that of this machine
 	Entrypoint []string // what is run, as the containers' "command" would say
 	Env        []string
+	Labels     map[string]string
+	Created    time.Time
+	Gzip       bool // compress: for images that travel
+	Layers     []Layer
 }
 
 // folders are those that every image has. Programs expect them.
 var folders = []string{"/dev", "/etc", "/proc", "/run", "/sys", "/tmp", "/var"}
 
-// Write writes an archive with images that share a layer.
-func Write(w io.Writer, l Layer, images ...Image) error {
-	blob, err := l.tar()
-	if err != nil {
-		return err
-	}
-	diff := fmt.Sprintf("%x", sha256.Sum256(blob))
-	out := tar.NewWriter(w)
-	if err := add(out, diff+"/layer.tar", blob); err != nil {
-		return err
-	}
-	type entry struct {
-		Config   string
-		RepoTags []string
-		Layers   []string
-	}
-	var manifest []entry
-	for _, i := range images {
-		config, err := i.config(diff)
-		if err != nil {
-			return err
-		}
-		name := fmt.Sprintf("%x.json", sha256.Sum256(config))
-		if err := add(out, name, config); err != nil {
-			return err
-		}
-		manifest = append(manifest, entry{name, []string{i.Name}, []string{diff + "/layer.tar"}})
-	}
-	b, err := json.Marshal(manifest)
-	if err != nil {
-		return err
-	}
-	if err := add(out, "manifest.json", b); err != nil {
-		return err
-	}
-	return out.Close()
-}
-
-// config returns the image's configuration (Docker Image Specification v1.2).
-func (i Image) config(diff string) ([]byte, error) {
-	type object = map[string]any
-	return json.Marshal(object{
-		"architecture": architecture, "os": "linux",
-		"config":  object{"Entrypoint": i.Entrypoint, "Env": i.Env, "WorkingDir": "/"},
-		"rootfs":  object{"type": "layers", "diff_ids": []string{"sha256:" + diff}},
-		"history": []object{{"created_by": "plumb-lab"}},
-	})
-}
-
-// tar returns the layer as a tar file: folders first, files in the order of their paths.
+// tar returns the layer as a tar file: every file after the folder it is in.
 func (l Layer) tar() ([]byte, error) {
 	files := slices.Clone(l)
 	for _, d := range folders {
@@ -123,6 +80,8 @@ func parents(files []File) (dirs []File) {
 	return dirs
 }
 
+// write writes the file as one of root's, and as old as can be: a layer whose files
+// are the same is the same layer.
 func (f File) write(out *tar.Writer) error {
 	h := &tar.Header{Name: strings.TrimPrefix(f.Path, "/"), Mode: f.Mode, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
 	if h.Mode == 0 {
@@ -156,11 +115,15 @@ func (f File) write(out *tar.Writer) error {
 	return err
 }
 
-func add(out *tar.Writer, name string, body []byte) error {
-	err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(body)), ModTime: time.Unix(0, 0), Typeflag: tar.TypeReg})
-	if err != nil {
-		return err
+// compress compresses a layer. Nothing of the time or the machine gets into it.
+func compress(b []byte) ([]byte, error) {
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	if _, err := z.Write(b); err != nil {
+		return nil, err
 	}
-	_, err = out.Write(body)
-	return err
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
