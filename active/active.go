@@ -68,6 +68,9 @@ func withDefaults(a Ask) (Ask, error) {
 	default:
 		return a, fmt.Errorf("protocol %s: want tcp, udp or icmp", a.Proto)
 	}
+	if a.Lookup != "" && (a.Proto != packet.UDP || a.Size > 0) {
+		return a, errors.New("lookup: goes by udp, in a packet of its own size")
+	}
 	if a.Dst.Addr().IsMulticast() || a.Dst.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return a, errors.New("dst: not one host")
 	}

@@ -192,8 +192,19 @@ func local(fd int, p *snapshot.Probe) {
 	}
 }
 
-// datagram sends one UDP datagram, and takes any as the answer.
+// datagram sends one UDP datagram, and takes any as the answer; of a lookup, the reply to it alone.
 func datagram(ctx context.Context, a Ask, _ int, p *snapshot.Probe) error {
+	data := payload(a)
+	if a.Lookup != "" {
+		query, err := dnsQuestion(a.Lookup, a.Lookup6)
+		if err != nil {
+			return err
+		}
+		data = query
+		if p.Lookup == nil {
+			p.Lookup = &snapshot.Lookup{Name: a.Lookup}
+		}
+	}
 	fd, err := socket(a, unix.SOCK_DGRAM, unix.IPPROTO_UDP)
 	if err != nil {
 		return err
@@ -204,22 +215,33 @@ func datagram(ctx context.Context, a Ask, _ int, p *snapshot.Probe) error {
 	err = unix.Connect(fd, sockaddr(a.Dst))
 	local(fd, p)
 	if err == nil {
-		_, err = unix.Write(fd, payload(a))
+		_, err = unix.Write(fd, data)
 	}
 	if err != nil {
 		failed(fd, err, p)
 		return nil
 	}
-	if !wait(ctx, fd, unix.POLLIN, start.Add(a.Timeout)) {
+	buf := make([]byte, maxMessage)
+	for wait(ctx, fd, unix.POLLIN, start.Add(a.Timeout)) {
+		n, err := unix.Read(fd, buf)
+		if errors.Is(err, unix.EAGAIN) {
+			continue
+		}
+		if err != nil {
+			failed(fd, err, p)
+			return nil
+		}
+		if a.Lookup != "" {
+			l, ok := dnsAnswer(data, buf[:n])
+			if !ok {
+				continue
+			}
+			p.Lookup.Rcode, p.Lookup.Addrs = l.Rcode, l.Addrs
+		}
+		p.Answered++
+		p.RTT = append(p.RTT, time.Since(start))
 		return nil
 	}
-	var buf [1]byte
-	if _, err := unix.Read(fd, buf[:]); err != nil {
-		failed(fd, err, p)
-		return nil
-	}
-	p.Answered++
-	p.RTT = append(p.RTT, time.Since(start))
 	return nil
 }
 

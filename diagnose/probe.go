@@ -22,12 +22,20 @@ type ProbePlan struct {
 	Dst     netip.AddrPort
 	Size    int // of the IP packet, in bytes; 0 for the smallest
 	DF      bool
+	Lookup  string // the name that a name server is asked for; "" where none is asked
+	Lookup6 bool   // its addresses of IPv6
 	Count   int
 	Timeout time.Duration // of each
 
 	Predicted Verdict // of this very packet
 
 	result trace.Result
+	named  bool // Lookup is the name of the destination, without which nothing is reached
+}
+
+// Ask returns what an agent is asked for.
+func (p *ProbePlan) Ask() snapshot.ProbeAsk {
+	return snapshot.ProbeAsk{Pod: p.Pod, Proto: p.Proto, Src: p.Src, Dst: p.Dst, Size: p.Size, DF: p.DF, Lookup: p.Lookup, Lookup6: p.Lookup6, Count: p.Count, Timeout: p.Timeout}
 }
 
 // How often a probe is sent, and how long each is waited for: more often where only some
@@ -43,10 +51,10 @@ const (
 const maxPlans = 6
 
 // Plans returns the probes that check what r predicts: each first packet and, where those
-// arrive, an echo request of full size that may not be fragmented. None can be sent from outside the
-// cluster. There is nothing to be seen of SCTP.
+// arrive, an echo request of full size that may not be fragmented; of a host name also its lookup. None
+// can be sent from outside the cluster. There is nothing to be seen of SCTP.
 func (r *Report) Plans() []ProbePlan {
-	var plans []ProbePlan
+	plans := r.lookups()
 	for i := range r.Traces {
 		t := &r.Traces[i]
 		if len(plans) == maxPlans || t.Result.Query.From == nil || t.Result.Query.Proto == packet.SCTP {
@@ -88,7 +96,7 @@ func bigEcho(r trace.Result) (trace.Query, bool) {
 
 func (r *Report) plan(q trace.Query, result trace.Result) ProbePlan {
 	p := ProbePlan{
-		Node: q.From.Node.Name, Pod: q.From.PodName, Proto: q.Proto, Src: q.Src, Dst: q.Dst, Size: max(q.Size, 0), DF: q.DF && q.Size > 0,
+		Node: q.From.Node.Name, Pod: q.From.PodName, Proto: q.Proto, Src: q.Src, Dst: q.Dst, Size: max(q.Size, 0), DF: q.DF && q.Size > 0, Lookup: r.lookupOf(q),
 		Count: probeCount, Timeout: probeTimeout, Predicted: r.lost.result(result), result: result,
 	}
 	if p.Predicted == Partly {
@@ -158,7 +166,9 @@ func (r *Report) conclude(plan ProbePlan, o Observation) {
 		if seen == Works { // for now, or for these: what the model holds to be broken may fail others
 			r.Verdict = CannotTell
 		}
-	case r.Disagree || r.Verdict != CannotTell || o.Probe.Size > 0:
+	case plan.named && (seen == Broken || nameless(o.Probe.Lookup)) && !r.Disagree:
+		r.Verdict, r.Summary = Broken, text.F("%s cannot look up %s: %s", r.Source.Name, plan.Lookup, o.What)
+	case r.Disagree || r.Verdict != CannotTell || o.Probe.Size > 0 || plan.named:
 	case seen == Works:
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s, as probes show; the snapshot alone could not tell", r.Source.Name, r.destName())
 	case seen == Broken:
@@ -171,7 +181,7 @@ func (r *Report) conclude(plan ProbePlan, o Observation) {
 // verdict is what was seen, in a word.
 func (o *Observation) verdict() Verdict {
 	switch p := &o.Probe; {
-	case p.Sent == 0 || p.Proto == packet.UDP && p.Fate == snapshot.ProbeSilent:
+	case p.Sent == 0 || mute(p):
 		return CannotTell
 	case p.Answered == p.Sent:
 		return Works
@@ -199,8 +209,8 @@ func (r *Report) predicted(plan ProbePlan) text.Text {
 
 // compare weighs what was seen against what was predicted for the same packet.
 func compare(plan ProbePlan, p snapshot.Probe) Agreement {
-	if p.Sent == 0 || p.Proto == packet.UDP && p.Fate == snapshot.ProbeSilent {
-		return NotComparable // a server need not answer a datagram that says nothing
+	if p.Sent == 0 || mute(&p) {
+		return NotComparable
 	}
 	switch plan.Predicted {
 	case Works:
@@ -217,6 +227,11 @@ func compare(plan ProbePlan, p snapshot.Probe) Agreement {
 		return comparePartly(plan, p)
 	}
 	return NotComparable
+}
+
+// mute reports whether the silence on a probe says nothing: a server need not answer a datagram that asks nothing.
+func mute(p *snapshot.Probe) bool {
+	return p.Proto == packet.UDP && p.Fate == snapshot.ProbeSilent && p.Lookup == nil
 }
 
 // unlikely is how improbable an outcome has to be to speak against a prediction.
@@ -269,6 +284,12 @@ func observed(p *snapshot.Probe) text.Text {
 	to := p.Dst.String()
 	if p.Dst.Port() == 0 {
 		to = p.Dst.Addr().String()
+	}
+	switch p.Fate {
+	case snapshot.ProbeAnswered, snapshot.ProbeSilent:
+		if p.Lookup != nil {
+			return lookedUp(p)
+		}
 	}
 	switch p.Fate {
 	case snapshot.ProbeAnswered:

@@ -60,7 +60,7 @@ func (j jsoner) observed(list []diagnose.Observation) []jsonObserved {
 	for _, o := range list {
 		v := jsonObserved{
 			Node: o.Probe.Node, Pod: o.Probe.Pod, Proto: o.Probe.Proto.String(), Source: o.Probe.Src, Destination: o.Probe.Dst, Size: o.Probe.Size, DF: o.Probe.DF,
-			Sent: o.Probe.Sent, Answered: o.Probe.Answered, Fate: o.Probe.Fate.String(), ICMP: o.Probe.ICMP, RTT: []float64{},
+			Sent: o.Probe.Sent, Answered: o.Probe.Answered, Fate: o.Probe.Fate.String(), ICMP: o.Probe.ICMP, Lookup: o.Probe.Lookup, RTT: []float64{},
 			Predicted: o.Predicted.String(), Agreement: o.Agreement.String(), What: j.text(observed(&o)),
 		}
 		if o.NotSent != "" {

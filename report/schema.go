@@ -45,6 +45,7 @@ type jsonObserved struct {
 	Answered    int                 `json:"answered"`
 	Fate        string              `json:"fate"`
 	ICMP        *snapshot.ProbeICMP `json:"icmp,omitempty"`
+	Lookup      *snapshot.Lookup    `json:"lookup,omitempty"`
 	RTT         []float64           `json:"rtt_ms"`
 	Predicted   string              `json:"predicted"`
 	Agreement   string              `json:"agreement"`

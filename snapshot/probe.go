@@ -15,6 +15,8 @@ type ProbeAsk struct {
 	Dst      netip.AddrPort `json:"dst"`                // port 0 for ICMP
 	Size     int            `json:"size,omitempty"`     // of the IP packet, in bytes; 0 for the smallest. Not for TCP, whose first packet is always small
 	DF       bool           `json:"df,omitempty"`       // may not be fragmented, and no path MTU that the kernel has learned is heeded
+	Lookup   string         `json:"lookup,omitempty"`   // UDP: the name whose addresses are asked for, as of a name server; "" for an empty datagram
+	Lookup6  bool           `json:"lookup6,omitempty"`  // Lookup asks for addresses of IPv6, else of IPv4
 	Count    int            `json:"count,omitempty"`    // 0 for 1
 	Interval time.Duration  `json:"interval,omitempty"` // between two, in nanoseconds; 0 for none
 	Timeout  time.Duration  `json:"timeout,omitempty"`  // of each, in nanoseconds; 0 for 1 s
@@ -36,6 +38,14 @@ type Probe struct {
 	Fate     ProbeFate       `json:"fate"`
 	Why      string          `json:"why,omitempty"` // as the kernel says it: "connection refused"
 	ICMP     *ProbeICMP      `json:"icmp,omitempty"`
+	Lookup   *Lookup         `json:"lookup,omitempty"` // nil where nothing was looked up
+}
+
+// A Lookup is what a name server was asked, and the last that it answered.
+type Lookup struct {
+	Name  string       `json:"name"`
+	Rcode string       `json:"rcode,omitempty"` // "NOERROR", "NXDOMAIN" …; "" where it did not answer
+	Addrs []netip.Addr `json:"addrs,omitempty"`
 }
 
 // A ProbeICMP is an ICMP error that a probe met.

@@ -45,7 +45,7 @@ func (l *live) flags(fs *flag.FlagSet) {
 	fs.DurationVar(&l.kube.Timeout, "request-timeout", 0, "how long one request to the API server may take (default 30s)")
 	fs.StringVar(&l.agents, "agent-namespace", kube.Namespace, "the `namespace` that plumbd runs in")
 	fs.BoolVar(&l.ephemeral, "ephemeral", false, "install nothing: run plumbd on just the nodes that are asked, and remove it afterwards")
-	fs.StringVar(&l.image, "image", "plumbd", "the `image` that --ephemeral runs")
+	fs.StringVar(&l.image, "image", kube.AgentImage, "the `image` that --ephemeral runs")
 	fs.BoolVar(&l.thisNode, "local", false, "read the node that plumb runs on, and not the cluster of the kubeconfig")
 }
 
@@ -160,9 +160,7 @@ const maxProbe = 64 << 10
 func (s *session) probe(ctx context.Context, p diagnose.ProbePlan) (out snapshot.Probe, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.fleet.Patience, fmt.Errorf("no answer within %s", s.fleet.Patience))
 	defer cancel()
-	body, err := json.Marshal(snapshot.ProbeAsk{
-		Pod: p.Pod, Proto: p.Proto, Src: p.Src, Dst: p.Dst, Size: p.Size, DF: p.DF, Count: p.Count, Timeout: p.Timeout,
-	})
+	body, err := json.Marshal(p.Ask())
 	if err != nil {
 		return out, err
 	}

@@ -1,0 +1,139 @@
+package diagnose
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestClusterDomain(t *testing.T) {
+	for _, tt := range []struct{ name, config, corefile, want string }{
+		{"none", "other", "kubernetes prod.example {", "cluster.local"},
+		{"the usual", "coredns", ".:53 {\n    kubernetes cluster.local in-addr.arpa ip6.arpa {\n", "cluster.local"},
+		{"another", "coredns", ".:53 {\n\tkubernetes prod.example. in-addr.arpa {\n", "prod.example"},
+		{"custom", "coredns-rke2", "kubernetes k8s.corp\n", "k8s.corp"},
+		{"of the server block", "coredns", "kubernetes {\n", "cluster.local"},
+		{"only the reverse", "coredns", "kubernetes 10.96.0.0/12\n", "cluster.local"},
+	} {
+		c := &snapshot.Cluster{}
+		c.Objects.ConfigMaps = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: tt.config}, Data: map[string]string{"Corefile": tt.corefile}}}
+		if got := clusterDomain(c); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestNameServers(t *testing.T) {
+	c := healthy(t)
+	for _, tt := range []struct {
+		name string
+		spec corev1.PodSpec
+		want string
+	}{
+		{"as most do", corev1.PodSpec{}, "10.96.0.10"},
+		{"said so", corev1.PodSpec{DNSPolicy: corev1.DNSClusterFirst}, "10.96.0.10"},
+		{"as the node does", corev1.PodSpec{DNSPolicy: corev1.DNSDefault}, ""},
+		{"on the node's network", corev1.PodSpec{HostNetwork: true}, ""},
+		{"on the node's network, with the cluster's DNS", corev1.PodSpec{HostNetwork: true, DNSPolicy: corev1.DNSClusterFirstWithHostNet}, "10.96.0.10"},
+		{"its own", corev1.PodSpec{DNSPolicy: corev1.DNSNone, DNSConfig: &corev1.PodDNSConfig{Nameservers: []string{"x", "192.0.2.53", "192.0.2.54"}}}, "192.0.2.53"},
+		{"its own, and none", corev1.PodSpec{DNSPolicy: corev1.DNSNone, DNSConfig: &corev1.PodDNSConfig{}}, ""},
+	} {
+		var got []string
+		for _, a := range nameServers(c, &corev1.Pod{Spec: tt.spec}) {
+			got = append(got, a.String())
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, s, tt.want)
+		}
+	}
+	if got := nameServers(c, nil); got != nil {
+		t.Errorf("of no Pod: %v", got)
+	}
+}
+
+// TestLookupPlans: a name server is asked something, and a host name is looked up first.
+func TestLookupPlans(t *testing.T) {
+	c := healthy(t)
+	hosts := map[string][]netip.Addr{"www.example.org": {netip.MustParseAddr("203.0.113.80")}}
+	for _, tt := range []struct{ name, src, dst, proto, want string }{
+		{"a Pod by its name", "shop/web-0", "shop/web-1:8080", "", ""},
+		{"a name server", "shop/web-0", "svc/kube-system/kube-dns:53", "udp", "kubernetes.default.svc.cluster.local at 10.96.0.10:53"},
+		{"a name server, by TCP", "shop/web-0", "svc/kube-system/kube-dns:53", "tcp", ""},
+		{"another port", "shop/web-0", "10.244.1.2:54", "udp", ""},
+		{"a Service's name", "shop/web-0", "api.shop:80", "", "api.shop.svc.cluster.local at 10.96.0.10:53"},
+		{"a Service's name in full", "shop/web-0", "api.shop.svc.cluster.local:80", "", "api.shop.svc.cluster.local at 10.96.0.10:53"},
+		{"a name outside", "shop/web-0", "www.example.org:443", "", "www.example.org at 10.96.0.10:53"},
+		{"a name, from a node", "node/node-a", "api.shop:80", "", ""},
+	} {
+		r, err := Run(c, Ask{Src: tt.src, Dst: tt.dst, Proto: tt.proto, Hosts: hosts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range r.Plans() {
+			if p.Lookup == "" {
+				continue
+			}
+			got = append(got, p.Lookup+" at "+p.Dst.String())
+			if a := p.Ask(); a.Lookup != p.Lookup || a.Proto != packet.UDP || a.Count != probeCount || p.Predicted != Works {
+				t.Errorf("%s: asks %+v, predicted %s", tt.name, a, p.Predicted)
+			}
+		}
+		if s := strings.Join(got, ", "); s != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, s, tt.want)
+		}
+	}
+}
+
+// TestObserveLookup lets what a name server answered bear on a question about a name.
+func TestObserveLookup(t *testing.T) {
+	seen := func(answered int, rcode string, addrs ...string) snapshot.Probe {
+		p := snapshot.Probe{Proto: packet.UDP, Sent: 3, Answered: answered, Lookup: &snapshot.Lookup{Rcode: rcode}}
+		if answered > 0 {
+			p.Fate = snapshot.ProbeAnswered
+		}
+		for _, a := range addrs {
+			p.Lookup.Addrs = append(p.Lookup.Addrs, netip.MustParseAddr(a))
+		}
+		return p
+	}
+	const name, at = "api.shop.svc.cluster.local", " at 10.96.0.10:53 were "
+	for _, tt := range []struct {
+		name, dst string
+		probe     snapshot.Probe
+		agreement Agreement
+		verdict   Verdict
+		what      string
+		summary   string // part of it
+	}{
+		{"answered", "api.shop:80", seen(3, "NOERROR", "10.96.0.20"), Agrees, Works, "3 of 3 lookups of " + name + at + "answered, by 10.96.0.20", "shop/web-0 reaches"},
+		{"silent", "api.shop:80", seen(0, ""), Differs, Broken, "3 lookups of " + name + at + "not answered", "prediction and probe disagree"},
+		{"no such name", "api.shop:80", seen(3, "NXDOMAIN"), Agrees, Broken, "3 of 3 lookups of " + name + at + "answered, by NXDOMAIN", "shop/web-0 cannot look up " + name},
+		{"the server fails", "api.shop:80", seen(3, "SERVFAIL"), Agrees, Broken, "3 of 3 lookups of " + name + at + "answered, by SERVFAIL", "cannot look up"},
+		{"no address", "api.shop:80", seen(3, "NOERROR"), Agrees, Broken, "3 of 3 lookups of " + name + at + "answered, by no address", "cannot look up"},
+		{"many addresses", "api.shop:80", seen(3, "NOERROR", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"), Agrees, Works, "3 of 3 lookups of " + name + at + "answered, by 10.0.0.1, 10.0.0.2, 10.0.0.3", "reaches"},
+		{"the server itself, which knows no such name", "svc/kube-system/kube-dns:53", seen(3, "NXDOMAIN"), Agrees, Works, "3 of 3 lookups of " + name + at + "answered, by NXDOMAIN", "reaches"},
+		{"the server itself, silent", "svc/kube-system/kube-dns:53", seen(0, ""), Differs, Broken, "3 lookups of " + name + at + "not answered", "prediction and probe disagree"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := Run(healthy(t), Ask{Src: "shop/web-0", Dst: tt.dst, Proto: map[bool]string{true: "udp"}[strings.HasPrefix(tt.dst, "svc")]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plans := r.Plans()
+			plan := plans[slices.IndexFunc(plans, func(p ProbePlan) bool { return p.Lookup != "" })]
+			tt.probe.Dst, tt.probe.Lookup.Name = plan.Dst, name
+			r.Observe(plan, tt.probe, nil)
+			o := r.Observed[0]
+			if o.Agreement != tt.agreement || r.Verdict != tt.verdict || o.What.String() != tt.what || !strings.Contains(r.Summary.String(), tt.summary) {
+				t.Errorf("%s, verdict %s: %s\n%s", o.Agreement, r.Verdict, r.Summary, o.What)
+			}
+		})
+	}
+}
