@@ -106,6 +106,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status(w, http.StatusUnauthorized, "Unauthorized")
 	case slices.Contains(s.Forbid, path):
 		status(w, http.StatusForbidden, "forbidden")
+	case s.table(w, r):
 	case path == "/api/v1/namespaces/plumb/pods":
 		page(w, r, s.agents(), func(items []corev1.Pod, m metav1.ListMeta) marshaler {
 			return &corev1.PodList{ListMeta: m, Items: items}
