@@ -25,6 +25,7 @@ var core = map[string][]string{
 	"netfilter":       {"packet"},
 	"snapshot":        {"packet", "fib", "netfilter"},
 	"snapshot/redact": {"packet", "snapshot"},
+	"intent":          {"text", "packet", "snapshot"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
 	"check":           {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace"},
@@ -46,6 +47,7 @@ var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encod
 var foreign = map[string][]string{
 	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
+	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"check":           {"k8s.io/api/", "k8s.io/apimachinery/"},
 	"check/*":         {"k8s.io/api/", "k8s.io/apimachinery/"},
 	"diagnose":        {"k8s.io/api/"},
