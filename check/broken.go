@@ -94,7 +94,7 @@ func (p *Pass) fails(path *trace.Path) bool {
 	case trace.Unknown, trace.Delivered:
 		return false
 	case trace.LeftCluster:
-		if !p.mustStay(path) {
+		if p.broughtBack(path) || !p.mustStay(path) {
 			return false
 		}
 		p.lose(path, false)
@@ -117,6 +117,13 @@ func (p *Pass) refused(path *trace.Path) bool {
 	}
 	d := ns.Iface(path.At.Link)
 	return d != nil && path.Final.Size > d.Link.MTU
+}
+
+// broughtBack reports whether the packet of a path that left the cluster is supposed to have been brought to where it
+// is for, by a router that is not known.
+func (p *Pass) broughtBack(path *trace.Path) bool {
+	ns := p.NS(path.At)
+	return ns != nil && ns.Owner(path.Final.Dst.Addr()) != nil
 }
 
 // mustStay reports whether the packet of a path that leaves the cluster is lost

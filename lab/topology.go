@@ -8,6 +8,9 @@ type Topology struct {
 	Doc  string
 	CNI  string // "flannel", "hostgw", "kubenet" or "ptp"
 	IPv6 bool   // Pods and Services have an address of each family
+	// Apart says that no two nodes share a subnet: all that goes from one to another goes by the
+	// router, as in clouds that give a machine a /32, and in data centres with a subnet a rack.
+	Apart bool
 }
 
 // The topologies.
@@ -17,11 +20,12 @@ var (
 	Kubenet = Topology{Name: "kubenet", CNI: "kubenet", Doc: "kubenet: bridge cbr0, promiscuous; the router knows the Pod ranges"}
 	PTP     = Topology{Name: "ptp", CNI: "ptp", Doc: "Calico without tunnel: a /32 route a Pod, proxy ARP for 169.254.1.1"}
 	Dual    = Topology{Name: "dualstack", CNI: "flannel", IPv6: true, Doc: "flannel with IPv4 and IPv6, a VXLAN of each"}
+	Apart   = Topology{Name: "apart", CNI: "flannel", Apart: true, Doc: "flannel by VXLAN between nodes on subnets of their own, with a router between"}
 	DualGW  = Topology{Name: "dualstack-hostgw", CNI: "hostgw", IPv6: true, Doc: "flannel host-gw with IPv4 and IPv6"}
 )
 
 // Topologies lists them all.
-var Topologies = []Topology{Flannel, HostGW, Kubenet, PTP, Dual, DualGW}
+var Topologies = []Topology{Flannel, HostGW, Kubenet, PTP, Dual, DualGW, Apart}
 
 // TopologyNamed returns the topology of that name.
 func TopologyNamed(name string) (Topology, bool) {

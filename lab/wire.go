@@ -56,6 +56,11 @@ func (l *Lab) wireRouter() error {
 		addr add 2001:db8:113::1/64 dev eth1
 		addr add fd00:20::1/64 dev eth2
 	`
+	if l.Topology.Apart { // the nodes would otherwise learn of each other
+		if err := l.Sysctl(l.Router, map[string]string{"net.ipv4.conf.all.send_redirects": "0", "net.ipv4.conf.default.send_redirects": "0", "net.ipv4.conf.eth0.send_redirects": "0"}); err != nil {
+			return err
+		}
+	}
 	if l.Topology.CNI == "kubenet" {
 		for _, n := range l.Nodes {
 			script += fmt.Sprintf("route add %s via %s\n", n.PodCIDR, n.IP)
@@ -102,6 +107,9 @@ func (l *Lab) wireNodes() error {
 
 func (l *Lab) wireNode(n *Node) error {
 	uplink := fmt.Sprintf("link set eth0 up\naddr add %s/24 brd + dev eth0\nroute add default via %s\n", n.IP, RouterIP)
+	if l.Topology.Apart {
+		uplink = fmt.Sprintf("link set eth0 up\naddr add %s/32 dev eth0\nroute add %s dev eth0 scope link\nroute add default via %[2]s\n", n.IP, RouterIP)
+	}
 	if l.Topology.IPv6 {
 		uplink += fmt.Sprintf("addr add %s/64 dev eth0 nodad\nroute add default via %s\n", n.IP6, RouterIP6)
 	}

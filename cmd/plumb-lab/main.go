@@ -30,7 +30,7 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   image   [--plumbd PATH]... [--name NAME:TAG] [--version V] [--revision R] -o FILE.tar
                                                     an image of plumbd, for the architectures of the PATHs
 
-topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw
+topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw apart
 `
 
 var verbs = map[string]func(args []string) error{

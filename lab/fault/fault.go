@@ -61,10 +61,10 @@ func Named(name string) (Fault, bool) {
 
 // The topologies that share a property.
 var (
-	vxlan   = []string{"flannel", "dualstack"}
-	bridged = []string{"flannel", "hostgw", "kubenet", "dualstack", "dualstack-hostgw"}
-	routed  = []string{"hostgw", "ptp", "dualstack-hostgw"}                         // nodes have routes to each other's Pods by eth0
-	peers   = []string{"flannel", "hostgw", "ptp", "dualstack", "dualstack-hostgw"} // nodes have routes to each other's Pods
+	vxlan   = []string{"flannel", "dualstack", "apart"}
+	bridged = []string{"flannel", "hostgw", "kubenet", "dualstack", "dualstack-hostgw", "apart"}
+	routed  = []string{"hostgw", "ptp", "dualstack-hostgw"}                                  // nodes have routes to each other's Pods by eth0
+	peers   = []string{"flannel", "hostgw", "ptp", "dualstack", "dualstack-hostgw", "apart"} // nodes have routes to each other's Pods
 )
 
 // The usual ends of a path.

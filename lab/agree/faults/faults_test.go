@@ -59,6 +59,9 @@ var reaches = map[string]string{
 // which the snapshot does not hold: the finding is first, the verdict cannot-tell.
 var behindRouter = map[string]string{
 	"mtu-mismatch/kubenet":               "what the router makes of large packets is not known",
+	"mtu-mismatch/apart":                 "what the router makes of large packets is not known",
+	"fdb-wrong/apart":                    "the wrong address may be a machine behind the router",
+	"one-endpoint-not-listening/apart":   "what the router makes of the packet is not known",
 	"duplicate-pod-address/kubenet":      "to which of the two the router's node sends is decided there",
 	"not-listening/kubenet":              "what the router makes of the packet is not known",
 	"one-endpoint-not-listening/kubenet": "what the router makes of the packet is not known",
