@@ -18,13 +18,22 @@ func wire(w *walk, s *state) stage {
 	case 1:
 		return w.cross(s, u, to[0])
 	}
-	for i := len(to) - 1; i >= 0; i-- {
+	all := float64(len(to))
+	if rest := len(to) - maxAlike; rest > 0 {
+		why := text.F("%d devices have the link-layer address %s; only %d of them were followed", len(to), s.frame.dst, maxAlike)
+		w.branch(s.clone(), float64(rest)/all, func(w *walk, s *state) stage { return w.unknown(s, why) })
+	}
+	for i := min(len(to), maxAlike) - 1; i >= 0; i-- {
 		c, v := s.clone(), to[i]
 		c.assume(text.F("%s has the link-layer address %s too; the frame is supposed to reach %s", to[0], s.frame.dst, v))
-		w.branch(c, 1/float64(len(to)), func(w *walk, s *state) stage { return w.cross(s, u, v) })
+		w.branch(c, 1/all, func(w *walk, s *state) stage { return w.cross(s, u, v) })
 	}
 	return nil
 }
+
+// maxAlike is how many devices with one link-layer address are followed. Machines cloned with their
+// addresses can be many, and each is one more way at every hop.
+const maxAlike = 4
 
 // across returns the uplinks behind which the frame's address answers; where several have it, those that are on u's segment.
 func (w *walk) across(u *network.Iface, s *state) []*network.Iface {
