@@ -120,6 +120,8 @@ var zhCheck = map[string]string{
 	"the neighbour entry for %s holds %s; the VXLAN of %s has %s":                                               "%s 的邻居表项为 %s，而 %s 的 VXLAN 设备 MAC 是 %s",
 	"the node has a route to %s outside, which overlaps the %s range %s":                                        "节点有一条到外部 %s 的路由，与 %s 网段 %s 重叠",
 	"the node has no Pod range; %d other nodes have one":                                                        "该节点没有 PodCIDR，其他 %d 个节点有",
+	"the node is not ready: %s: %s":                                                                             "节点未就绪：%s：%s",
+	"look at %s by its console: whether it runs, has its network, and runs a kubelet":                           "通过控制台查看 %s：是否在运行、网络是否正常、kubelet 是否在运行",
 	"the node is not ready for want of a CNI configuration: %s":                                                 "节点因缺少 CNI 配置而未就绪：%s",
 	"the outside range %s overlaps the %s range %s: what is for the outside stays in the cluster":               "外部网段 %s 与 %s 网段 %s 重叠：发往外部的报文会留在集群内",
 	"the packet %s ends here (%s): %s":                                                                          "报文 %s 止于此处（%s）：%s",

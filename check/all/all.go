@@ -17,6 +17,7 @@ import (
 	"github.com/plumbnet/plumb/check/listen"
 	"github.com/plumbnet/plumb/check/masquerade"
 	"github.com/plumbnet/plumb/check/mtu"
+	"github.com/plumbnet/plumb/check/nodenotready"
 	"github.com/plumbnet/plumb/check/noendpoints"
 	"github.com/plumbnet/plumb/check/path"
 	"github.com/plumbnet/plumb/check/podcidr"
@@ -38,6 +39,7 @@ var Checks = []*check.Check{
 	podcidr.Overlap,
 	podcidr.Missing,
 	podcidr.Exhausted,
+	nodenotready.Check,
 	proxyevicted.Check,
 	cnimissing.Check,
 	noendpoints.PortName,
