@@ -32,6 +32,9 @@ const clusterUsage = `usage: plumb-lab cluster VERB [--dir DIR] [flags] [ARGS]
   load   FILE.tar                import images on every node
   stop   MACHINE PROGRAM         end kubelet, containerd, kube-apiserver, …
   start  MACHINE PROGRAM         start it again
+  faults                         list the faults that it can be given
+  fault  NAME                    give it one, and say what to ask plumb then
+  heal                           undo it
 
 modes of kube-proxy: iptables nftables; back ends of flannel: vxlan host-gw
 `
@@ -40,6 +43,7 @@ modes of kube-proxy: iptables nftables; back ends of flannel: vxlan host-gw
 var clusterVerbs = map[string]func(dir string, args []string) error{
 	"down": clusterDown, "status": clusterStatus, "kubeconfig": clusterKubeconfig, "kubectl": clusterKubectl,
 	"exec": clusterExec, "load": clusterLoad, "stop": clusterStop, "start": clusterStart,
+	"faults": clusterFaults, "fault": clusterFault, "heal": clusterHeal,
 }
 
 func clusterVerb(args []string) error {

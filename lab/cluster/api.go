@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +43,8 @@ func (c *Cluster) client() (*http.Client, error) {
 	}}, nil
 }
 
-// get asks the API server, and decodes the answer where out is not nil.
-func (c *Cluster) get(ctx context.Context, path string, out any) error {
+// Get asks the API server for a path, and decodes the answer where out is not nil.
+func (c *Cluster) Get(ctx context.Context, path string, out any) error {
 	h, err := c.client()
 	if err != nil {
 		return err
@@ -107,6 +109,13 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod string, argv ...strin
 func (c *Cluster) Run(name string, argv ...string) (string, error) {
 	return machine.Output(c.Dir, name, argv...)
 }
+
+// Binary returns the path of one of the lab's programs, which is the same on every
+// machine: "hyper" is all of Kubernetes, "app" what runs in the Pods.
+func (c *Cluster) Binary(name string) string { return filepath.Join(c.bin, name) }
+
+// Addr returns the address of a node's uplink.
+func (c *Cluster) Addr(node string) netip.Addr { return nodeIP(slices.Index(c.Nodes, node)) }
 
 // Stop ends a program of a machine: "kubelet" or "containerd" on a node, "kube-apiserver" on Control.
 func (c *Cluster) Stop(name, program string) error {

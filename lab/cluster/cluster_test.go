@@ -99,8 +99,8 @@ func TestCluster(t *testing.T) {
 			{"the Service's address", "get http://" + clusterIP(t, c) + ":80", "^200 api-"},
 			{"the Service's name", "get http://api.shop.svc.cluster.local", "^200 api-"},
 			{"a short name", "get http://api", "^200 api-"},
-			{"a name outside", "lookup outside.example", outsideIP},
-			{"the Internet", "get http://" + outsideIP, "saw " + nodeIP(i).String() + ":"},
+			{"a name outside", "lookup outside.example", OutsideIP},
+			{"the Internet", "get http://" + OutsideIP, "saw " + nodeIP(i).String() + ":"},
 			{"a big answer", "get http://" + next.Status.PodIP + ":8080/bytes?n=200000", "200000 bytes"},
 		} {
 			t.Run(n+" to "+s.name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestCluster(t *testing.T) {
 func podsOf(t *testing.T, c *Cluster, namespace string) map[string]corev1.Pod {
 	t.Helper()
 	var list corev1.PodList
-	if err := c.get(t.Context(), "/api/v1/namespaces/"+namespace+"/pods", &list); err != nil {
+	if err := c.Get(t.Context(), "/api/v1/namespaces/"+namespace+"/pods", &list); err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]corev1.Pod{}
@@ -171,7 +171,7 @@ func podsOf(t *testing.T, c *Cluster, namespace string) map[string]corev1.Pod {
 func clusterIP(t *testing.T, c *Cluster) string {
 	t.Helper()
 	var s corev1.Service
-	if err := c.get(t.Context(), "/api/v1/namespaces/shop/services/api", &s); err != nil {
+	if err := c.Get(t.Context(), "/api/v1/namespaces/shop/services/api", &s); err != nil {
 		t.Fatal(err)
 	}
 	return s.Spec.ClusterIP

@@ -62,8 +62,8 @@ shutdownGracePeriod: 0s
 const outsideCorefile = `. {
     errors
     hosts {
-        ` + outsideIP + ` outside.example
-        ` + officeIP + ` office.example
+        ` + OutsideIP + ` outside.example
+        ` + OfficeIP + ` office.example
     }
 }
 `
@@ -83,7 +83,7 @@ func (c *Cluster) prepare(seed string) error {
 		if err := os.MkdirAll(filepath.Join(etc, "cni/net.d"), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte("nameserver "+outsideIP+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte("nameserver "+OutsideIP+"\n"), 0o644); err != nil {
 			return err
 		}
 	}

@@ -16,8 +16,8 @@ const (
 	dnsIP       = "10.96.0.10"
 	routerAddr  = "192.168.10.1/24"
 	controlIP   = "192.168.10.10"
-	outsideIP   = "203.0.113.10" // a server on the Internet, which also answers for names outside the cluster
-	officeIP    = "10.20.0.50"   // a host in the partner's office
+	OutsideIP   = "203.0.113.10" // a server on the Internet, which also answers for names outside the cluster
+	OfficeIP    = "10.20.0.50"   // a host in the partner's office
 )
 
 // The machines beside the nodes.
@@ -54,8 +54,8 @@ func (c *Cluster) rack() *machine.Rack {
 		r.Machines = append(r.Machines, machine.Machine{Name: n, Addr: in(nodeIP(i)), Gateway: router.Addr(), Forward: true, Cgroups: true})
 	}
 	r.Machines = append(r.Machines,
-		machine.Machine{Name: Outside, Addr: netip.MustParsePrefix(outsideIP + "/24"), Gateway: netip.MustParseAddr("203.0.113.1")},
-		machine.Machine{Name: Office, Addr: netip.MustParsePrefix(officeIP + "/24"), Gateway: netip.MustParseAddr("10.20.0.1")},
+		machine.Machine{Name: Outside, Addr: netip.MustParsePrefix(OutsideIP + "/24"), Gateway: netip.MustParseAddr("203.0.113.1")},
+		machine.Machine{Name: Office, Addr: netip.MustParsePrefix(OfficeIP + "/24"), Gateway: netip.MustParseAddr("10.20.0.1")},
 	)
 	return r
 }

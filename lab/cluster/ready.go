@@ -88,7 +88,7 @@ func (c *Cluster) logs() string {
 		}
 	}
 	var pods corev1.PodList
-	if err := c.get(context.Background(), "/api/v1/pods", &pods); err != nil {
+	if err := c.Get(context.Background(), "/api/v1/pods", &pods); err != nil {
 		return strings.Join(append(out, err.Error()), "\n")
 	}
 	for _, p := range pods.Items {
@@ -113,11 +113,11 @@ func (c *Cluster) podLog(p corev1.Pod) string {
 	return strings.Join(out, "\n")
 }
 
-func (c *Cluster) serverReady(ctx context.Context) error { return c.get(ctx, "/readyz", nil) }
+func (c *Cluster) serverReady(ctx context.Context) error { return c.Get(ctx, "/readyz", nil) }
 
 func (c *Cluster) nodesReady(ctx context.Context) error {
 	var nodes corev1.NodeList
-	if err := c.get(ctx, "/api/v1/nodes", &nodes); err != nil {
+	if err := c.Get(ctx, "/api/v1/nodes", &nodes); err != nil {
 		return err
 	}
 	var errs []error
@@ -142,7 +142,7 @@ func (c *Cluster) workloadsReady(ctx context.Context) error {
 	var deployments appsv1.DeploymentList
 	var stateful appsv1.StatefulSetList
 	for path, list := range map[string]any{"daemonsets": &daemons, "deployments": &deployments, "statefulsets": &stateful} {
-		if err := c.get(ctx, "/apis/apps/v1/"+path, list); err != nil {
+		if err := c.Get(ctx, "/apis/apps/v1/"+path, list); err != nil {
 			return err
 		}
 	}
