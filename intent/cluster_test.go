@@ -138,3 +138,22 @@ func runFlows(t *testing.T, rows []flowRow) {
 		})
 	}
 }
+
+// specOf returns the spec of the one object of a fix.
+func specOf(t *testing.T, f Fix) string {
+	t.Helper()
+	var spec any
+	switch {
+	case len(f.NetworkPolicies) == 1 && len(f.ClusterNetworkPolicies) == 0:
+		spec = f.NetworkPolicies[0].Spec
+	case len(f.NetworkPolicies) == 0 && len(f.ClusterNetworkPolicies) == 1:
+		spec = f.ClusterNetworkPolicies[0].Spec
+	default:
+		t.Fatalf("%+v", f)
+	}
+	data, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

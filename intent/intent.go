@@ -86,23 +86,24 @@ const (
 // An Engine answers for the objects that it was made of. It does not change, and may be used
 // by several at once.
 type Engine struct {
-	objects  *snapshot.Objects
-	policies []policy
-	pods     []pod
-	nodes    []node
-	byAddr   map[netip.Addr]Peer
-	byPod    map[podName]int32
-	byNode   map[string]int32
-	byRange  map[netip.Prefix]int32 // the nodes' Pod ranges
-	lengths  []int                  // of these
-	classes  []class                // Pods' first, then nodes', then those outside the cluster
-	podCount int                    // how many of the classes are of Pods
-	space    [2]space
-	outside  [2][]int32    // the class of each part of a space
-	programs [2][]*program // by direction
-	ports    [][]namedPort // port profiles, as class.ports has them
-	missing  [2]string     // why nothing is known of a direction, or ""
-	noPods   bool          // Pods were not collected: any address may be one's
+	objects    *snapshot.Objects
+	policies   []policy
+	pods       []pod
+	nodes      []node
+	byAddr     map[netip.Addr]Peer
+	byPod      map[podName]int32
+	byNode     map[string]int32
+	byRange    map[netip.Prefix]int32 // the nodes' Pod ranges
+	lengths    []int                  // of these
+	namespaces []labelled             // by name
+	classes    []class                // Pods' first, then nodes', then those outside the cluster
+	podCount   int                    // how many of the classes are of Pods
+	space      [2]space
+	outside    [2][]int32    // the class of each part of a space
+	programs   [2][]*program // by direction
+	ports      [][]namedPort // port profiles, as class.ports has them
+	missing    [2]string     // why nothing is known of a direction, or ""
+	noPods     bool          // Pods were not collected: any address may be one's
 }
 
 type podName struct{ namespace, name string }

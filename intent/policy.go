@@ -102,7 +102,6 @@ type builder struct {
 	blockAt                map[string]int32
 	portNames              map[string]int32
 	profiles               map[string]int32 // of Engine.ports
-	namespaces             []labelled
 	nsAt                   map[string]int32
 	nsRange                [][2]int32 // the classes of each namespace's Pods
 	words                  labelIndex
