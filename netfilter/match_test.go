@@ -16,24 +16,7 @@ func answer(t *testing.T, is6 bool, conditions string, sets map[string]*Set, in 
 	chain := in.Hook.String()
 	r := load(t, is6, fmt.Sprintf("*mangle\n-A %s %s -j DROP", chain, conditions))
 	r.Sets = sets
-	yes, no := 0.0, 0.0
-	for _, o := range r.Eval(in) {
-		switch o.Verdict {
-		case Drop:
-			yes += o.Weight
-		case Accept:
-			no += o.Weight
-		default:
-			return o.Why
-		}
-	}
-	switch {
-	case no == 0:
-		return "yes"
-	case yes == 0:
-		return "no"
-	}
-	return "maybe"
+	return tell(r.Eval(in))
 }
 
 var root = uint32(0)
@@ -331,15 +314,20 @@ func rowsOf(is6 bool) []matchRow {
 func TestMatch(t *testing.T) {
 	for _, is6 := range []bool{false, true} {
 		for _, row := range rowsOf(is6) {
-			for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
-				for name := range strings.FieldsSeq(scenes) {
-					t.Run(row.conditions+"/"+name, func(t *testing.T) {
-						if got := answer(t, is6, row.conditions, nil, scene(name)); got != want {
-							t.Errorf("%s, want %s", got, want)
-						}
-					})
+			row.ask(t, func(t *testing.T, name string) string { return answer(t, is6, row.conditions, nil, scene(name)) })
+		}
+	}
+}
+
+// ask wants the answer that the row has for each of its scenes.
+func (row matchRow) ask(t *testing.T, answer func(t *testing.T, scene string) string) {
+	for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
+		for name := range strings.FieldsSeq(scenes) {
+			t.Run(row.conditions+"/"+name, func(t *testing.T) {
+				if got := answer(t, name); got != want {
+					t.Errorf("%s, want %s", got, want)
 				}
-			}
+			})
 		}
 	}
 }

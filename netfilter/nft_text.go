@@ -48,7 +48,7 @@ func (w *nftWriter) stmt(n *jsonNode) {
 		w.word(exprText(arg.get("key")) + " vmap " + setText(arg.get("data"), stylesOf(arg.get("key")), nil))
 	case "jump", "goto":
 		w.word(op + " " + arg.get("target").str())
-	case "counter", "limit", "quota", "ct count", "ct helper", "ct timeout", "ct expectation":
+	case "counter", "limit", "quota", "ct count", "ct helper", "ct timeout", "ct expectation", "synproxy":
 		w.word(objectText(op, arg))
 	case "reject":
 		w.word(rejectText(w.family, arg))
@@ -351,6 +351,8 @@ func objectText(op string, n *jsonNode) string {
 		return words(op, over, n.get("val").str(), n.get("val_unit").str())
 	case op == "ct count":
 		return words(op, over, n.get("val").str())
+	case op == "synproxy":
+		return words(op, also("mss", n.get("mss").str()), also("wscale", n.get("wscale").str()), strings.Join(n.get("flags").strs(), " "))
 	}
 	return op
 }

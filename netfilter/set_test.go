@@ -61,49 +61,43 @@ func TestSet(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	for _, row := range []struct{ match, yes, no, maybe string }{
-		{match: "--match-set a src", yes: "tcp udp", no: "unknown-src"},
-		{match: "! --match-set a src", no: "tcp"},
-		{match: "--match-set a dst", no: "tcp"},
-		{match: "--match-set a src,dst", yes: "tcp"},
-		{match: "--match-set net src", yes: "tcp"},
-		{match: "--match-set net dst", yes: "tcp", no: "far"},
-		{match: "--match-set net dst --return-nomatch", no: "tcp", yes: "far"},
-		{match: "--match-set iface src,src", yes: "tcp", no: "forward-eth9"},
-		{match: "--match-set iface src,dst", no: "tcp"},
-		{match: "--match-set iface dst,dst", yes: "bridged", no: "tcp"},
-		{match: "--match-set iface src", no: "tcp"},
-		{match: "--match-set iface dst,src", yes: "wild"},
-		{match: "--match-set ports dst", yes: "tcp udp", no: "echo wrong sctp"},
-		{match: "--match-set ports src", no: "tcp"},
-		{match: "--match-set macs src,src", yes: "tcp", maybe: "no-mac"},
-		{match: "--match-set six src", yes: "tcp6", no: "tcp"},
-		{match: "--match-set ipp dst,dst", yes: "tcp echo wrong-udp", no: "udp wrong needfrag"},
-		{match: "--match-set ipp dst", no: "tcp"},
-		{match: "--match-set three src,dst,dst", yes: "tcp", no: "udp wrong"},
-		{match: "--match-set tnet src,dst,dst", no: "tcp", yes: "far"},
-		{match: "--match-set netport dst,dst", yes: "tcp wrong", no: "udp"},
-		{match: "--match-set mac src", yes: "tcp", maybe: "no-mac"},
-		{match: "--match-set mark src,src", yes: "tcp"},
-		{match: "--match-set masked src", yes: "tcp"},
-		{match: "--match-set range src", yes: "tcp", no: "unknown-src"},
-		{match: "--match-set list dst", yes: "tcp"},
-		{match: "--match-set list src", yes: "tcp", no: "unknown-src"},
-		{match: "--match-set lack dst", yes: "tcp", maybe: "wrong"},
-		{match: "--match-set gone dst", maybe: "tcp"},
-		{match: "--match-set odd dst", maybe: "tcp"},
-		{match: "--match-set a src --packets-gt 5", maybe: "tcp", no: "unknown-src"},
+	for _, row := range []matchRow{
+		{conditions: "--match-set a src", yes: "tcp udp", no: "unknown-src"},
+		{conditions: "! --match-set a src", no: "tcp"},
+		{conditions: "--match-set a dst", no: "tcp"},
+		{conditions: "--match-set a src,dst", yes: "tcp"},
+		{conditions: "--match-set net src", yes: "tcp"},
+		{conditions: "--match-set net dst", yes: "tcp", no: "far"},
+		{conditions: "--match-set net dst --return-nomatch", no: "tcp", yes: "far"},
+		{conditions: "--match-set iface src,src", yes: "tcp", no: "forward-eth9"},
+		{conditions: "--match-set iface src,dst", no: "tcp"},
+		{conditions: "--match-set iface dst,dst", yes: "bridged", no: "tcp"},
+		{conditions: "--match-set iface src", no: "tcp"},
+		{conditions: "--match-set iface dst,src", yes: "wild"},
+		{conditions: "--match-set ports dst", yes: "tcp udp", no: "echo wrong sctp"},
+		{conditions: "--match-set ports src", no: "tcp"},
+		{conditions: "--match-set macs src,src", yes: "tcp", maybe: "no-mac"},
+		{conditions: "--match-set six src", yes: "tcp6", no: "tcp"},
+		{conditions: "--match-set ipp dst,dst", yes: "tcp echo wrong-udp", no: "udp wrong needfrag"},
+		{conditions: "--match-set ipp dst", no: "tcp"},
+		{conditions: "--match-set three src,dst,dst", yes: "tcp", no: "udp wrong"},
+		{conditions: "--match-set tnet src,dst,dst", no: "tcp", yes: "far"},
+		{conditions: "--match-set netport dst,dst", yes: "tcp wrong", no: "udp"},
+		{conditions: "--match-set mac src", yes: "tcp", maybe: "no-mac"},
+		{conditions: "--match-set mark src,src", yes: "tcp"},
+		{conditions: "--match-set masked src", yes: "tcp"},
+		{conditions: "--match-set range src", yes: "tcp", no: "unknown-src"},
+		{conditions: "--match-set list dst", yes: "tcp"},
+		{conditions: "--match-set list src", yes: "tcp", no: "unknown-src"},
+		{conditions: "--match-set lack dst", yes: "tcp", maybe: "wrong"},
+		{conditions: "--match-set gone dst", maybe: "tcp"},
+		{conditions: "--match-set odd dst", maybe: "tcp"},
+		{conditions: "--match-set a src --packets-gt 5", maybe: "tcp", no: "unknown-src"},
 	} {
-		for want, scenes := range map[string]string{"yes": row.yes, "no": row.no, "maybe": row.maybe} {
-			for _, name := range strings.Fields(scenes) {
-				t.Run(row.match+"/"+name, func(t *testing.T) {
-					in := setScene(name)
-					if got := answer(t, in.Packet.Is6(), "-m set "+row.match, sets, in); got != want {
-						t.Errorf("%s, want %s", got, want)
-					}
-				})
-			}
-		}
+		row.ask(t, func(t *testing.T, name string) string {
+			in := setScene(name)
+			return answer(t, in.Packet.Is6(), "-m set "+row.conditions, sets, in)
+		})
 	}
 }
 
