@@ -8,32 +8,42 @@ import (
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
+	"github.com/spf13/pflag"
 )
+
+// checkFlags are what the flags say.
+type checkFlags struct {
+	paths, external list
+	out             output
+	cluster         live
+}
+
+func (f *checkFlags) add(fs *pflag.FlagSet) {
+	fs.Var(&f.paths, "snapshot", "a `folder`, bundle or kubectl output to read, instead of a cluster; may be repeated")
+	fs.Var(&f.external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
+	f.cluster.flags(fs)
+	f.out.flags(fs)
+}
 
 func checkVerb(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("check", "[flags]", stderr)
-	var paths, external list
-	var out output
-	var cluster live
-	fs.Var(&paths, "snapshot", "a folder, bundle or kubectl output to read, instead of this node; may be repeated")
-	fs.Var(&external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
-	cluster.flags(fs)
-	out.flags(fs)
-	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
+	var f checkFlags
+	f.add(fs)
+	if _, status, ok := parse(fs, args, 0, stderr); !ok {
 		return status
 	}
-	outside, err := prefixes(external)
+	outside, err := prefixes(f.external)
 	if err == nil {
-		err = out.check()
+		err = f.out.check()
 	}
 	if err != nil {
 		return fail(stderr, err)
 	}
-	r, gaps, err := checks(paths, outside, &cluster, stderr)
+	r, gaps, err := checks(f.paths, outside, &f.cluster, stderr)
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if err := out.writeCheck(stdout, stderr, r, gaps); err != nil {
+	if err := f.out.writeCheck(stdout, stderr, r, gaps); err != nil {
 		return fail(stderr, err)
 	}
 	return checkStatus(r)

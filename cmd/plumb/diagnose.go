@@ -14,46 +14,57 @@ import (
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/report"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
 
+// diagnoseFlags are what the flags say.
+type diagnoseFlags struct {
+	ask             diagnose.Ask
+	paths, external list
+	out             output
+	cluster         live
+	noProbe         bool
+}
+
+func (f *diagnoseFlags) add(fs *pflag.FlagSet) {
+	fs.StringVarP(&f.ask.Src, "source", "s", "", "`source`: ns/pod, node/NAME or an address")
+	fs.StringVarP(&f.ask.Dst, "destination", "d", "", "`destination`: ns/pod:port, svc/ns/name:port, node/NAME, an address, a host name")
+	fs.StringVarP(&f.ask.Port, "port", "p", "", "destination `port`: a number or a name")
+	fs.StringVar(&f.ask.Proto, "proto", "", "tcp, udp, sctp or icmp (default tcp; icmp without a port)")
+	fs.Var(&f.paths, "snapshot", "a `folder`, bundle or kubectl output to read, instead of a cluster; may be repeated")
+	fs.Var(&f.external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
+	fs.BoolVar(&f.noProbe, "no-probe", false, "send no packets: only predict")
+	f.cluster.flags(fs)
+	f.out.flags(fs)
+	fs.StringVar(&f.out.http, "http", "", "serve the report on this `address`, such as 127.0.0.1:8080, until interrupted")
+}
+
 func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("diagnose", "-s SOURCE -d DESTINATION [flags]", stderr)
-	var ask diagnose.Ask
-	var paths, external list
-	var out output
-	var cluster live
-	fs.StringVar(&ask.Src, "s", "", "`source`: ns/pod, node/NAME or an address")
-	fs.StringVar(&ask.Dst, "d", "", "`destination`: ns/pod:port, svc/ns/name:port, node/NAME, an address, a host name")
-	fs.StringVar(&ask.Port, "p", "", "destination `port`: a number or a name")
-	fs.StringVar(&ask.Proto, "proto", "", "tcp, udp, sctp or icmp (default tcp; icmp without a port)")
-	fs.Var(&paths, "snapshot", "a folder, bundle or kubectl output to read, instead of this node; may be repeated")
-	fs.Var(&external, "external", "a `range` outside the cluster, such as an office's; may be repeated")
-	noProbe := fs.Bool("no-probe", false, "send no packets: only predict")
-	cluster.flags(fs)
-	out.flags(fs)
-	fs.StringVar(&out.http, "http", "", "serve the report on this `address`, such as 127.0.0.1:8080, until interrupted")
-	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
+	var f diagnoseFlags
+	f.add(fs)
+	if _, status, ok := parse(fs, args, 0, stderr); !ok {
 		return status
 	}
-	if ask.Src == "" || ask.Dst == "" {
+	if f.ask.Src == "" || f.ask.Dst == "" {
 		return fail(stderr, fmt.Errorf("diagnose needs a source and a destination: plumb diagnose -s shop/web-0 -d svc/shop/api:80"))
 	}
 	var err error
-	if ask.External, err = prefixes(external); err != nil {
+	if f.ask.External, err = prefixes(f.external); err != nil {
 		return fail(stderr, err)
 	}
-	if err := out.check(); err != nil {
+	if err := f.out.check(); err != nil {
 		return fail(stderr, err)
 	}
-	ask.Hosts = lookup(ask.Dst)
-	ask.Namespace = cluster.kube.Namespace
-	r, err := answer(ask, paths, &cluster, !*noProbe, stderr)
+	f.ask.Hosts = lookup(f.ask.Dst)
+	f.ask.Namespace = f.cluster.kube.Namespace
+	r, err := answer(f.ask, f.paths, &f.cluster, !f.noProbe, stderr)
 	if err != nil {
 		return fail(stderr, err)
 	}
 	status := diagnoseStatus(r)
-	if err := out.write(stdout, stderr, r); err != nil {
+	if err := f.out.write(stdout, stderr, r); err != nil {
 		return fail(stderr, err)
 	}
 	return status

@@ -7,12 +7,15 @@ import (
 
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/report"
+	"github.com/spf13/pflag"
 )
+
+func langFlag(fs *pflag.FlagSet) *string { return fs.String("lang", "en", "en or zh") }
 
 func explainVerb(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("explain", "[CHECK]", stderr)
-	lang := fs.String("lang", "en", "en or zh")
-	rest, status, ok := parse(fs, args, 1, stdout, stderr)
+	lang := langFlag(fs)
+	rest, status, ok := parse(fs, args, 1, stderr)
 	if !ok {
 		return status
 	}

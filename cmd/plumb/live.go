@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,6 +25,7 @@ import (
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
+	"github.com/spf13/pflag"
 )
 
 // live are the flags about a running cluster, named as kubectl's.
@@ -37,12 +37,11 @@ type live struct {
 	thisNode  bool
 }
 
-func (l *live) flags(fs *flag.FlagSet) {
+func (l *live) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.kube.Kubeconfig, "kubeconfig", "", "the kubeconfig `file` of the cluster to ask (default: as kubectl)")
 	fs.StringVar(&l.kube.Context, "context", "", "the kubeconfig's `context`")
-	fs.StringVar(&l.kube.Namespace, "n", "", "the `namespace` of names that have none")
-	fs.StringVar(&l.kube.Namespace, "namespace", "", "the same as -n")
-	fs.DurationVar(&l.kube.Timeout, "request-timeout", 0, "how long one request to the API server may take (default 30s)")
+	fs.StringVarP(&l.kube.Namespace, "namespace", "n", "", "the `namespace` of names that have none")
+	fs.DurationVar(&l.kube.Timeout, "request-timeout", 0, "the `time` that one request to the API server may take (default 30s)")
 	fs.StringVar(&l.agents, "agent-namespace", kube.Namespace, "the `namespace` that plumbd runs in")
 	fs.BoolVar(&l.ephemeral, "ephemeral", false, "install nothing: run plumbd on just the nodes that are asked, and remove it afterwards")
 	fs.StringVar(&l.image, "image", kube.AgentImage, "the `image` that --ephemeral runs")

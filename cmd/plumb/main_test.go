@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"sigs.k8s.io/yaml"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"plumb": main})
+	testscript.Main(m, map[string]func(){"plumb": main, pluginName: main, completeName: main})
 }
 
 // TestScript runs the transcripts. In them $CASES is the folder of the checks, whose
@@ -30,7 +31,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "mode": mode, "jsonis": jsonIs, "truncate": truncate,
+			"status": status, "mode": mode, "jsonis": jsonIs, "truncate": truncate, "sameyaml": sameYAML,
 		},
 	})
 }
@@ -70,6 +71,17 @@ func jsonIs(ts *testscript.TestScript, _ bool, args []string) {
 		if object[args[i]] != args[i+1] {
 			ts.Fatalf("%s is %v, want %q", args[i], object[args[i]], args[i+1])
 		}
+	}
+}
+
+// sameYAML wants two files to mean the same: sameyaml FILE.json FILE.yaml.
+func sameYAML(ts *testscript.TestScript, _ bool, args []string) {
+	a, err := yaml.YAMLToJSON([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	b, err := yaml.YAMLToJSON([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	if string(a) != string(b) {
+		ts.Fatalf("%s and %s mean different things", args[0], args[1])
 	}
 }
 

@@ -5,13 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,30 +20,62 @@ import (
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/report"
 	"github.com/plumbnet/plumb/snapshot"
+	"github.com/spf13/pflag"
 )
 
 // An output says in which form and where to write a report.
 type output struct {
-	json       bool
+	form       string // json, yaml, wide or text; "" is text
+	json       bool   // the same as form "json"
 	html, http string
 	lang       string
 	verbose    bool
 }
 
 // flags declares the flags that all reports share.
-func (o *output) flags(fs *flag.FlagSet) {
-	fs.BoolVar(&o.json, "json", false, "write JSON (schema: report/schema.md)")
+func (o *output) flags(fs *pflag.FlagSet) {
+	fs.StringVarP(&o.form, "output", "o", "", "the `form` of the report: text; wide, with every step; json or yaml (schema: report/schema.md)")
+	fs.BoolVar(&o.json, "json", false, "the same as -o json")
 	fs.StringVar(&o.html, "html", "", "write one self-contained page to this `file`, beside the text")
 	fs.StringVar(&o.lang, "lang", "en", "en or zh")
-	fs.BoolVar(&o.verbose, "v", false, "show every step and all that could not be judged")
+	fs.BoolVarP(&o.verbose, "verbose", "v", false, "the same as -o wide: show every step and all that could not be judged")
 }
 
-// check refuses flags that contradict each other.
+// forms are what -o takes.
+var forms = []string{"text", "wide", "json", "yaml"}
+
+// check refuses flags that contradict each other, and settles the form.
 func (o *output) check() error {
-	if o.json && o.http != "" {
-		return errors.New("--json and --http: choose one")
+	flag := "-o " + o.form
+	switch {
+	case o.form != "" && !slices.Contains(forms, o.form):
+		return fmt.Errorf("-o %q: want %s", o.form, strings.Join(forms, ", "))
+	case o.json && o.form != "" && o.form != "json":
+		return fmt.Errorf("--json and -o %s: choose one", o.form)
+	case o.json:
+		o.form, flag = "json", "--json"
+	case o.form == "wide":
+		o.verbose = true
+	}
+	if o.machine() && o.http != "" {
+		return fmt.Errorf("%s and --http: choose one", flag)
 	}
 	return checkLang(o.lang)
+}
+
+// machine reports whether the form is one for programs.
+func (o *output) machine() bool { return o.form == "json" || o.form == "yaml" }
+
+// encode writes what write writes as JSON, in the form that was asked for.
+func (o *output) encode(w io.Writer, write func(io.Writer) error) error {
+	if o.form == "json" {
+		return write(w)
+	}
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return writeYAML(w, b.Bytes())
 }
 
 func checkLang(lang string) error {
@@ -59,8 +92,8 @@ func (o *output) write(stdout, stderr io.Writer, r *diagnose.Report) error {
 	if err := o.page(stderr, func(w io.Writer) error { return report.HTML(w, r, opts) }); err != nil {
 		return err
 	}
-	if o.json {
-		return report.JSON(stdout, r, opts)
+	if o.machine() {
+		return o.encode(stdout, func(w io.Writer) error { return report.JSON(w, r, opts) })
 	}
 	if err := report.Text(stdout, r, opts); err != nil {
 		return err
@@ -82,8 +115,8 @@ func (o *output) writeCheck(stdout, stderr io.Writer, r check.Result, gaps []sna
 	if err := o.page(stderr, func(w io.Writer) error { return report.CheckHTML(w, r, gaps, opts) }); err != nil {
 		return err
 	}
-	if o.json {
-		return report.CheckJSON(stdout, r, gaps, opts)
+	if o.machine() {
+		return o.encode(stdout, func(w io.Writer) error { return report.CheckJSON(w, r, gaps, opts) })
 	}
 	return report.CheckText(stdout, r, gaps, opts)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/snapshot/redact"
+	"github.com/spf13/pflag"
 )
 
 // redactFlags are the flags of "plumb snapshot" about redaction.
@@ -22,7 +22,7 @@ type redactFlags struct {
 	restore            string
 }
 
-func (f *redactFlags) add(fs *flag.FlagSet) {
+func (f *redactFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.redact, "redact", false, "put pseudonyms in the place of names and addresses")
 	fs.StringVar(&f.mapFile, "map", "", "write the way back from the pseudonyms to this `file` (default the bundle's, with .map.json)")
 	fs.StringVar(&f.key, "redact-key", "", "take the key from this `file`, for bundles to have the same pseudonyms; else it is random, and lost")

@@ -12,6 +12,7 @@ import (
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/snapshot"
+	"github.com/spf13/pflag"
 )
 
 const snapshotSynopsis = `-o FILE.tar.gz [--objects FILE]... [--node NAME]
@@ -38,17 +39,21 @@ type snapshotFlags struct {
 	live live
 }
 
-// snapshotVerb collects this node into a bundle, or prints the collector script.
-func snapshotVerb(args []string, stdout, stderr io.Writer) int {
-	fs := newFlags("snapshot", snapshotSynopsis, stderr)
-	var f snapshotFlags
-	fs.StringVar(&f.out, "o", "", "write the bundle to this `file`; - is the standard output")
+func (f *snapshotFlags) add(fs *pflag.FlagSet) {
+	fs.StringVarP(&f.out, "output", "o", "", "write the bundle to this `file`; - is the standard output")
 	fs.BoolVar(&f.script, "script", false, "print a collector in POSIX shell instead")
 	fs.StringVar(&f.name, "node", "", "the node's `name` in the cluster, where it is not the host name")
 	fs.Var(&f.objects, "objects", "put what plumb reads of this `file` of Kubernetes objects (kubectl get ... -o json) into the bundle; may be repeated")
 	f.redactFlags.add(fs)
 	f.live.flags(fs)
-	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
+}
+
+// snapshotVerb collects this node into a bundle, or prints the collector script.
+func snapshotVerb(args []string, stdout, stderr io.Writer) int {
+	fs := newFlags("snapshot", snapshotSynopsis, stderr)
+	var f snapshotFlags
+	f.add(fs)
+	if _, status, ok := parse(fs, args, 0, stderr); !ok {
 		return status
 	}
 	switch alone := fs.NFlag() == 1; {

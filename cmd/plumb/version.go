@@ -12,7 +12,7 @@ var version = ""
 
 func versionVerb(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("version", "", stderr)
-	if _, status, ok := parse(fs, args, 0, stdout, stderr); !ok {
+	if _, status, ok := parse(fs, args, 0, stderr); !ok {
 		return status
 	}
 	v := version

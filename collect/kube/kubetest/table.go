@@ -17,9 +17,10 @@ func (s *Server) table(w http.ResponseWriter, r *http.Request) bool {
 	var columns []string
 	var rows []metav1.TableRow
 	row := func(cells ...any) { rows = append(rows, metav1.TableRow{Cells: cells}) }
-	namespace, resource, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/v1/namespaces/"), "/")
-	if !ok {
-		resource = strings.TrimPrefix(r.URL.Path, "/api/v1/")
+	var namespace string
+	resource := strings.TrimPrefix(r.URL.Path, "/api/v1/")
+	if rest, ok := strings.CutPrefix(resource, "namespaces/"); ok {
+		namespace, resource, _ = strings.Cut(rest, "/")
 	}
 	switch resource {
 	case "pods":
