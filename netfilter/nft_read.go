@@ -29,10 +29,10 @@ func nftElements(r *bufio.Reader, f func(b []byte, line int) error) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("nft: %w", err)
+			return fmt.Errorf("nft: line %d: %w", c.line, err)
 		}
 		if err := f(c.buf, c.begin); err != nil {
-			return fmt.Errorf("nft: %q: %w", short(string(c.buf)), err)
+			return fmt.Errorf("nft: line %d: %q: %w", c.begin, short(string(c.buf)), err)
 		}
 	}
 }
