@@ -22,7 +22,7 @@ import (
 const clusterUsage = `usage: plumb-lab cluster VERB [--dir DIR] [flags] [ARGS]
 
   up     [--nodes N] [--proxy MODE] [--proxy NODE=MODE]… [--backend B]
-         [--image FILE.tar]… [--apply FILE.yaml]… [--no-apps]
+         [--image FILE.tar]… [--apply FILE.yaml]… [--no-apps] [--policy[=own]]
                                  bring up a real Kubernetes; it stays up
   down                           take it down, however much of it is left
   status                         nodes, their programs, and the Pods
@@ -35,15 +35,19 @@ const clusterUsage = `usage: plumb-lab cluster VERB [--dir DIR] [flags] [ARGS]
   faults                         list the faults that it can be given
   fault  NAME                    give it one, and say what to ask plumb then
   heal                           undo it
+  wire   NODE [--delay 20ms] [--jitter 5ms] [--loss 1%] [--reorder 1%] [--rate 10mbit] [--seed N] | NODE --off
+                                 delay, lose and reorder what passes its uplink, each way
 
 modes of kube-proxy: iptables nftables; back ends of flannel: vxlan host-gw
+--policy: the lab's own enforcer of NetworkPolicy runs on every node; =own: not on the first, and
+those of the other nodes know only their own Pods; =own=NODE,NODE…: those of these nodes
 `
 
 // clusterVerbs take the cluster's directory and what follows the flags.
 var clusterVerbs = map[string]func(dir string, args []string) error{
 	"down": clusterDown, "status": clusterStatus, "kubeconfig": clusterKubeconfig, "kubectl": clusterKubectl,
 	"exec": clusterExec, "load": clusterLoad, "stop": clusterStop, "start": clusterStart,
-	"faults": clusterFaults, "fault": clusterFault, "heal": clusterHeal,
+	"faults": clusterFaults, "fault": clusterFault, "heal": clusterHeal, "wire": clusterWire,
 }
 
 func clusterVerb(args []string) error {
@@ -88,6 +92,7 @@ func clusterUp(args []string) error {
 	f.Var((*words)(&o.Images), "image", "")
 	f.Var((*words)(&o.Manifests), "apply", "")
 	f.BoolVar(&o.NoApps, "no-apps", false, "")
+	f.Var((*enforced)(&o.Policy), "policy", "")
 	if err := f.Parse(args); err != nil {
 		return errors.Join(err, errClusterUsage)
 	}

@@ -13,8 +13,8 @@ import (
 	"os"
 
 	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/lab/cluster"
 	"github.com/plumbnet/plumb/lab/fault"
-	"github.com/plumbnet/plumb/lab/machine"
 	"github.com/plumbnet/plumb/lab/sandbox"
 )
 
@@ -39,7 +39,7 @@ var verbs = map[string]func(args []string) error{
 }
 
 func main() {
-	machine.Main() // a cluster's machines are this program, run again
+	cluster.Main() // a cluster's machines are this program, run again
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

@@ -10,7 +10,7 @@
 //	outside   203.0.113.10    a web server and a name server, behind the router
 //	office    10.20.0.50      a web server, behind the router
 //
-// A program that calls [Up] must call machine.Main first.
+// A program that calls [Up] must call [Main] first.
 package cluster
 
 import (
@@ -51,6 +51,7 @@ type Options struct {
 	Images    []string          // archives of further images, for every node
 	Manifests []string          // files of further objects, which must be running before the cluster is Ready
 	NoApps    bool              // without the shop
+	Policy    string            // who enforces NetworkPolicy: "" nobody, "all" nodes, "own" or "own=NODE,NODE…" some that know only their own Pods
 	Progress  io.Writer         // where to say what is being done; nil: nowhere
 }
 
@@ -113,6 +114,9 @@ func plan(o Options) (*Cluster, error) {
 	}
 	if !oneOf(c.Backend, Backends) {
 		return nil, fmt.Errorf("flannel has no back end %q here: choose %s", c.Backend, strings.Join(Backends, " or "))
+	}
+	if _, _, err := enforcers(c.Nodes, o.Policy); err != nil {
+		return nil, err
 	}
 	var err error
 	c.Dir, err = filepath.Abs(c.Dir)
@@ -229,7 +233,10 @@ func (c *Cluster) bringUp(ctx context.Context, seed string, o Options) error {
 			return err
 		}
 	}
-	return c.deploy(ctx, o)
+	if err := c.deploy(ctx, o); err != nil {
+		return err
+	}
+	return c.enforceAll(o.Policy)
 }
 
 // startAll starts programs on a machine.

@@ -12,12 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/plumbnet/plumb/lab/machine"
 	corev1 "k8s.io/api/core/v1"
 )
 
 func TestMain(m *testing.M) {
-	machine.Main()
+	Main()
 	os.Exit(m.Run())
 }
 

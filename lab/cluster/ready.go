@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/plumbnet/plumb/lab/machine"
+	"github.com/plumbnet/plumb/lab/policy"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -59,7 +60,7 @@ func (c *Cluster) ended() string {
 			continue
 		}
 		for _, p := range programs {
-			if !p.Running {
+			if !p.Running && p.Name != policy.Verb { // enforcers come and go
 				out = append(out, fmt.Sprintf("%s: %s has ended: %s\n%s", m.Name, p.Name, p.Ended, c.tail(m.Name, p)))
 			}
 		}

@@ -149,7 +149,7 @@ func TestFlags(t *testing.T) {
 			if err != nil || l != c.want {
 				t.Errorf("%+v, %v, want %+v", l, err, c.want)
 			}
-			port, again, err := parse(Args("p-a", l))
+			port, _, again, err := parse(Args("p-a", l))
 			if port != "p-a" || again != l || err != nil {
 				t.Errorf("passed on: %s %+v, %v", port, again, err)
 			}
@@ -159,7 +159,7 @@ func TestFlags(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	for _, args := range []string{"", "--port", "--port p-a more", "--delay 1ms", "--port p-a --delay 1h", "--port p-a --speed 1"} {
-		if _, _, err := parse(strings.Fields(args)); err == nil {
+		if _, _, _, err := parse(strings.Fields(args)); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
 	}
