@@ -47,9 +47,15 @@ cluster: build
 cluster-down: build
 	@./bin/plumb-lab cluster down
 
-test: deps lint
+test: bin/helm lint
+	@sh lab/deps.sh test
 	go test $$(go list ./... | grep -v /lab/agree)
 	go test -count=1 -v $(AGREE) | $(SHOW)
+
+# Helm itself, to try the chart with. It is no part of plumb's module.
+bin/helm:
+	@GOBIN=$(CURDIR)/bin go install -trimpath -ldflags '-s -w' helm.sh/helm/v3/cmd/helm@v3.22.0 || \
+		echo "Helm cannot be had: the chart is tested without it" >&2
 
 lint:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt: the files above are not formatted" >&2; exit 1; }

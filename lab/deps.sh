@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages that the lab, the demo and the tests use, where
-# they are missing. Needs root for that; without, it says what is missing.
-# "deps.sh cluster" includes those of the real cluster.
+# Installs the Debian packages that the lab and the demo use, where they are
+# missing. Needs root for that; without, it says what is missing.
+# "deps.sh cluster" includes those of the real cluster, "deps.sh test" those of all tests.
 set -eu
 
 missing=
@@ -16,11 +16,17 @@ need nft nftables
 need ipset ipset
 need conntrack conntrack
 need ping iputils-ping
-need busybox busybox # its sh is one of those that the collector script is tested with
-if [ "${1-}" = cluster ]; then
+case ${1-} in
+cluster | test)
 	need containerd containerd # and ctr
 	need runc runc
 	need ethtool ethtool
+	;;
+esac
+if [ "${1-}" = test ]; then
+	need busybox busybox # its sh is one of those that the collector script is tested with
+	need zsh zsh         # completion is tested in it
+	need fish fish       # and in it
 fi
 
 [ -n "$missing" ] || exit 0
