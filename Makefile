@@ -18,7 +18,7 @@ RELEASE  := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)
 IMAGE    ?= bin/plumbd-image.tar
 
 build:
-	go build -o bin/ ./cmd/...
+	go build -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 deps:
 	@sh lab/deps.sh
