@@ -4,8 +4,12 @@ package policy
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,5 +159,41 @@ func TestParse(t *testing.T) {
 	want := strings.Fields("--node b --server https://x:1 --ca ca --cert crt --key key --own b,c")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestClient asks an API server that speaks TLS and wants a certificate, as the files say that Args names.
+func TestClient(t *testing.T) {
+	seen := make(chan string, 1)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.URL.Path
+	}))
+	srv.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	srv.StartTLS()
+	defer srv.Close()
+	dir := t.TempDir()
+	write := func(name, typ string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(srv.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := write("crt", "CERTIFICATE", srv.Certificate().Raw)
+	a, err := parse(Args(Enforcer{Node: "a"}, srv.URL, cert, cert, write("key", "PRIVATE KEY", key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := (&server{a.Server, a.Client, a.log}).get(t.Context(), podsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close()
+	if got := <-seen; got != podsPath || a.Node != "a" || a.Own != nil {
+		t.Errorf("%+v asked for %s", a, got)
 	}
 }

@@ -178,6 +178,7 @@ func parsed(t *testing.T, texts ...string) (out []networkingv1.NetworkPolicy) {
 	for _, text := range texts {
 		name, spec, _ := strings.Cut(text, " ")
 		var p networkingv1.NetworkPolicy
+		p.APIVersion, p.Kind = "networking.k8s.io/v1", "NetworkPolicy"
 		p.Namespace, p.Name, _ = strings.Cut(name, "/")
 		d := json.NewDecoder(strings.NewReader(spec))
 		d.DisallowUnknownFields()
