@@ -146,16 +146,21 @@ func hasRule(refs []netfilter.Ref) bool {
 func dropped(s *state, h hookPoint, o *netfilter.Outcome) text.Text {
 	if len(o.Rules) > 0 {
 		r := o.Rules[len(o.Rules)-1]
-		if r.Rule == nil && r.Chain != nil {
+		if r.Rule == nil && r.Chain != nil && !r.IsNative() {
 			return text.F("%s's %s chain drops it: policy %s", s.ns, h.name, r.Chain.Policy)
 		}
 	}
 	return text.F("%s's %s chain drops it: %s", s.ns, h.name, lastRule(o.Rules))
 }
 
+// lastRule quotes the rule that decided; of nf_tables, where many rules read alike, after its table and chain.
 func lastRule(refs []netfilter.Ref) string {
 	if len(refs) == 0 {
 		return "no rule is named"
 	}
-	return refs[len(refs)-1].Quote()
+	r := refs[len(refs)-1]
+	if r.IsNative() && r.Chain != nil {
+		return r.Table.Family + " " + r.Table.Name + " " + r.Chain.Name + ": " + r.Quote()
+	}
+	return r.Quote()
 }
