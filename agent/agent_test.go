@@ -191,6 +191,7 @@ func TestRequests(t *testing.T) {
 		{"a Pod with an end of line", "GET", "/snapshot?pod=shop/a%0a", withGood, "", 400, "want NAMESPACE/NAME"},
 		{"too many Pods", "GET", "/snapshot?" + strings.Repeat("pod=a/b&", maxPods+1), withGood, "", 400, "more than 512 Pods"},
 		{"a namespace by path", "GET", "/snapshot?netns=/proc/1/ns/net", withGood, "", 400, "want host"},
+		{"counters of something", "GET", "/snapshot?netns=host&counters=eth0", withGood, "", 400, "want 1"},
 		{"an unknown query", "GET", "/snapshot?path=/etc/shadow", withGood, "", 400, `"path" is not known`},
 		{"a malformed query", "GET", "/snapshot?pod=%zz", withGood, "", 400, "query: "},
 		{"no body", "POST", "/probe", withGood, "", 400, "body: EOF"},

@@ -19,7 +19,7 @@ func FuzzNamed(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		pods, err := named(query)
+		pods, _, err := named(query)
 		if err != nil && pods != nil {
 			t.Error("pods with an error")
 		}

@@ -37,6 +37,7 @@ type Server struct {
 	work    *work
 	probes  chan struct{}
 	probing atomic.Int32
+	asked   atomic.Int64 // for counters, so far
 	started time.Time
 	routes  map[string]route
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +30,7 @@ var chunkTime = 10 * time.Second
 
 // snapshot sends the state of the node: all of it, or what the query names.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
-	pods, err := named(r.URL.RawQuery)
+	pods, counters, err := named(r.URL.RawQuery)
 	if err != nil {
 		fail(w, err)
 		return
@@ -38,7 +39,10 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
 	if pods != nil {
 		key = "pods " + strings.Join(pods, " ")
 	}
-	bundle, release, err := s.work.do(r.Context(), key, func(ctx context.Context) ([]byte, error) { return s.bundle(ctx, pods) })
+	if counters { // who asks again wants other counts
+		key = fmt.Sprintf("counters %d %s", s.asked.Add(1), key)
+	}
+	bundle, release, err := s.work.do(r.Context(), key, func(ctx context.Context) ([]byte, error) { return s.bundle(ctx, pods, counters) })
 	if err != nil {
 		fail(w, err)
 		return
@@ -49,36 +53,43 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
 	send(w, bundle)
 }
 
-// named returns the Pods that a query names, sorted: none for "netns=host", nil for the whole node.
-func named(query string) ([]string, error) {
+// named returns the Pods that a query names, sorted: none for "netns=host", nil for the whole node; and whether
+// it wants counts.
+func named(query string) (pods []string, counters bool, err error) {
 	q, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "query: %v", err)
+		return nil, false, refuse(http.StatusBadRequest, "query: %v", err)
 	}
 	for key := range q {
-		if key != "netns" && key != "pod" {
-			return nil, refuse(http.StatusBadRequest, "query: %q is not known: netns, pod", key)
+		if key != "netns" && key != "pod" && key != "counters" {
+			return nil, false, refuse(http.StatusBadRequest, "query: %q is not known: netns, pod, counters", key)
 		}
 	}
 	for _, n := range q["netns"] {
 		if n != "host" {
-			return nil, refuse(http.StatusBadRequest, "netns %q: want host, or pod=NAMESPACE/NAME", n)
+			return nil, false, refuse(http.StatusBadRequest, "netns %q: want host, or pod=NAMESPACE/NAME", n)
 		}
 	}
-	if len(q) == 0 {
-		return nil, nil
+	for _, n := range q["counters"] {
+		if n != "1" {
+			return nil, false, refuse(http.StatusBadRequest, "counters %q: want 1", n)
+		}
+		counters = true
+	}
+	if len(q["netns"])+len(q["pod"]) == 0 {
+		return nil, counters, nil
 	}
 	if len(q["pod"]) > maxPods {
-		return nil, refuse(http.StatusBadRequest, "more than %d Pods", maxPods)
+		return nil, false, refuse(http.StatusBadRequest, "more than %d Pods", maxPods)
 	}
 	for _, p := range q["pod"] {
 		if err := podName(p); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	pods := append([]string{}, q["pod"]...)
+	pods = append([]string{}, q["pod"]...)
 	slices.Sort(pods)
-	return slices.Compact(pods), nil
+	return slices.Compact(pods), counters, nil
 }
 
 // podName refuses what is not the name of a Pod with its namespace (RFC 1123, as Kubernetes has it).
@@ -91,9 +102,9 @@ func podName(s string) error {
 }
 
 // bundle collects, and packs what there is.
-func (s *Server) bundle(ctx context.Context, pods []string) ([]byte, error) {
+func (s *Server) bundle(ctx context.Context, pods []string, counters bool) ([]byte, error) {
 	o := s.o.Collect
-	o.Pods = pods
+	o.Pods, o.Counters = pods, counters
 	files, err := node.Collect(ctx, o)
 	if err != nil {
 		return nil, err

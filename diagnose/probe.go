@@ -135,6 +135,7 @@ type Observation struct {
 	Agreement Agreement
 	What      text.Text // one sentence: what was seen
 	NotSent   string    // why the probe could not be sent at all; "" where it was
+	Location  *Location // where its like were seen last, where that was looked for; else nil
 }
 
 // Observe notes what came of a plan's probe, or why it could not be sent, and lets it bear on

@@ -50,6 +50,21 @@ type jsonObserved struct {
 	Predicted   string              `json:"predicted"`
 	Agreement   string              `json:"agreement"`
 	What        jsonText            `json:"what"`
+	Located     *jsonLocated        `json:"located,omitempty"`
+}
+
+type jsonLocated struct {
+	What   jsonText    `json:"what"`
+	Sent   int         `json:"sent"`
+	Answer bool        `json:"answer,omitempty"`
+	Points []jsonPoint `json:"points"`
+}
+
+type jsonPoint struct {
+	Where   string   `json:"where"`
+	What    jsonText `json:"what"`
+	Counted uint64   `json:"counted"`
+	Command string   `json:"command"`
 }
 
 type jsonCheck struct {

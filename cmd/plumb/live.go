@@ -143,27 +143,42 @@ func (s *session) diagnose(ctx context.Context, ask diagnose.Ask, probe bool) (*
 	probes, errs := make([]snapshot.Probe, len(plans)), make([]error, len(plans))
 	var wg sync.WaitGroup
 	for i, p := range plans {
-		wg.Go(func() { probes[i], errs[i] = s.probe(ctx, p) })
+		wg.Go(func() { probes[i], errs[i] = s.probe(ctx, p.Node, p.Ask()) })
 	}
 	wg.Wait()
 	for i, p := range plans {
 		r.Observe(p, probes[i], errs[i])
 	}
+	if i := r.Differing(); i >= 0 {
+		s.locate(ctx, r, i, plans[i])
+	}
 	return r, ctx.Err()
+}
+
+// locate finds where the probes of a plan were seen last, by what is counted along the way while more of them are sent.
+func (s *session) locate(ctx context.Context, r *diagnose.Report, i int, plan diagnose.ProbePlan) {
+	places := plan.Places()
+	before := s.fleet.Counters(ctx, places)
+	probe, err := s.probe(ctx, plan.Node, plan.LocateAsk())
+	if err != nil {
+		fmt.Fprintln(s.stderr, "plumb: looking where probes are lost:", err)
+		return
+	}
+	r.Locate(i, plan, before, s.fleet.Counters(ctx, places), probe)
 }
 
 // maxProbe bounds the answer of an agent to one probe, in bytes.
 const maxProbe = 64 << 10
 
 // probe has the agent of a node send a probe.
-func (s *session) probe(ctx context.Context, p diagnose.ProbePlan) (out snapshot.Probe, err error) {
+func (s *session) probe(ctx context.Context, node string, ask snapshot.ProbeAsk) (out snapshot.Probe, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.fleet.Patience, fmt.Errorf("no answer within %s", s.fleet.Patience))
 	defer cancel()
-	body, err := json.Marshal(p.Ask())
+	body, err := json.Marshal(ask)
 	if err != nil {
 		return out, err
 	}
-	answer, err := s.fleet.Ask(ctx, p.Node, http.MethodPost, "probe", nil, bytes.NewReader(body))
+	answer, err := s.fleet.Ask(ctx, node, http.MethodPost, "probe", nil, bytes.NewReader(body))
 	if err != nil {
 		return out, err
 	}

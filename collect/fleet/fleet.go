@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/snapshot"
 )
 
@@ -65,7 +66,7 @@ func (f *Fleet) Node(ctx context.Context, node string, pods []string) *snapshot.
 // Files is [Fleet.Node] as files, for a bundle.
 func (f *Fleet) Files(ctx context.Context, node string, pods []string) (snapshot.Files, []snapshot.Gap) {
 	start := time.Now()
-	files, gaps, err := f.files(ctx, node, pods)
+	files, gaps, err := f.files(ctx, node, pods, false)
 	if err != nil {
 		gaps = []snapshot.Gap{{Path: "nodes/" + node, Why: err.Error()}}
 	}
@@ -77,13 +78,34 @@ func (f *Fleet) Files(ctx context.Context, node string, pods []string) (snapshot
 	return files, gaps
 }
 
-func (f *Fleet) files(ctx context.Context, node string, pods []string) (snapshot.Files, []snapshot.Gap, error) {
+// Counters asks at the same time for what devices and rules of namespaces have counted. Who does not answer counts nothing.
+func (f *Fleet) Counters(ctx context.Context, places []diagnose.Want) (out snapshot.Counters) {
+	got := make([]snapshot.Counters, min(len(places), maxPath))
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() {
+			if files, _, err := f.files(ctx, places[i].Node, append([]string{}, places[i].Pods...), true); err == nil {
+				got[i] = snapshot.ReadCounters(files)
+			}
+		})
+	}
+	wg.Wait()
+	for _, c := range got {
+		out.Merge(c)
+	}
+	return out
+}
+
+func (f *Fleet) files(ctx context.Context, node string, pods []string, counters bool) (snapshot.Files, []snapshot.Gap, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Patience, fmt.Errorf("no answer within %s", f.Patience))
 	defer cancel()
 	query := url.Values{}
 	if pods != nil {
 		query["netns"] = []string{"host"}
 		query["pod"] = pods
+	}
+	if counters {
+		query.Set("counters", "1")
 	}
 	body, err := f.Ask(ctx, node, http.MethodGet, "snapshot", query, nil)
 	if err != nil {

@@ -276,3 +276,38 @@ func (c *crowd) Ask(_ context.Context, node, _, _ string, _ url.Values, _ io.Rea
 	err := snapshot.Write(&buf, snapshot.Files{"nodes/" + node + "/host/sockets": nil})
 	return io.NopCloser(&buf), err
 }
+
+// TestCounters asks for the counts of the places of a way, and of no others; who does not answer counts nothing.
+func TestCounters(t *testing.T) {
+	a := &agents{files: snapshot.Files{}, answer: map[string]func(context.Context) (io.ReadCloser, error){}}
+	for _, node := range []string{"a", "b"} {
+		a.files["nodes/"+node+"/node.json"] = []byte(`{"name":"` + node + `"}`)
+		a.files["nodes/"+node+"/host/addr.json"] = []byte(`[{"ifindex":2,"ifname":"eth0","stats64":{"rx":{"packets":7},"tx":{"packets":8}}}]`)
+	}
+	a.answer["b"] = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("is down") }
+	var queries []string
+	f := &Fleet{Patience: time.Minute, Asker: asker(func(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+		a.mu.Lock()
+		queries = append(queries, node+" "+path+"?"+query.Encode())
+		a.mu.Unlock()
+		return a.Ask(ctx, node, method, path, query, body)
+	})}
+	c := f.Counters(t.Context(), []diagnose.Want{{Node: "a", Pods: []string{"shop/web-0"}}, {Node: "b"}})
+	slices.Sort(queries)
+	if diff := cmp.Diff([]string{"a snapshot?counters=1&netns=host&pod=shop%2Fweb-0", "b snapshot?counters=1&netns=host"}, queries); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if s, ok := c.Link("nodes/a/host", "eth0"); !ok || s.RX.Packets != 7 || s.TX.Packets != 8 {
+		t.Errorf("a: %+v %v", s, ok)
+	}
+	if _, ok := c.Link("nodes/b/host", "eth0"); ok {
+		t.Error("b counts, which is down")
+	}
+}
+
+// asker is an Asker that is a function.
+type asker func(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error)
+
+func (f asker) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+	return f(ctx, node, method, path, query, body)
+}

@@ -77,7 +77,11 @@ func (w *worker) save(file, iptables, backend string) {
 		w.put(file, nil, err)
 		return
 	}
-	w.keep(file, path, nil)
+	var args []string
+	if w.counters {
+		args = []string{"-c"}
+	}
+	w.keep(file, path, args)
 }
 
 // run writes into file what a program prints, and reports whether it succeeded. It

@@ -40,7 +40,9 @@ type rawLink struct {
 func (w *worker) links() ([]snapshot.Link, names, error) {
 	req := make([]byte, unix.SizeofIfInfomsg)
 	const skipStats = 1 << 3 // RTEXT_FILTER_SKIP_STATS
-	req = attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, skipStats))
+	if !w.counters {
+		req = attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, skipStats))
+	}
 	var raw []rawLink
 	err := w.route.dump(unix.RTM_GETLINK, req, func() { raw = nil }, func(b []byte) {
 		if l, ok := decodeLink(b); ok {
@@ -181,9 +183,22 @@ func decodeLink(b []byte) (rawLink, bool) {
 			l.MAC = mac(v)
 		case unix.IFLA_LINKINFO:
 			l.info(v)
+		case unix.IFLA_STATS64:
+			l.Stats = linkStats(v)
 		}
 	}
 	return l, l.Name != ""
+}
+
+// linkStats reads the start of a struct rtnl_link_stats64.
+func linkStats(b []byte) *snapshot.LinkStats {
+	if len(b) < 4*8 {
+		return nil
+	}
+	return &snapshot.LinkStats{
+		RX: snapshot.LinkCount{Packets: native.Uint64(b), Bytes: native.Uint64(b[16:])},
+		TX: snapshot.LinkCount{Packets: native.Uint64(b[8:]), Bytes: native.Uint64(b[24:])},
+	}
 }
 
 // groupName is the group of a device as ip prints it without a name of its own for it.

@@ -94,6 +94,19 @@ func haveIPSets() (bool, error) {
 
 // netfilter writes the files of iptables, nft and ipset. A program is run only where the kernel has what it would print.
 func (w *worker) netfilter() {
+	w.firewall()
+	switch have, err := haveIPSets(); {
+	case err != nil || !have:
+		w.put("ipset", nil, err)
+	default:
+		w.run("ipset", "ipset", "save")
+	}
+	ipvs, err := readNet("ip_vs")
+	w.put("ipvs", ipvs, err)
+}
+
+// firewall writes the files of iptables and nft.
+func (w *worker) firewall() {
 	tables, err := nftTables()
 	w.saveNFT(tables, err)
 	for _, f := range []struct{ iptables, kernel string }{{"iptables", "ip_tables_names"}, {"ip6tables", "ip6_tables_names"}} {
@@ -105,14 +118,6 @@ func (w *worker) netfilter() {
 		}
 		w.save(file, f.iptables, "-legacy")
 	}
-	switch have, err := haveIPSets(); {
-	case err != nil || !have:
-		w.put("ipset", nil, err)
-	default:
-		w.run("ipset", "ipset", "save")
-	}
-	ipvs, err := readNet("ip_vs")
-	w.put("ipvs", ipvs, err)
 }
 
 // saveNFT writes iptables, ip6tables and nft.json.
