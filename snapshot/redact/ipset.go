@@ -69,7 +69,7 @@ func (r *redactor) setOptions(words []piece) string {
 var (
 	numbers   = regexp.MustCompile(`^[0-9]{1,5}-[0-9]{1,5}$`)
 	hexNumber = regexp.MustCompile(`^0x[0-9a-f]{1,8}(/0x[0-9a-f]{1,8})?$`)
-	setPort   = regexp.MustCompile(`^([a-z0-9-]+:)?[a-z0-9/-]+$`)
+	setPort   = regexp.MustCompile(`^([a-z0-9-]+:)?([a-z0-9-]+|[0-9]+/[0-9]+)$`) // of ICMP, type and code
 )
 
 // entry redacts an entry of a set, part by part.

@@ -34,8 +34,8 @@ func isTime(text string) bool {
 	return err == nil
 }
 
-// word is a word of a program's own, which linkWords says that a key has.
-var word = regexp.MustCompile(`^[A-Za-z0-9_. -]{1,32}$`)
+// word is a word of a program's own, which linkWords says that a key has: "802.3ad", but no name with dots.
+var word = regexp.MustCompile(`^[A-Za-z0-9_ -]{1,32}(\.[0-9][A-Za-z0-9]{0,3})?$`)
 
 // linkWords are the keys of ip and bridge whose strings are words of theirs.
 var linkWords = set(`flags qdisc operstate link_type info_kind info_slave_kind state mode scope family type protocol action pref

@@ -109,7 +109,7 @@ func (r *redactor) objectString(text, key, parent string) string {
 }
 
 // apiWord is a word of the API, or a reason.
-var apiWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}(\.k8s\.io)?(/v[0-9][a-z0-9]*)?$|^(policy\.networking\.k8s\.io|(crd\.)?projectcalico\.org|cilium\.io)/v[0-9][a-z0-9]*$|^[0-9a-f.:]+$`)
+var apiWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}(\.k8s\.io)?(/v[0-9][a-z0-9]*)?$|^(policy\.networking\.k8s\.io|(crd\.)?projectcalico\.org|cilium\.io)/v[0-9][a-z0-9]*$`)
 
 // labelKeys are the keys of labels that everybody has.
 var labelKeys = set(`app k8s-app name component tier run role version controller-revision-hash pod-template-hash pod-template-generation metadata.name metadata.namespace

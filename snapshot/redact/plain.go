@@ -31,6 +31,7 @@ func lostLine(line string) string {
 var (
 	settingValue  = regexp.MustCompile(`^[0-9 \t,-]*$`)
 	settingWords  = regexp.MustCompile(`^net\.(core\.default_qdisc|ipv4\.tcp_(available_|allowed_)?congestion_control|ipv4\.tcp_available_ulp)$`)
+	settingWord   = regexp.MustCompile(`^[a-z0-9_ \t-]*$`)
 	settingSecret = regexp.MustCompile(`(_key|_secret)$`)
 	// ofDevice are the settings of one device.
 	ofDevice = regexp.MustCompile(`^(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh)\.)(.*)(\.[a-z0-9_-]+)$`)
@@ -45,7 +46,7 @@ func (r *redactor) sysctlLine(line string) string {
 	if !ok || !strings.HasPrefix(name, "net.") || settingSecret.MatchString(name) {
 		return ""
 	}
-	if !settingValue.MatchString(value) && !settingWords.MatchString(name) {
+	if !settingValue.MatchString(value) && !(settingWords.MatchString(name) && settingWord.MatchString(value)) {
 		return ""
 	}
 	if m := ofDevice.FindStringSubmatch(name); m != nil {
