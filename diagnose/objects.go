@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/text"
@@ -79,10 +80,10 @@ func (r *resolver) service(t target, e Endpoint) error {
 	if svc.Spec.Type == corev1.ServiceTypeExternalName {
 		return fmt.Errorf("the Service is an ExternalName for %q: ask for that name", svc.Spec.ExternalName)
 	}
-	if r.ask.Proto == "icmp" || r.ask.Proto == "icmpv6" {
-		return fmt.Errorf("--proto icmp: a Service answers no ping: kube-proxy translates its ports only; ask for a port")
+	if p, err := parseProto(r.ask.Proto, true, false); err == nil && !p.HasPorts() {
+		return fmt.Errorf("--proto %s: a Service answers no ping: kube-proxy translates its ports only; ask for a port", r.ask.Proto)
 	}
-	port, err := servicePort(svc, t.port)
+	port, err := servicePort(svc, t.port, r.ask.Proto)
 	if err != nil {
 		return err
 	}
@@ -126,16 +127,22 @@ func (r *resolver) headless(svc *corev1.Service, port *corev1.ServicePort, e End
 	return r.aim(e, e.Addrs, e.Port, true)
 }
 
-// servicePort finds a port of svc by number or name; none is needed where it has just one.
-func servicePort(svc *corev1.Service, want string) (*corev1.ServicePort, error) {
+// servicePort finds a port of svc by number or name; none is needed where it has just one. Of two of one
+// number it is that of the protocol, where that was asked for.
+func servicePort(svc *corev1.Service, want, proto string) (found *corev1.ServicePort, err error) {
 	var have []string
 	for i, p := range svc.Spec.Ports {
 		if want == p.Name && want != "" || want == fmt.Sprint(p.Port) || want == "" && len(svc.Spec.Ports) == 1 {
-			return &svc.Spec.Ports[i], nil
+			if found == nil || strings.EqualFold(string(p.Protocol), proto) {
+				found = &svc.Spec.Ports[i]
+			}
 		}
 		have = append(have, fmt.Sprintf("%d/%s %s", p.Port, p.Protocol, p.Name))
 	}
-	if want == "" {
+	switch {
+	case found != nil:
+		return found, nil
+	case want == "":
 		return nil, fmt.Errorf("the Service has %d ports: name one%s", len(svc.Spec.Ports), list(have))
 	}
 	return nil, fmt.Errorf("port %q: the Service has no such port%s", want, list(have))

@@ -226,7 +226,8 @@ func (r *resolver) node(t target, e *Endpoint) error {
 	}
 	if node != nil {
 		e.Addrs = nodeAddrs(node)
-	} else {
+	}
+	if len(e.Addrs) == 0 && ns != nil {
 		e.Addrs = nsAddrs(ns)
 	}
 	return nil
