@@ -10,6 +10,10 @@
 //	outside   203.0.113.10    a web server and a name server, behind the router
 //	office    10.20.0.50      a web server, behind the router
 //
+// Nothing enforces NetworkPolicy unless the lab's own enforcer is asked for (package policy), and
+// uplinks are as fast as the machine unless a wire is put into them, which delays and
+// loses frames (package wire): "cluster up --policy", "cluster wire node-a --delay 20ms --loss 1%".
+//
 // A program that calls [Up] must call [Main] first.
 package cluster
 
