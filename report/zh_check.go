@@ -120,6 +120,8 @@ var zhCheck = map[string]string{
 	"the neighbour entry for %s holds %s; the VXLAN of %s has %s":                                               "%s 的邻居表项为 %s，而 %s 的 VXLAN 设备 MAC 是 %s",
 	"the node has a route to %s outside, which overlaps the %s range %s":                                        "节点有一条到外部 %s 的路由，与 %s 网段 %s 重叠",
 	"the node has no Pod range; %d other nodes have one":                                                        "该节点没有 PodCIDR，其他 %d 个节点有",
+	"another machine answers for %s, an address of %s: the neighbour entry holds %s, and %s has %s":             "另一台机器在应答 %s（%s 的地址）：邻居表项中是 %s，而 %s 的地址是 %s",
+	"take %s from the machine that has the link-layer address %s, then have %s ask anew":                        "从链路层地址为 %[2]s 的机器上去掉 %[1]s，然后让 %[3]s 重新查询",
 	"the node is not ready: %s: %s":                                                                             "节点未就绪：%s：%s",
 	"look at %s by its console: whether it runs, has its network, and runs a kubelet":                           "通过控制台查看 %s：是否在运行、网络是否正常、kubelet 是否在运行",
 	"the node is not ready for want of a CNI configuration: %s":                                                 "节点因缺少 CNI 配置而未就绪：%s",

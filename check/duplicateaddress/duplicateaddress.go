@@ -39,6 +39,9 @@ Commands:
 func run(p *check.Pass) {
 	seen := map[netip.Addr]bool{}
 	for _, ns := range p.Network.NS {
+		if ns.IsHost() {
+			impostors(p, ns)
+		}
 		for _, d := range ns.Ifaces {
 			for _, a := range d.Link.Addrs {
 				if a.DADFailed {

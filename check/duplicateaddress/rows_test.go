@@ -2,6 +2,7 @@ package duplicateaddress
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/plumbnet/plumb/check"
@@ -51,4 +52,27 @@ func TestOwners(t *testing.T) {
 			}
 		}, Want: "error: node-b/host/eth0: duplicate-address: fd00:192:168:10::12 is not in use: another host on the link answered for it (dadfailed)"},
 	})
+}
+
+// TestImpostors: a machine that is not in the snapshot answers for a node's address.
+func TestImpostors(t *testing.T) {
+	const from, stranger = `"dst":"192.168.10.13","lladdr":"0a:2c:d5:e2:9d:b9","state":["REACHABLE"]`, `"dst":"192.168.10.13","lladdr":"0a:00:00:00:00:99","state":`
+	const ask = "from shop/web-0\nto 10.244.2.2:8080"
+	swap := func(to string) []checktest.Swap {
+		return []checktest.Swap{{File: "nodes/node-a/host/neigh.json", Old: from, New: to}}
+	}
+	const says = "error: node-a/host/eth0: duplicate-address: another machine answers for 192.168.10.13, an address of node-c: the neighbour entry holds 0a:00:00:00:00:99, and node-c/host/eth0 has 0a:2c:d5:e2:9d:b9"
+	checktest.Rows(t, checktest.Flannel, []*check.Check{Check}, []checktest.Row{
+		{Name: "it was heard of", Swap: swap(stranger + `["STALE"]`), Want: says, Fix: []string{"ip neigh del 192.168.10.13 dev eth0"}},
+		{Name: "packets go there", Swap: swap(stranger + `["REACHABLE"]`), Ask: ask, Want: strings.Replace(says, "error:", "error on path:", 1)},
+		{Name: "nobody answers", Swap: swap(stranger + `["FAILED"]`)},
+		{Name: "a router answers for several", Swap: swap(stranger + `["REACHABLE"]},{"dev":"eth0","dst":"192.168.10.1","lladdr":"0a:00:00:00:00:99","state":["REACHABLE"]`)},
+		{Name: "a device of a node that is known has it", Swap: swap(`"dst":"192.168.10.13","lladdr":"92:ef:37:c6:15:71","state":["REACHABLE"]`)},
+		{Name: "of node-c nothing is known", Swap: swap(stranger + `["REACHABLE"]`), Without: []string{"nodes/node-c"},
+			Want: "? nodes/node-c: duplicate-address: the cluster has this node, but its state was not collected"},
+	})
+	r := checktest.RunRow(t, checktest.Flannel, checktest.Row{Swap: swap(stranger + `["REACHABLE"]`), Ask: ask}, Check)
+	if len(r.Findings) != 1 || !r.Findings[0].OnPath || len(r.Lost) == 0 {
+		t.Errorf("%+v, lost %v: want one finding that is on the path, and the path lost", r.Findings, r.Lost)
+	}
 }
