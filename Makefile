@@ -41,7 +41,7 @@ image:
 # A real Kubernetes of three nodes with plumbd on them; CLUSTER is for "plumb-lab cluster up".
 cluster: build
 	@sh lab/deps.sh cluster
-	@./bin/plumb-lab image -o bin/plumbd.tar
+	@./bin/plumb-lab image -o bin/plumbd.tar --version $(VERSION)
 	@./bin/plumb-lab cluster up --image bin/plumbd.tar --apply deploy/plumb.yaml $(CLUSTER)
 
 cluster-down: build
