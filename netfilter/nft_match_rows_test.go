@@ -16,6 +16,17 @@ const nftSets = `
 	map states { type ct_state : verdict; elements = { new : drop, established : accept }; }
 	map targets { type inet_service : ipv4_addr; elements = { 80 : 10.9.0.1, 81 : 10.9.0.2 }; }
 	map pairs { type ipv4_addr . inet_service : ipv4_addr . inet_service; elements = { 10.2.0.2 . 80 : 10.9.0.3 . 8080 }; }
+	counter hits { }
+	quota daily { over 10 mbytes }
+	quota spent { over 50 bytes used 50 bytes }
+	limit slow { rate 5/second burst 5 packets }
+	limit above { rate over 5/second burst 5 packets }
+	map counts { type inet_service : counter; elements = { 80 : "hits" }; }
+	map rates { type inet_service : limit; elements = { 80 : "slow" }; }
+	map lefts { type inet_service : quota; elements = { 80 : "daily" }; }
+	map lists { type ipv4_addr . inet_service : verdict; flags interval; elements = { 10.1.0.0/24 . 80-90 : drop, 10.1.0.0/24 . 99 : accept }; }
+	map names { type ifname : verdict; elements = { "eth0" : drop, "eth7" : accept }; }
+	map ranged { type mark : verdict; flags interval; elements = { 0x1-0xff : accept, 0x4000-0x4fff : drop }; }
 	map tags { type ipv4_addr : mark; elements = { 10.1.0.1 : 0x17, 10.9.9.9 : 0x18 }; }
 `
 
@@ -278,6 +289,42 @@ var nftMatchRows = []matchRow{
 	{conditions: "ct count over 20", maybe: "tcp"},
 	{conditions: "tcp dport 81 meta cpu 1", yes: "", no: "tcp", maybe: "wrong"},
 	{conditions: "meta cpu 1 tcp dport 81", no: "tcp", maybe: "wrong"},
+	{conditions: `quota name "spent"`, yes: "tcp"},
+	{conditions: `quota name "daily"`, maybe: "tcp"},
+	{conditions: `limit name "slow"`, maybe: "tcp"},
+	{conditions: `limit name "above"`, maybe: "tcp"},
+	{conditions: `counter name "hits"`, yes: "tcp"},
+	{conditions: `counter name tcp dport map @counts`, yes: "tcp", no: "wrong udp"},
+	{conditions: `limit name tcp dport map @rates`, no: "wrong udp", maybe: "tcp"},
+	{conditions: `quota name tcp dport map @lefts`, no: "wrong udp", maybe: "tcp"},
+	{conditions: "ct label 5", no: "tcp invalid", maybe: "reply"},
+	{conditions: "icmp mtu 1400", no: "tcp", maybe: "needfrag"},
+	{conditions: "icmp sequence 5", no: "tcp", maybe: "echo"},
+	{conditions: "icmpv6 mtu 1280", no: "tcp6", maybe: "toobig6"},
+	{conditions: "ip frag-off & 0x4000 != 0", yes: "tcp"},
+	{conditions: "ip checksum 5", no: "tcp6", maybe: "tcp"},
+	{conditions: "ip hdrlength 5", yes: "tcp", no: "tcp6"},
+	{conditions: "ip6 flowlabel 5", no: "tcp", maybe: "tcp6"},
+	{conditions: "ip6 version 6", yes: "tcp6", no: "tcp"},
+	{conditions: "ip6 length 20", yes: "tcp6", no: "tcp"},
+	{conditions: "tcp doff 10", no: "udp", maybe: "tcp"},
+	{conditions: "udp checksum 5", no: "tcp", maybe: "udp"},
+	{conditions: "@nh,72,8 6", yes: "tcp", no: "udp"},
+	{conditions: "@th,0,16 40000", yes: "tcp udp", no: "ports"},
+	{conditions: "@nh,0,16 5", maybe: "tcp"},
+	{conditions: "@ll,0,48 5", maybe: "tcp"},
+	{conditions: "meta mark & 0xff == { 0x1, 0x2 }", yes: "tcp"},
+	{conditions: "meta mark & 0xf000 != { 0x4000 }", no: "tcp"},
+	{conditions: "ip saddr & 255.255.255.0 == { 10.1.0.0, 10.2.0.0 }", yes: "tcp", no: "tcp6"},
+	{conditions: "meta cpu & 0x1 == 0x2", no: "tcp"},
+	{conditions: "meta cpu & 0x1 == 0x1", maybe: "tcp"},
+	{conditions: "meta cpu | 0x1 == 0x2", no: "tcp"},
+	{conditions: "meta cpu != { 1, 2 }", maybe: "tcp"},
+	{conditions: "tcp sequence . tcp dport { 5 . 81 }", no: "tcp udp", maybe: "wrong"},
+	{conditions: "ct mark . ct zone { 0x5 . 0 }", yes: "natted", no: "tcp invalid"},
+	{conditions: "ct original ip saddr . ct original ip daddr { 10.1.0.1 . 10.96.0.1 }", yes: "natted", no: "tcp reply"},
+	{conditions: "numgen random mod 2 . ip saddr { 0 . 10.1.0.1, 1 . 10.1.0.1 }", yes: "tcp"},
+	{conditions: "numgen random mod 2 . ip saddr { 0 . 10.9.9.9, 1 . 10.1.0.1 }", maybe: "tcp"},
 	{conditions: "counter", yes: "tcp"},
 	{conditions: `log prefix "x" counter`, yes: "tcp"},
 	{conditions: "meta mark set 0x9 meta mark 0x9", yes: "tcp"},
