@@ -17,7 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// again is how long to wait after the API server did not answer.
+// again is how long to wait after the API server did not answer, or ended its answer at once.
 const again = time.Second
 
 // An object is a Pod, a Namespace or a NetworkPolicy.
@@ -65,16 +65,17 @@ func follow[T any, P object[T]](ctx context.Context, s *server, c *cache, path s
 	for ctx.Err() == nil {
 		version, err := list[T, P](ctx, s, c, path, kept)
 		for err == nil {
+			begun := time.Now()
 			version, err = watch[T, P](ctx, s, c, path, version, kept)
+			if time.Since(begun) < again {
+				sleep(ctx, again)
+			}
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		s.log("%s: %v", path, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(again):
-		}
+		sleep(ctx, again)
 	}
 }
 
