@@ -32,7 +32,7 @@ var core = map[string][]string{
 	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "check"},
 	"check/all":       {"check", "check/*"},
 	"diagnose":        {"text", "packet", "snapshot", "network", "trace", "check"},
-	"report":          {"text", "packet", "snapshot", "trace", "check", "diagnose"},
+	"report":          {"text", "packet", "snapshot", "intent", "trace", "check", "diagnose"},
 }
 
 // testOnly are packages below the core's folders that only tests import.

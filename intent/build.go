@@ -242,3 +242,18 @@ func (b *builder) addOutside() {
 		}
 	}
 }
+
+// policyKinds are the kinds that an Engine reads.
+var policyKinds = []string{"Pod", "Namespace", "Node", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"}
+
+// Missing returns the kinds of objects that were not collected. Without NetworkPolicies nothing
+// is known to be allowed; the policies of the whole cluster are kinds that most clusters do not
+// have, so without them answers suppose that there are none.
+func (e *Engine) Missing() (out []string) {
+	for _, k := range policyKinds {
+		if !e.objects.Have[k] {
+			out = append(out, k)
+		}
+	}
+	return out
+}

@@ -26,7 +26,7 @@ func (m *Matrix) Count() Pairs {
 		}
 	}
 	var all, self Pairs
-	m.blocks(func(i0, j0 int, allow, deny *[64]uint64) {
+	m.blocks(m.e.podCount, func(i0, j0 int, allow, deny *[64]uint64) {
 		for i := range min(64, len(c.weights)-i0) {
 			w := c.weights[i0+i]
 			all.Allowed += w * c.sum(j0, allow[i])
@@ -77,27 +77,46 @@ func (c *counter) sum(j0 int, word uint64) (n int) {
 	return n
 }
 
-// blocks calls f for each 64 sources and 64 destinations: bit j of allow[i] says that the
-// source i0+i reaches the destination j0+j, of deny[i] that it does not.
-func (m *Matrix) blocks(f func(i0, j0 int, allow, deny *[64]uint64)) {
+// blocks calls f for each 64 sources and 64 destinations of the first n classes: bit j of
+// allow[i] says that the source i0+i reaches the destination j0+j, of deny[i] that it does not.
+func (m *Matrix) blocks(n int, f func(i0, j0 int, allow, deny *[64]uint64)) {
 	var allow, deny, inAllow, inDeny [64]uint64
-	n := m.e.podCount
+	free := m.free()
 	for j0 := 0; j0 < n; j0 += 64 {
 		for i0 := 0; i0 < n; i0 += 64 {
 			inAllow, inDeny = [64]uint64{}, [64]uint64{}
 			for j := range min(64, n-j0) {
-				r := &m.rows[ingress][m.inRow[j0+j]]
+				r := m.row(ingress, j0+j, free)
 				inAllow[j], inDeny[j] = r.allow[i0/64], r.deny[i0/64]
 			}
 			transpose(&inAllow)
 			transpose(&inDeny)
 			for i := range min(64, n-i0) {
-				r := &m.rows[egress][m.e.classes[i0+i].program[egress]]
+				r := m.row(egress, i0+i, free)
 				allow[i], deny[i] = r.allow[j0/64]&inAllow[i], r.deny[j0/64]|inDeny[i]
 			}
 			f(i0, j0, &allow, &deny)
 		}
 	}
+}
+
+// free is the row of those that no policy selects.
+func (m *Matrix) free() *row {
+	n := len(m.e.classes)
+	r := &row{newSet(n), newSet(n)}
+	r.allow.addRange(0, int32(n))
+	return r
+}
+
+// row returns the row of a class, which of all but Pods is free.
+func (m *Matrix) row(direction, class int, free *row) *row {
+	switch {
+	case class >= m.e.podCount:
+		return free
+	case direction == egress:
+		return &m.rows[egress][m.e.classes[class].program[egress]]
+	}
+	return &m.rows[ingress][m.inRow[class]]
 }
 
 // transpose makes bit j of word i bit i of word j, by halves, quarters and so on.

@@ -98,6 +98,7 @@ type Engine struct {
 	namespaces []labelled             // by name
 	classes    []class                // Pods' first, then nodes', then those outside the cluster
 	podCount   int                    // how many of the classes are of Pods
+	blocks     []block                // of the policies
 	space      [2]space
 	outside    [2][]int32    // the class of each part of a space
 	programs   [2][]*program // by direction

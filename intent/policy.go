@@ -98,7 +98,6 @@ type namedPort struct {
 type builder struct {
 	*Engine
 	podSel, nsSel, nodeSel selectors
-	blocks                 []block
 	blockAt                map[string]int32
 	portNames              map[string]int32
 	profiles               map[string]int32 // of Engine.ports

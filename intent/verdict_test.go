@@ -96,7 +96,7 @@ func TestVerdictNotCollected(t *testing.T) {
 // for no other Pods than those with the labels of the two.
 func TestFix(t *testing.T) {
 	fixed, none := 0, 0
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		o := policygen.Cluster(policygen.Size{Seed: seed, Namespaces: 3, Pods: 24, Nodes: 3, Policies: 12, ClusterPolicies: 8, Replicas: 2, NoHostNetwork: true})
 		e := New(o)
 		port := Port{packet.TCP, 80}
@@ -118,7 +118,7 @@ func TestFix(t *testing.T) {
 			}
 			same := func(a, b Peer) bool {
 				x, y := e.pods[a.at].object, e.pods[b.at].object
-				return x.Namespace == y.Namespace && cmp.Equal(workload(x), workload(y))
+				return x.Namespace == y.Namespace && cmp.Equal(stableLabels(x), stableLabels(y))
 			}
 			for _, a := range peers {
 				for _, b := range peers {
@@ -133,7 +133,7 @@ func TestFix(t *testing.T) {
 			}
 		}
 	}
-	if fixed < 50 {
+	if fixed < 25 {
 		t.Errorf("only %d fixes, and %d without", fixed, none)
 	}
 }
