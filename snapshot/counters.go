@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"encoding/json"
 	"io"
 	"path"
 	"strings"
@@ -8,7 +9,14 @@ import (
 	"github.com/plumbnet/plumb/netfilter"
 )
 
-// LinkStats are the counts of a device, as "ip -j -s addr" prints them.
+// A CountedLink is a device with its counts, as "ip -j -s addr" prints it.
+type CountedLink struct {
+	Index int        `json:"ifindex"`
+	Name  string     `json:"ifname"`
+	Stats *LinkStats `json:"stats64,omitempty"` // nil where they were not asked for
+}
+
+// LinkStats are the counts of a device.
 type LinkStats struct {
 	RX LinkCount `json:"rx"`
 	TX LinkCount `json:"tx"`
@@ -47,7 +55,7 @@ func (c *Counters) file(name string, in io.Reader) {
 	dir, base := path.Split(name)
 	switch {
 	case base == "addr.json":
-		links, _ := ParseLinks(in)
+		links, _ := parseList(in, "addr", func(l *CountedLink, raw []byte) error { return json.Unmarshal(raw, l) }, func(l CountedLink) bool { return l.Name != "" })
 		for _, l := range links {
 			if l.Stats != nil {
 				c.links[dir+l.Name] = *l.Stats

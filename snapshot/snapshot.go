@@ -98,7 +98,6 @@ type Link struct {
 	MAC       packet.MAC `json:"address,omitzero"`
 	Info      LinkInfo   `json:"linkinfo,omitzero"`
 	Addrs     []LinkAddr `json:"addr_info,omitempty"`
-	Stats     *LinkStats `json:"stats64,omitempty"` // nil where nobody asked for counts
 }
 
 // LinkInfo is what is particular to a kind of device.

@@ -34,15 +34,14 @@ type rawLink struct {
 	lower, master, under int // indexes: IFLA_LINK, IFLA_MASTER, the device that carries a tunnel
 	activeSlave          int
 	greIn, greOut        bool // whether a GRE tunnel has a key, either way
+	stats                *snapshot.LinkStats
 }
 
 // links reads the devices with their addresses.
 func (w *worker) links() ([]snapshot.Link, names, error) {
 	req := make([]byte, unix.SizeofIfInfomsg)
 	const skipStats = 1 << 3 // RTEXT_FILTER_SKIP_STATS
-	if !w.counters {
-		req = attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, skipStats))
-	}
+	req = attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, skipStats))
 	var raw []rawLink
 	err := w.route.dump(unix.RTM_GETLINK, req, func() { raw = nil }, func(b []byte) {
 		if l, ok := decodeLink(b); ok {
@@ -184,7 +183,7 @@ func decodeLink(b []byte) (rawLink, bool) {
 		case unix.IFLA_LINKINFO:
 			l.info(v)
 		case unix.IFLA_STATS64:
-			l.Stats = linkStats(v)
+			l.stats = linkStats(v)
 		}
 	}
 	return l, l.Name != ""

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/plumbnet/plumb/snapshot"
+	"golang.org/x/sys/unix"
 )
 
 // Options say what to collect. The zero Options collect this machine.
@@ -216,8 +217,13 @@ func (w *worker) collect(s space) result {
 
 // counts collects how many packets devices and rules have met.
 func (w *worker) counts() {
-	links, _, err := w.links()
-	text, jsonErr := formatLinks(links)
+	links := []snapshot.CountedLink{}
+	err := w.route.dump(unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func() { links = links[:0] }, func(b []byte) {
+		if l, ok := decodeLink(b); ok {
+			links = append(links, snapshot.CountedLink{Index: l.Index, Name: l.Name, Stats: l.stats})
+		}
+	})
+	text, jsonErr := json.Marshal(links)
 	w.put("addr.json", text, errors.Join(err, jsonErr))
 	w.firewall()
 }
