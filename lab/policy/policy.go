@@ -48,7 +48,7 @@ type Enforcer struct {
 // Ruleset returns what "nft -f -" is to read, so that the node's table is what the
 // world asks for. The kernel takes it as one transaction.
 func (e Enforcer) Ruleset(w World) string {
-	b := &builder{pods: e.known(w.Pods), namespaces: map[string]labels.Set{}}
+	b := &builder{pods: e.known(w.Pods), namespaces: map[string]labels.Set{}, have: map[string]bool{}, jumps: map[string][]string{}}
 	for _, ns := range w.Namespaces {
 		b.namespaces[ns.Name] = ns.Labels
 	}
@@ -85,9 +85,9 @@ type identity struct {
 func (p *identity) key() string { return p.namespace + "/" + p.name }
 
 // addr returns the Pod's address of a family.
-func (p *identity) addr(v6 bool) (netip.Addr, bool) {
+func (p *identity) addr(f family) (netip.Addr, bool) {
 	for _, a := range p.addrs {
-		if a.Is6() == v6 {
+		if familyOf(a) == f {
 			return a, true
 		}
 	}

@@ -13,19 +13,19 @@ import (
 )
 
 // block returns the match of an ipBlock, none where it is of the other family.
-func block(field string, b *networkingv1.IPBlock, v6 bool) []string {
+func block(field string, b *networkingv1.IPBlock, f family) []string {
 	all, err := netip.ParsePrefix(b.CIDR)
-	if err != nil || all.Addr().Is6() != v6 {
+	if err != nil || familyOf(all.Addr()) != f {
 		return nil
 	}
 	match := fmt.Sprintf("%s %s", field, all.Masked())
 	if all.Bits() == 0 {
-		match = "meta nfproto " + map[bool]string{false: "ipv4", true: "ipv6"}[v6]
+		match = f.any
 	}
 	var out []netip.Prefix
 	for _, e := range b.Except {
 		p, err := netip.ParsePrefix(e)
-		if err == nil && p.Addr().Is6() == v6 && !slices.ContainsFunc(out, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }) {
+		if err == nil && familyOf(p.Addr()) == f && !slices.ContainsFunc(out, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }) {
 			out = slices.DeleteFunc(out, func(o netip.Prefix) bool { return p.Contains(o.Addr()) })
 			out = append(out, p.Masked())
 		}

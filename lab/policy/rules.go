@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -14,8 +15,8 @@ type builder struct {
 	pods       []identity // that are known
 	namespaces map[string]labels.Set
 	sets       []string
-	have       map[string]bool // the names of sets
-	jumps      map[string][]string
+	have       map[string]bool     // the names of sets
+	jumps      map[string][]string // the elements of the maps of the base chain, by their names
 	chains     []string
 }
 
@@ -80,26 +81,36 @@ type chain struct {
 	rules    []string
 }
 
-// families are the two of addresses, as nft calls them.
-var families = []struct {
-	name, typ string
-	v6        bool
-}{{"ip", "ipv4_addr", false}, {"ip6", "ipv6_addr", true}}
+// A family is one of addresses, in the words of nft.
+type family struct{ name, typ, any string }
+
+var (
+	ipv4     = family{"ip", "ipv4_addr", "meta nfproto ipv4"}
+	ipv6     = family{"ip6", "ipv6_addr", "meta nfproto ipv6"}
+	families = []family{ipv4, ipv6}
+)
+
+func familyOf(a netip.Addr) family {
+	if a.Is6() {
+		return ipv6
+	}
+	return ipv4
+}
 
 // rule adds the n-th rule of a policy.
 func (c *chain) rule(policy string, n int, r peerRule) {
 	for _, f := range families {
-		if _, ok := c.pod.addr(f.v6); !ok {
+		if _, ok := c.pod.addr(f); !ok {
 			continue
 		}
 		for i, port := range portsOf(r.ports) {
 			set := fmt.Sprintf("%s/%s/%d/%s", c.d.name, policy, n, f.name)
 			if port.name != "" && c.d.typ == networkingv1.PolicyTypeEgress {
-				c.named(fmt.Sprintf("%s/%d", set, i), policy, r.peers, port, f.v6)
+				c.named(fmt.Sprintf("%s/%d", set, i), policy, r.peers, port, f)
 				continue
 			}
 			for _, match := range c.portMatches(port) {
-				for _, peer := range c.peers(set, policy, r.peers, f.v6) {
+				for _, peer := range c.peers(set, policy, r.peers, f) {
 					c.allow(policy, peer, match)
 				}
 			}
@@ -114,36 +125,25 @@ func (c *chain) allow(policy string, matches ...string) {
 }
 
 // peers returns a match for each kind of peer: those that are known by their labels, as one set, and each ipBlock.
-func (c *chain) peers(set, policy string, peers []networkingv1.NetworkPolicyPeer, v6 bool) (out []string) {
+func (c *chain) peers(set, policy string, peers []networkingv1.NetworkPolicyPeer, f family) (out []string) {
 	if len(peers) == 0 {
-		return []string{"meta nfproto " + map[bool]string{false: "ipv4", true: "ipv6"}[v6]}
+		return []string{f.any}
 	}
-	f := family(v6)
 	namespace, _, _ := strings.Cut(policy, "/")
 	if slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool { return p.IPBlock == nil }) {
-		c.set(set, f.typ, addresses(c.selected(namespace, peers), v6))
+		c.set(set, f.typ, addresses(c.selected(namespace, peers), f))
 		out = append(out, fmt.Sprintf("%s %s @%s", f.name, c.d.peer, name(set)))
 	}
 	for _, p := range peers {
 		if p.IPBlock != nil {
-			out = append(out, block(f.name+" "+c.d.peer, p.IPBlock, v6)...)
+			out = append(out, block(f.name+" "+c.d.peer, p.IPBlock, f)...)
 		}
 	}
 	return out
 }
 
-func family(v6 bool) struct {
-	name, typ string
-	v6        bool
-} {
-	if v6 {
-		return families[1]
-	}
-	return families[0]
-}
-
 // named adds a rule for a port that is known by its name, which may be another number at each of the peers.
-func (c *chain) named(set, policy string, peers []networkingv1.NetworkPolicyPeer, port policyPort, v6 bool) {
+func (c *chain) named(set, policy string, peers []networkingv1.NetworkPolicyPeer, port policyPort, f family) {
 	namespace, _, _ := strings.Cut(policy, "/")
 	pods := c.pods
 	if len(peers) > 0 {
@@ -151,14 +151,13 @@ func (c *chain) named(set, policy string, peers []networkingv1.NetworkPolicyPeer
 	}
 	var elements []string
 	for i := range pods {
-		a, ok := pods[i].addr(v6)
+		a, ok := pods[i].addr(f)
 		for _, n := range pods[i].named(port) {
 			if ok {
 				elements = append(elements, fmt.Sprintf("%s . %d", a, n))
 			}
 		}
 	}
-	f := family(v6)
 	c.set(set, f.typ+" . inet_service", elements)
 	c.allow(policy, fmt.Sprintf("%s %s . %s dport @%s", f.name, c.d.peer, port.proto, name(set)))
 }
@@ -192,13 +191,10 @@ func (c *chain) finish() {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\tchain %s {\n", chain)
 	for _, a := range c.pod.addrs {
-		f := family(a.Is6())
+		f := familyOf(a)
 		fmt.Fprintf(&b, "\t\t%s %s %s return comment \"a Pod reaches itself\"\n", f.name, c.d.peer, a)
 		at := c.d.name + "/" + f.name
-		if c.jumps == nil {
-			c.builder.jumps = map[string][]string{}
-		}
-		c.builder.jumps[at] = append(c.builder.jumps[at], fmt.Sprintf("%s : jump %s", a, chain))
+		c.jumps[at] = append(c.jumps[at], fmt.Sprintf("%s : jump %s", a, chain))
 	}
 	for _, r := range c.rules {
 		fmt.Fprintf(&b, "\t\t%s\n", r)

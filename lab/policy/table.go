@@ -13,9 +13,6 @@ func (b *builder) set(set, typ string, elements []string) {
 	if b.have[set] {
 		return
 	}
-	if b.have == nil {
-		b.have = map[string]bool{}
-	}
 	b.have[set] = true
 	slices.Sort(elements)
 	b.sets = append(b.sets, declare("set", set, typ, slices.Compact(elements)))
@@ -62,9 +59,9 @@ func (b *builder) script() string {
 }
 
 // addresses returns the addresses of a family that Pods have.
-func addresses(pods []identity, v6 bool) (out []string) {
+func addresses(pods []identity, f family) (out []string) {
 	for i := range pods {
-		if a, ok := pods[i].addr(v6); ok {
+		if a, ok := pods[i].addr(f); ok {
 			out = append(out, a.String())
 		}
 	}
