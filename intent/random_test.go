@@ -12,7 +12,7 @@ import (
 func TestRandom(t *testing.T) {
 	ports := []Port{{packet.TCP, 80}, {packet.TCP, 9090}, {packet.UDP, 443}}
 	seen := map[Answer]int{}
-	for seed := range uint64(12) {
+	for seed := range uint64(80) {
 		s := policygen.Size{Seed: seed, Namespaces: 4, Pods: 40, Nodes: 4, Policies: 16, Replicas: 2}
 		if seed%2 == 1 {
 			s.ClusterPolicies = 12

@@ -17,22 +17,27 @@ import (
 // reference judges one connection between two Pods by reading the objects, with the selectors
 // of apimachinery and no index: slow, and plain. Both Pods have a network of their own.
 type reference struct {
-	o  *snapshot.Objects
-	ns map[string]labels.Set
+	o    *snapshot.Objects
+	ns   map[string]labels.Set
+	made map[*metav1.LabelSelector]labels.Selector
 }
 
 func newReference(o *snapshot.Objects) *reference {
-	r := &reference{o, map[string]labels.Set{}}
+	r := &reference{o, map[string]labels.Set{}, map[*metav1.LabelSelector]labels.Selector{}}
 	for _, n := range o.Namespaces {
 		r.ns[n.Name] = n.Labels
 	}
 	return r
 }
 
-func selects(s *metav1.LabelSelector, l map[string]string) bool {
-	sel, err := metav1.LabelSelectorAsSelector(s)
-	if err != nil {
-		panic(err)
+func (r *reference) selects(s *metav1.LabelSelector, l map[string]string) bool {
+	sel, ok := r.made[s]
+	if !ok {
+		var err error
+		if sel, err = metav1.LabelSelectorAsSelector(s); err != nil {
+			panic(err)
+		}
+		r.made[s] = sel
 	}
 	return sel.Matches(labels.Set(l))
 }
@@ -76,7 +81,7 @@ func (r *reference) rest(pod, other, dst *corev1.Pod, port Port, egress bool) ma
 		if egress {
 			kind = networkingv1.PolicyTypeEgress
 		}
-		if p.Namespace != pod.Namespace || !selects(&p.Spec.PodSelector, pod.Labels) || !slices.Contains(p.Spec.PolicyTypes, kind) {
+		if p.Namespace != pod.Namespace || !r.selects(&p.Spec.PodSelector, pod.Labels) || !slices.Contains(p.Spec.PolicyTypes, kind) {
 			continue
 		}
 		isolated = true
@@ -112,9 +117,9 @@ func (r *reference) peers(ns string, list []networkingv1.NetworkPolicyPeer, othe
 			return netip.MustParsePrefix(p.IPBlock.CIDR).Contains(a) &&
 				!slices.ContainsFunc(p.IPBlock.Except, func(s string) bool { return netip.MustParsePrefix(s).Contains(a) })
 		case p.NamespaceSelector == nil:
-			return other.Namespace == ns && selects(p.PodSelector, other.Labels)
+			return other.Namespace == ns && r.selects(p.PodSelector, other.Labels)
 		}
-		return selects(p.NamespaceSelector, r.ns[other.Namespace]) && (p.PodSelector == nil || selects(p.PodSelector, other.Labels))
+		return r.selects(p.NamespaceSelector, r.ns[other.Namespace]) && (p.PodSelector == nil || r.selects(p.PodSelector, other.Labels))
 	})
 }
 
@@ -165,9 +170,9 @@ func (r *reference) tier(t policyv1alpha2.Tier, pod, other, dst *corev1.Pod, por
 
 func (r *reference) pods(spaces *metav1.LabelSelector, pods *policyv1alpha2.NamespacedPod, pod *corev1.Pod) bool {
 	if spaces != nil {
-		return selects(spaces, r.ns[pod.Namespace])
+		return r.selects(spaces, r.ns[pod.Namespace])
 	}
-	return pods != nil && selects(&pods.NamespaceSelector, r.ns[pod.Namespace]) && selects(&pods.PodSelector, pod.Labels)
+	return pods != nil && r.selects(&pods.NamespaceSelector, r.ns[pod.Namespace]) && r.selects(&pods.PodSelector, pod.Labels)
 }
 
 // first returns the action of the first rule that matches, or "".
