@@ -18,6 +18,14 @@ type Files map[string][]byte
 // Names returns the paths, sorted.
 func (f Files) Names() []string { return slices.Sorted(maps.Keys(f)) }
 
+// Size returns the bytes of all files together.
+func (f Files) Size() (n int) {
+	for _, data := range f {
+		n += len(data)
+	}
+	return n
+}
+
 // Open opens a file or a folder.
 func (f Files) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {

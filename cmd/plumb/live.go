@@ -72,10 +72,13 @@ const (
 	longPatience = 2 * time.Minute
 )
 
-// batch is how many nodes "plumb check" holds in memory at once, with all their namespaces:
-// a node with 10,000 Services takes 60 MB. What lies between two nodes of different batches, such
-// as one address on both, is not seen, which is said.
-const batch = 64
+// "plumb check" holds the state of so many nodes in memory at once, with all their namespaces, or fewer
+// where they are large: a node with 10,000 Services is 13 MB of files, and 60 MB when they are read.
+// What lies between two nodes of different parts, such as one address on both, is not seen, which is said.
+const (
+	maxNodes = 64
+	maxFiles = 48 << 20 // bytes
+)
 
 // A session asks one running cluster.
 type session struct {
@@ -220,38 +223,40 @@ func (s *session) progress(total int) {
 	}
 }
 
-// check runs every check over every node, a batch of them at a time.
+// check runs every check over every node, a part of them at a time.
 func (s *session) check(ctx context.Context, external []netip.Prefix) (check.Result, []snapshot.Gap, error) {
 	nodes := s.nodes()
 	s.progress(len(nodes))
-	var parts []check.Result
 	gaps := s.objects.Gaps
 	if len(nodes) == 0 {
 		gaps = append(gaps, snapshot.Gap{Path: "nodes", Why: "the API server names no nodes"})
 	}
-	if len(nodes) > batch {
-		gaps = append(gaps, snapshot.Gap{Path: "nodes", Why: fmt.Sprintf("%d nodes are checked %d at a time: what concerns two nodes of different batches is not seen", len(nodes), batch)})
-	}
 	s.objects.Partial = true
-	for list := range slices.Chunk(nodes, batch) {
-		clusters := []*snapshot.Cluster{s.objects}
-		s.fleet.All(ctx, list, func(node string, files snapshot.Files, missing []snapshot.Gap) {
-			c, err := snapshot.Read(files)
-			if err != nil {
-				c = &snapshot.Cluster{}
-			}
-			c.Gaps = append(c.Gaps, missing...)
-			clusters = append(clusters, c)
-		})
-		if err := ctx.Err(); err != nil {
-			return check.Result{}, nil, err
-		}
-		c := snapshot.Merge(clusters...)
-		parts = append(parts, check.Run(c, network.New(c), nil, external, all.Checks...))
+	var results []check.Result
+	part, size := []*snapshot.Cluster{s.objects}, 0
+	run := func() {
+		c := snapshot.Merge(part...)
+		results = append(results, check.Run(c, network.New(c), nil, external, all.Checks...))
 		gaps = append(gaps, c.Gaps...)
+		part, size = part[:1:1], 0
+	}
+	s.fleet.All(ctx, nodes, func(node string, files snapshot.Files, missing []snapshot.Gap) {
+		if n := files.Size(); len(part) > maxNodes || len(part) > 1 && size+n > maxFiles {
+			run()
+		}
+		c, err := snapshot.Read(files)
+		if err != nil {
+			c, missing = &snapshot.Cluster{}, append(missing, snapshot.Gap{Path: "nodes/" + node, Why: err.Error()})
+		}
+		c.Gaps = append(c.Gaps, missing...)
+		part, size = append(part, c), size+files.Size()
+	})
+	run()
+	if len(results) > 1 {
+		gaps = append(gaps, snapshot.Gap{Path: "nodes", Why: fmt.Sprintf("%d nodes were checked in %d parts: what concerns two nodes of different parts is not seen", len(nodes), len(results))})
 	}
 	slices.SortFunc(gaps, func(a, b snapshot.Gap) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Why, b.Why)) })
-	return check.Join(parts...), slices.Compact(gaps), nil
+	return check.Join(results...), slices.Compact(gaps), ctx.Err()
 }
 
 // each gives the files of the objects, and of every node as it comes, to put. What is absent they say.

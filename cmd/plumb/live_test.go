@@ -17,6 +17,12 @@ import (
 // running serves a cluster that was recorded in the lab, and returns it and its kubeconfig's name.
 func running(t *testing.T) (*kubetest.Server, string) {
 	t.Helper()
+	return serving(t, kubetest.FromFiles)
+}
+
+// serving serves what is made of a cluster that was recorded in the lab.
+func serving(t *testing.T, of func(snapshot.Files) (*kubetest.Server, error)) (*kubetest.Server, string) {
+	t.Helper()
 	const file = "../../check/checktest/testdata/flannel.txtar"
 	f, err := os.Open(file)
 	if err != nil {
@@ -27,7 +33,7 @@ func running(t *testing.T) (*kubetest.Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := kubetest.FromFiles(files)
+	s, err := of(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +177,26 @@ func TestLiveCheck(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"node-a snapshot", "node-b snapshot", "node-c snapshot"}, s.Asked()); diff != "" {
 		t.Errorf("agents were asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestLiveCheckInParts checks more nodes than are held at once, and says so.
+func TestLiveCheckInParts(t *testing.T) {
+	const nodes = maxNodes + 6
+	s, config := serving(t, func(files snapshot.Files) (*kubetest.Server, error) { return kubetest.Grow(files, nodes, 1) })
+	_, out, errOut := plumb("check", "--kubeconfig", config, "--json")
+	d := decode(t, out)
+	for _, f := range d.Findings {
+		if f.Severity != "info" {
+			t.Errorf("a finding on a healthy cluster: %+v", f)
+		}
+	}
+	const want = "70 nodes were checked in 2 parts: what concerns two nodes of different parts is not seen"
+	if !slices.ContainsFunc(d.Gaps, func(g gap) bool { return g.Path == "nodes" && g.Why.EN == want }) {
+		t.Errorf("no gap says %q: %s", want, errOut)
+	}
+	if got := s.Asked(); len(got) != nodes {
+		t.Errorf("%d agents were asked: %v", len(got), got)
 	}
 }
 

@@ -170,20 +170,27 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// All asks all nodes for everything, and gives each answer to yield as it comes, one at a time.
+// All asks all nodes for everything, some at once, and gives each answer to yield in the order of the
+// nodes, one at a time. While yield is at work no more answers are held than are asked for at once.
 func (f *Fleet) All(ctx context.Context, nodes []string, yield func(node string, files snapshot.Files, gaps []snapshot.Gap)) {
-	slots := make(chan struct{}, atOnce)
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for _, node := range nodes {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			files, gaps := f.Files(ctx, node, nil)
-			mu.Lock()
-			defer mu.Unlock()
-			yield(node, files, gaps)
-		})
+	type answer struct {
+		files snapshot.Files
+		gaps  []snapshot.Gap
 	}
-	wg.Wait()
+	waiting := make(chan chan answer, atOnce-1)
+	go func() {
+		defer close(waiting)
+		for _, node := range nodes {
+			c := make(chan answer, 1)
+			waiting <- c
+			go func() {
+				files, gaps := f.Files(ctx, node, nil)
+				c <- answer{files, gaps}
+			}()
+		}
+	}()
+	for _, node := range nodes {
+		a := <-<-waiting
+		yield(node, a.files, a.gaps)
+	}
 }

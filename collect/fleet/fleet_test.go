@@ -232,7 +232,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestAll asks many nodes, never more of them at once than it may.
+// TestAll asks many nodes, never more of them at once than it may, and gets their answers in order.
 func TestAll(t *testing.T) {
 	var nodes []string
 	for i := range 200 {
@@ -240,15 +240,16 @@ func TestAll(t *testing.T) {
 	}
 	c := &crowd{}
 	f := &Fleet{Asker: c, Patience: time.Minute}
-	reported, seen := 0, map[string]bool{}
+	reported := 0
+	var seen []string
 	f.Progress = func(string, time.Duration, error) { reported++ }
 	f.All(t.Context(), nodes, func(node string, files snapshot.Files, gaps []snapshot.Gap) {
-		seen[node] = true
+		seen = append(seen, node)
 		if failed := node == "n7"; (len(files) == 0) != failed || (len(gaps) > 0) != failed {
 			t.Errorf("%s: %v", node, gaps)
 		}
 	})
-	if len(seen) != len(nodes) || reported != len(nodes) || c.most > atOnce {
+	if !slices.Equal(seen, nodes) || reported != len(nodes) || c.most > atOnce {
 		t.Errorf("%d nodes, %d reported, %d at once", len(seen), reported, c.most)
 	}
 }
