@@ -40,6 +40,7 @@ const usage = `plumbd answers over HTTPS for the state of the node that it runs 
 Usage:
     plumbd [--node NAME] [--listen ADDR] [--run-token-sha256 HEX --run-for TIME]
     plumbd health    asks the plumbd of this container how it is
+    plumbd version
 
 `
 
@@ -56,6 +57,10 @@ func run(args []string, stderr io.Writer) int {
 			defer cancel()
 			return agent.Health(ctx, healthFile)
 		}
+		if len(args) == 1 && args[0] == "version" {
+			_, err := fmt.Printf("plumbd %s (%s %s/%s)\n", built(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		}
 		o, err := parse(args, stderr)
 		if err != nil {
 			return err
@@ -70,6 +75,14 @@ func run(args []string, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// built returns the version that this is.
+func built() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return cmp.Or(version, info.Main.Version)
+	}
+	return version
 }
 
 // options are the flags. The names are those that collect/kube runs an agent with.
@@ -116,10 +129,7 @@ func serve(o options, stderr io.Writer) error {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(memoryTarget)
 	}
-	a := agent.Options{Version: version, Collect: node.Options{Node: o.node}, RunToken: o.runToken, Log: log.New(stderr, "plumbd: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		a.Version = cmp.Or(version, info.Main.Version)
-	}
+	a := agent.Options{Version: built(), Collect: node.Options{Node: o.node}, RunToken: o.runToken, Log: log.New(stderr, "plumbd: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)}
 	if o.runToken == nil {
 		client, err := kube.InCluster(agent.APIServers("/proc/1/root")...) // kube-proxy may be what is wrong
 		if err != nil {

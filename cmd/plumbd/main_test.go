@@ -60,6 +60,7 @@ func TestArguments(t *testing.T) {
 		{"--nowhere", "flag provided but not defined"},
 		{"serve", `"serve": want flags`},
 		{"health now", `"health": want flags`},
+		{"version now", `"version": want flags`},
 		{"--run-token-sha256 abc --run-for 1m", "want 64 hexadecimal digits"},
 		{"--run-token-sha256 " + hash, "--run-for: want a time"},
 		{"--run-for -1m", "--run-for: want a time"},
@@ -72,6 +73,14 @@ func TestArguments(t *testing.T) {
 				t.Errorf("status %d: %s; want %q", status, &stderr, tt.says)
 			}
 		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe", "version")
+	cmd.Env = append(os.Environ(), asPlumbd+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "plumbd ") || !strings.Contains(string(out), "(go1.") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
