@@ -39,9 +39,10 @@ func (p *ProbePlan) Ask() snapshot.ProbeAsk {
 }
 
 // How often a probe is sent, and how long each is waited for: more often where only some
-// connections are expected to fail, so that chance does not decide.
+// connections are expected to fail, so that chance does not decide, and less where none is to be answered.
 const (
 	probeCount   = 3
+	probeBroken  = 2
 	probePartly  = 20
 	probeTimeout = 700 * time.Millisecond
 	partlyPause  = 300 * time.Millisecond
@@ -84,10 +85,14 @@ func bigEcho(r trace.Result) (trace.Query, bool) {
 	}
 	p := r.Paths[0]
 	first := p.Hops[0].Steps
-	if len(first) == 0 || !p.Final.Dst.IsValid() || p.Final.Inner != nil {
+	last := &p.Final
+	for last.Inner != nil {
+		last = last.Inner
+	}
+	if len(first) == 0 || !last.Dst.IsValid() {
 		return trace.Query{}, false
 	}
-	q := trace.Query{From: r.Query.From, Src: r.Query.Src, Dst: netip.AddrPortFrom(p.Final.Dst.Addr(), 0), Proto: packet.ICMP, Size: first[0].Out.Size, DF: true}
+	q := trace.Query{From: r.Query.From, Src: r.Query.Src, Dst: netip.AddrPortFrom(last.Dst.Addr(), 0), Proto: packet.ICMP, Size: first[0].Out.Size, DF: true}
 	if q.Dst.Addr().Is6() {
 		q.Proto = packet.ICMPv6
 	}
@@ -99,8 +104,11 @@ func (r *Report) plan(q trace.Query, result trace.Result) ProbePlan {
 		Node: q.From.Node.Name, Pod: q.From.PodName, Proto: q.Proto, Src: q.Src, Dst: q.Dst, Size: max(q.Size, 0), DF: q.DF && q.Size > 0, Lookup: r.lookupOf(q),
 		Count: probeCount, Timeout: probeTimeout, Predicted: r.lost.result(result), result: result,
 	}
-	if p.Predicted == Partly {
+	switch p.Predicted {
+	case Partly:
 		p.Count, p.Timeout = probePartly, partlyPause
+	case Broken:
+		p.Count = probeBroken
 	}
 	return p
 }
@@ -169,6 +177,9 @@ func (r *Report) conclude(plan ProbePlan, o Observation) {
 		}
 	case plan.named && (seen == Broken || nameless(o.Probe.Lookup)) && !r.Disagree:
 		r.Verdict, r.Summary = Broken, text.F("%s cannot look up %s: %s", r.Source.Name, plan.Lookup, o.What)
+	case o.Probe.Size > 0 && seen == Broken && r.Verdict == Works && plan.Predicted == CannotTell && !r.Disagree:
+		// By the size, or by what filters echo requests: only where they arrive do they tell.
+		r.Verdict, r.Summary = CannotTell, text.F("small packets from %s reach %s; whether full-sized ones do is not known: %s", r.Source.Name, r.destName(), o.What)
 	case r.Disagree || r.Verdict != CannotTell || o.Probe.Size > 0 || plan.named:
 	case seen == Works:
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s, as probes show; the snapshot alone could not tell", r.Source.Name, r.destName())

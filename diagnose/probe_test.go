@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -121,6 +122,41 @@ func TestObserve(t *testing.T) {
 }
 
 // TestDatagrams: a server need not answer what it does not understand.
+// TestUnknownBig: where the trace ends in a tunnel to a node of which nothing is known, a full-sized echo
+// is sent too; its silence takes back what small probes have shown, and no more.
+func TestUnknownBig(t *testing.T) {
+	c := healthy(t)
+	c.Nodes = slices.DeleteFunc(c.Nodes, func(n *snapshot.Node) bool { return n.Name == "node-b" })
+	for _, tt := range []struct {
+		name    string
+		answers int
+		verdict Verdict
+		summary string
+	}{
+		{"answered", 3, Works, "as probes show; the snapshot alone could not tell"},
+		{"some are lost", 1, Works, "as probes show; the snapshot alone could not tell"},
+		{"silent", 0, CannotTell, "whether full-sized ones do is not known: 3 probes of 1450 bytes by icmp to 10.244.1.2 were not answered"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := run(t, c, "shop/web-0", "shop/web-1:8080")
+			plans := r.Plans()
+			if len(plans) != 2 || plans[1].Size != 1450 || plans[1].Predicted != CannotTell {
+				t.Fatalf("%+v", plans)
+			}
+			for i, answered := range []int{3, tt.answers} {
+				p := snapshot.Probe{Proto: plans[i].Proto, Dst: plans[i].Dst, Size: plans[i].Size, Sent: 3, Answered: answered}
+				if answered > 0 {
+					p.Fate = snapshot.ProbeAnswered
+				}
+				r.Observe(plans[i], p, nil)
+			}
+			if r.Verdict != tt.verdict || r.Disagree || !strings.Contains(r.Summary.String(), tt.summary) {
+				t.Errorf("%s: %s", r.Verdict, r.Summary)
+			}
+		})
+	}
+}
+
 func TestDatagrams(t *testing.T) {
 	for _, tt := range []struct {
 		probe snapshot.Probe

@@ -55,6 +55,7 @@ var zhDiagnose = map[string]string{
 	"%d probes of %d bytes to %s: the sender's own link takes less":                        "发往 %[3]s 的 %[1]d 次 %[2]d 字节探测：发送方自己的链路承载不了这么大的报文",
 	"%s does not reach %s, as probes show; the snapshot does not tell where they are lost": "探测表明 %s 到不了 %s；快照看不出在哪里丢失",
 	"%s reaches %s with some connections only, as probes show":                             "探测表明 %s 只有部分连接能到达 %s",
+	"small packets from %s reach %s; whether full-sized ones do is not known: %s":          "%s 的小包能到达 %s；满长的包能否到达尚不清楚：%s",
 	"%s reaches %s, as probes show; the snapshot alone could not tell":                     "探测表明 %s 能到达 %s；仅凭快照无法判断",
 	"only some of them arrive":                                                             "只有一部分能到达",
 	"prediction and probe disagree: %s, but by the snapshot %s":                            "预测与探测不一致：%s，而按快照推断：%s",
