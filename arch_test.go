@@ -29,7 +29,7 @@ var core = map[string][]string{
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
 	"check":           {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace"},
-	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "check"},
+	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "intent", "network", "trace", "check"},
 	"check/all":       {"check", "check/*"},
 	"diagnose":        {"text", "packet", "snapshot", "network", "trace", "check"},
 	"report":          {"text", "packet", "snapshot", "intent", "trace", "check", "diagnose"},

@@ -168,3 +168,6 @@ func (p Peer) In(is6 bool) Peer {
 	p.class[1-f] = -1
 	return p
 }
+
+// Outside reports whether the peer is an address that no object has.
+func (p Peer) Outside() bool { return p.kind == isOutside }

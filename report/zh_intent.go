@@ -33,5 +33,8 @@ var zhIntent = map[string]string{
 	"not collected: %s":                                                                             "未采集：%s",
 	"not collected, and supposed to be none: %s":                                                    "未采集，假定没有：%s",
 	"from a row to a column: + allowed, - denied, ? not known; what a Pod and its own node send each other NetworkPolicies never stop": "从行到列：+ 允许，- 拒绝，? 不知道；NetworkPolicy 从不拦截 Pod 与所在节点之间的流量",
+	"%s is not allowed: %s":                                 "%s 不被允许：%s",
+	"%s arrives, although the policies do not allow it: %s": "%s 到达了，而策略并不允许：%s",
+	"look whether a policy agent runs on the node of %s; flannel and kubenet alone enforce no policies": "查看 %s 所在的节点上是否运行着策略代理；单独的 flannel 和 kubenet 不执行策略",
 	"take out, or narrow, %s": "去掉或收窄 %s",
 }

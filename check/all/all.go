@@ -21,6 +21,7 @@ import (
 	"github.com/plumbnet/plumb/check/noendpoints"
 	"github.com/plumbnet/plumb/check/path"
 	"github.com/plumbnet/plumb/check/podcidr"
+	"github.com/plumbnet/plumb/check/policy"
 	"github.com/plumbnet/plumb/check/proxyevicted"
 	"github.com/plumbnet/plumb/check/proxyrules"
 	"github.com/plumbnet/plumb/check/route"
@@ -67,6 +68,8 @@ var Checks = []*check.Check{
 	proxyrules.Leftover,
 	proxyrules.Affinity,
 	proxyrules.Stale,
+	policy.Denies,
+	policy.NotEnforced,
 	drops.NodePort,
 	drops.Forward,
 	drops.Firewall,
