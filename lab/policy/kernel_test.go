@@ -427,18 +427,30 @@ func says(c *snapshot.Cluster, p pair, passes bool, policies []string, sum *tall
 	if len(r.Checks.Findings) == 0 {
 		return "no finding"
 	}
-	f := r.Checks.Findings[0]
+	first := r.Checks.Findings[0]
+	if !slices.Contains([]string{"forward-drop", "nodeport-firewall", "policy-denies"}, first.Check) {
+		return fmt.Sprintf("the first finding is %s: %s", first.Check, first.What)
+	}
+	if !slices.ContainsFunc(flat(r.Checks.Findings), func(f check.Finding) bool { return names(f, policies) }) {
+		return fmt.Sprintf("no finding names the rule; the first is %s: %s", first.Check, first.What)
+	}
+	sum.named++
+	return ""
+}
+
+// flat returns findings, and those that are folded under them.
+func flat(fs []check.Finding) (out []check.Finding) {
+	for _, f := range fs {
+		out = append(append(out, f), flat(f.Consequences)...)
+	}
+	return out
+}
+
+// names reports whether a finding names a rule of one of the policies that drops, and where it is.
+func names(f check.Finding, policies []string) bool {
 	what := f.What.String()
-	for _, word := range []string{Table, "drop", Label} {
-		if !strings.Contains(what, word) {
-			return fmt.Sprintf("the first finding does not say %q: %s: %s", word, f.Check, what)
-		}
-	}
-	for _, text := range policies {
-		if name, _, _ := strings.Cut(text, " "); strings.Contains(what, name) {
-			sum.named++
-			return ""
-		}
-	}
-	return "the first finding names no policy: " + what
+	return strings.Contains(what, Table) && strings.Contains(what, "drop") && slices.ContainsFunc(policies, func(text string) bool {
+		name, _, _ := strings.Cut(text, " ")
+		return strings.Contains(what, Label+name)
+	})
 }

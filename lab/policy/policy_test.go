@@ -25,20 +25,20 @@ func small(t *testing.T, policies ...string) World {
 const smallWant = `add table inet plumb-lab-policy
 delete table inet plumb-lab-policy
 table inet plumb-lab-policy {
-	set ingress/shop/some/0/ip {
+	set ingress/shop/some-0/ip {
 		type ipv4_addr
 		elements = { 10.244.1.2,
 			10.244.1.3 }
 	}
-	set ingress/shop/some/0/ip6 {
+	set ingress/shop/some-0/ip6 {
 		type ipv6_addr
 	}
 	chain ingress/shop/web {
 		ip saddr 10.244.0.2 return comment "a Pod reaches itself"
 		ip6 saddr fd00:10:244::2 return comment "a Pod reaches itself"
-		ip saddr @ingress/shop/some/0/ip tcp dport 8080 counter return comment "plumb-lab policy shop/some"
+		ip saddr @ingress/shop/some-0/ip tcp dport 8080 counter return comment "plumb-lab policy shop/some"
 		ip saddr 192.0.2.0/24 ip saddr != { 192.0.2.128/25 } tcp dport 8080 counter return comment "plumb-lab policy shop/some"
-		ip6 saddr @ingress/shop/some/0/ip6 tcp dport 8080 counter return comment "plumb-lab policy shop/some"
+		ip6 saddr @ingress/shop/some-0/ip6 tcp dport 8080 counter return comment "plumb-lab policy shop/some"
 		counter drop comment "plumb-lab policy shop/some"
 	}
 	map egress/ip {
@@ -142,9 +142,9 @@ func TestRules(t *testing.T) {
 		{"an exception that holds an earlier one", `"ingress":[{"from":[{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.1.1.0/24","10.1.0.0/16"]}}]}]`,
 			"ip saddr 10.0.0.0/8 ip saddr != { 10.1.0.0/16 } counter return"},
 		{"egress by name", `"policyTypes":["Egress"],"egress":[{"to":[{"podSelector":{}}],"ports":[{"port":"http"}]}]`,
-			"ip daddr . tcp dport @egress/shop/p/0/ip/0 counter return|ip6 daddr . tcp dport @egress/shop/p/0/ip6/0 counter return"},
+			"ip daddr . tcp dport @egress/shop/p-0/ip-0 counter return|ip6 daddr . tcp dport @egress/shop/p-0/ip6-0 counter return"},
 		{"a selector that makes no sense", `"ingress":[{"from":[{"podSelector":{"matchExpressions":[{"key":"a","operator":"Like"}]}}]}]`,
-			"ip saddr @ingress/shop/p/0/ip counter return|ip6 saddr @ingress/shop/p/0/ip6 counter return"},
+			"ip saddr @ingress/shop/p-0/ip counter return|ip6 saddr @ingress/shop/p-0/ip6 counter return"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := small(t, `shop/p {"podSelector":{"matchLabels":{"app":"web"}},`+c.spec+`}`)

@@ -104,9 +104,9 @@ func (c *chain) rule(policy string, n int, r peerRule) {
 			continue
 		}
 		for i, port := range portsOf(r.ports) {
-			set := fmt.Sprintf("%s/%s/%d/%s", c.d.name, policy, n, f.name)
+			set := fmt.Sprintf("%s/%s-%d/%s", c.d.name, policy, n, f.name)
 			if port.name != "" && c.d.typ == networkingv1.PolicyTypeEgress {
-				c.named(fmt.Sprintf("%s/%d", set, i), policy, r.peers, port, f)
+				c.named(fmt.Sprintf("%s-%d", set, i), policy, r.peers, port, f)
 				continue
 			}
 			for _, match := range c.portMatches(port) {
