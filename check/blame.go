@@ -104,7 +104,10 @@ func Within(ns *network.NS, command string) string {
 	if ns.IsHost() {
 		return command
 	}
-	return "ip netns exec " + Quote(ns.Name) + " " + command
+	if ns.File == "" {
+		return "ip netns exec " + Quote(ns.Name) + " " + command
+	}
+	return ns.Enter() + command
 }
 
 // Object returns evidence from an API object: kind as the API writes it ("Pod"), and what of it is meant.

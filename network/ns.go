@@ -59,9 +59,7 @@ func newNS(i int, node *snapshot.Node, s *snapshot.NetNS) *NS {
 	}
 	ns.Conf = readConf(s)
 	ns.full = node.Name + "/" + s.Name
-	if !ns.IsHost() {
-		ns.prefix = "ip netns exec " + s.Name + " "
-	}
+	ns.prefix = s.Enter()
 	for i := range s.Links {
 		ns.addLink(&s.Links[i])
 	}

@@ -19,16 +19,43 @@ import (
 type netnsFile struct {
 	Inode uint64         `json:"inode,omitempty"`
 	Pod   string         `json:"pod,omitempty"`
+	Path  string         `json:"path,omitempty"`
 	NSIDs map[int]uint64 `json:"nsids,omitempty"`
 }
 
-// EncodeNetNS returns the content of netns.json.
-func EncodeNetNS(inode uint64, pod string, nsids map[int]uint64) []byte {
-	out, err := json.Marshal(netnsFile{inode, pod, nsids})
+// EncodeNetNS returns the content of netns.json; file is [NetNS.File].
+func EncodeNetNS(inode uint64, pod, file string, nsids map[int]uint64) []byte {
+	out, err := json.Marshal(netnsFile{inode, pod, NetNSPath(file), nsids})
 	if err != nil {
 		panic(err) // numbers and strings only
 	}
 	return append(out, '\n')
+}
+
+// NetNSPath returns where a person on the node finds a network namespace by its name in the file system, as it is
+// written in netns.json: "/run/netns/cni-4f2a"; "" where the path leads elsewhere or is not for a command.
+func NetNSPath(file string) string {
+	if rest, ok := strings.CutPrefix(file, "/var/run/"); ok {
+		file = "/run/" + rest
+	}
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/_.:-", r)
+	}
+	if !strings.HasPrefix(file, "/run/") || strings.Contains(file, "/../") || strings.TrimLeftFunc(file, plain) != "" {
+		return ""
+	}
+	return file
+}
+
+// Enter returns what a person on the node puts before a command to run it in the namespace; "" in the node's own.
+func (ns *NetNS) Enter() string {
+	switch {
+	case ns.Name == "host":
+		return ""
+	case ns.File != "":
+		return "nsenter --net=" + ns.File + " "
+	}
+	return "ip netns exec " + ns.Name + " "
 }
 
 // netns reads the folder of one namespace.
@@ -40,7 +67,7 @@ func (r *reader) netns(dir string) *NetNS {
 		if err := json.Unmarshal(data, &f); err != nil {
 			r.gap(file("netns.json"), "%s", err)
 		}
-		ns.Inode, ns.Pod, ns.PeerNSID = f.Inode, f.Pod, f.NSIDs
+		ns.Inode, ns.Pod, ns.File, ns.PeerNSID = f.Inode, f.Pod, NetNSPath(f.Path), f.NSIDs
 	}
 	r.parse(file("addr.json"), into(&ns.Links, ParseLinks))
 	r.parse(file("sysctl"), into(&ns.Sysctl, ParseSysctl))

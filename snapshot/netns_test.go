@@ -97,8 +97,8 @@ func TestNetNSFile(t *testing.T) {
 		want     NetNS
 		gap      string
 	}{
-		{"all of it", string(EncodeNetNS(7, "shop/web-0", map[int]uint64{0: 1, 3: 9})), NetNS{Inode: 7, Pod: "shop/web-0", PeerNSID: map[int]uint64{0: 1, 3: 9}}, ""},
-		{"nothing", string(EncodeNetNS(0, "", nil)), NetNS{}, ""},
+		{"all of it", string(EncodeNetNS(7, "shop/web-0", "/var/run/netns/cni-4f2a", map[int]uint64{0: 1, 3: 9})), NetNS{Inode: 7, Pod: "shop/web-0", File: "/run/netns/cni-4f2a", PeerNSID: map[int]uint64{0: 1, 3: 9}}, ""},
+		{"nothing", string(EncodeNetNS(0, "", "", nil)), NetNS{}, ""},
 		{"an id that is no number", `{"inode":7,"nsids":{"x":1}}`, NetNS{Inode: 7}, "json: cannot unmarshal number x into Go struct field netnsFile.nsids of type int"},
 		{"an inode that is no number", `{"inode":"7","pod":"a/b"}`, NetNS{Pod: "a/b"}, "json: cannot unmarshal string into Go struct field netnsFile.inode of type uint64"},
 		{"a list", `[]`, NetNS{}, "json: cannot unmarshal array into Go value of type snapshot.netnsFile"},
@@ -107,7 +107,7 @@ func TestNetNSFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := mustRead(t, Files{"nodes/a/x/netns.json": []byte(tt.in)})
 			ns := c.Nodes[0].NetNS[0]
-			got := NetNS{Inode: ns.Inode, Pod: ns.Pod, PeerNSID: ns.PeerNSID}
+			got := NetNS{Inode: ns.Inode, Pod: ns.Pod, File: ns.File, PeerNSID: ns.PeerNSID}
 			if d := cmp.Diff(tt.want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(netfilter.Ruleset{})); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
@@ -213,5 +213,23 @@ func TestProblemsAreFew(t *testing.T) {
 	}
 	if len(got) != 21 || got[0].Why != "and 80 more problems" || !strings.HasPrefix(got[1].Why, "line 1") {
 		t.Errorf("%d gaps: %q", len(got), got)
+	}
+}
+
+func TestEnter(t *testing.T) {
+	for _, tt := range []struct{ name, file, stays, want string }{
+		{"host", "/run/netns/x", "/run/netns/x", ""},
+		{"pod-shop-web-0", "/var/run/netns/cni-4f2a", "/run/netns/cni-4f2a", "nsenter --net=/run/netns/cni-4f2a "},
+		{"pod-shop-web-0", "/run/docker/netns/0a1b", "/run/docker/netns/0a1b", "nsenter --net=/run/docker/netns/0a1b "},
+		{"pod-shop-web-0", "", "", "ip netns exec pod-shop-web-0 "},
+		{"pod-shop-web-0", "/proc/17/ns/net", "", "ip netns exec pod-shop-web-0 "}, // another process's by now
+		{"pod-shop-web-0", "/run/netns/$(reboot)", "", "ip netns exec pod-shop-web-0 "},
+		{"pod-shop-web-0", "/run/netns/a b", "", "ip netns exec pod-shop-web-0 "},
+		{"pod-shop-web-0", "/run/../etc/passwd", "", "ip netns exec pod-shop-web-0 "},
+	} {
+		ns := NetNS{Name: tt.name, File: NetNSPath(tt.file)}
+		if ns.File != tt.stays || ns.Enter() != tt.want {
+			t.Errorf("%s: %q, %q", tt.file, ns.File, ns.Enter())
+		}
 	}
 }

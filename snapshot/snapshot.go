@@ -8,7 +8,8 @@
 //	                         collected, even where its List is empty
 //	nodes/NODE/node.json     {"name", "kernel", "taken": RFC 3339, "gaps": [{"path", "why"}]}; may be absent
 //	nodes/NODE/NETNS/        one folder a network namespace; "host" is the node's own
-//	    netns.json           {"inode": of /proc/PID/ns/net, "pod": "shop/web-0", "nsids": {"0": inode}}; may be absent
+//	    netns.json           {"inode": of /proc/PID/ns/net, "pod": "shop/web-0", "path": "/run/netns/cni-4f2a",
+//	                         "nsids": {"0": inode}}; may be absent
 //	    addr.json            ip -j -d addr
 //	    routes.json          ip -j -d -4 route show table all   (routes6.json: -6)
 //	    rules.json           ip -j -d -4 rule                   (rules6.json: -6)
@@ -70,6 +71,7 @@ type NetNS struct {
 	Name      string         // "host", or a name that is unique on the node: "pod-shop-web-0"
 	Inode     uint64         // of /proc/PID/ns/net; 0 where not known
 	Pod       string         // "shop/web-0"; "" for the node's own, and where not known
+	File      string         // where a person on the node finds it: "/run/netns/cni-4f2a"; "" where not known
 	PeerNSID  map[int]uint64 // the inodes behind the ids that Link.PeerNSID holds, where known
 	Links     []Link         // by index
 	FIB       fib.Tables

@@ -490,7 +490,7 @@ func (w *world) netns(n *sandbox.NS, inodes map[string]uint64) []byte {
 			ids[l.ID] = inodes[l.Name]
 		}
 	}
-	return snapshot.EncodeNetNS(inodes[n.Name], "", ids)
+	return snapshot.EncodeNetNS(inodes[n.Name], "", "", ids)
 }
 
 // cut leaves out what the model does not look at.

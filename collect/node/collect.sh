@@ -247,7 +247,9 @@ if [ "${1-}" = --inside ]; then
 	fi
 	inside "$2"
 	ids=$(nsids)
-	printf '{"inode":%s,"pod":"%s","nsids":{%s}}\n' "$3" "$4" "$ids" >"$2/netns.json"
+	path=
+	case ${5-} in /run/*[!A-Za-z0-9/_.:-]*) ;; /run/*) path="\"path\":\"$5\"," ;; esac
+	printf '{"inode":%s,"pod":"%s",%s"nsids":{%s}}\n' "$3" "$4" "$path" "$ids" >"$2/netns.json"
 	exit 0
 fi
 
@@ -347,11 +349,11 @@ collect() {
 		return
 	fi
 	if [ "$i" = "$here" ]; then
-		sh "$0" --inside "$space" "$i" "$3"
+		sh "$0" --inside "$space" "$i" "$3" "$2"
 	elif have nsenter; then
-		nsenter --net="$2" sh "$0" --inside "$space" "$i" "$3" 2>"$space.error" || echo "nsenter: exit status $?" >>"$space.error"
+		nsenter --net="$2" sh "$0" --inside "$space" "$i" "$3" "$2" 2>"$space.error" || echo "nsenter: exit status $?" >>"$space.error"
 	elif [ "${2#/run/netns/}" != "$2" ]; then
-		ip netns exec "${2#/run/netns/}" sh "$0" --inside "$space" "$i" "$3" 2>"$space.error" || echo "ip netns exec: exit status $?" >>"$space.error"
+		ip netns exec "${2#/run/netns/}" sh "$0" --inside "$space" "$i" "$3" "$2" 2>"$space.error" || echo "ip netns exec: exit status $?" >>"$space.error"
 	else
 		echo "nsenter: not found" >"$space.error"
 	fi

@@ -150,7 +150,7 @@ func collectAll(ctx context.Context, o Options, list []space, u users) []result 
 		wg.Go(func() {
 			runtime.LockOSThread()
 			home, _, err := open("/proc/thread-self/ns/net")
-			w := &worker{ctx: ctx, proc: o.Proc, users: u, spaces: list, counters: o.Counters}
+			w := &worker{ctx: ctx, proc: o.Proc, root: o.Root, users: u, spaces: list, counters: o.Counters}
 			for i := range next {
 				results[i] = w.collect(list[i])
 			}
@@ -179,6 +179,7 @@ func collectAll(ctx context.Context, o Options, list []space, u users) []result 
 type worker struct {
 	ctx      context.Context
 	proc     string
+	root     string // of the node
 	users    users
 	spaces   []space
 	counters bool
@@ -238,13 +239,23 @@ func (w *worker) put(file string, data []byte, err error) {
 	}
 }
 
+// seenAs returns a path as the node's own processes have it.
+func (w *worker) seenAs(path string) string {
+	for _, root := range []string{filepath.Join(w.proc, "1/root"), filepath.Join(w.proc, "self/root"), w.root} {
+		if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(root, "/")+"/"); ok {
+			return "/" + rest
+		}
+	}
+	return path
+}
+
 // netnsJSON writes netns.json.
 func (w *worker) netnsJSON(s space, links []snapshot.Link) {
 	nsids, err := w.nsids(s, links)
 	if err != nil {
 		w.gaps = append(w.gaps, gap{"netns.json", err.Error()})
 	}
-	w.files["netns.json"] = snapshot.EncodeNetNS(s.inode, s.pod, nsids)
+	w.files["netns.json"] = snapshot.EncodeNetNS(s.inode, s.pod, w.seenAs(s.file.Name()), nsids)
 }
 
 var errNoNetNS = errors.New("node: no network namespace can be read: is /proc mounted, and is this root?")
