@@ -63,7 +63,7 @@ func (f *fixer) namespaced(out bool) bool {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: f.name()},
 	}
-	p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: stableLabels(o)}
+	p.Spec.PodSelector = metav1.LabelSelector{MatchLabels: WorkloadLabels(o)}
 	peers, ports := f.peers(o.Namespace, other), f.ports()
 	if len(peers) == 0 {
 		return false
@@ -113,8 +113,8 @@ var perPod = []string{
 	"controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name",
 }
 
-// stableLabels returns the labels that a Pod has in common with its workload's others.
-func stableLabels(p *corev1.Pod) map[string]string {
+// WorkloadLabels returns the labels that a Pod has in common with its workload's others.
+func WorkloadLabels(p *corev1.Pod) map[string]string {
 	out := map[string]string{}
 	for k, v := range p.Labels {
 		out[k] = v
@@ -137,7 +137,7 @@ func (f *fixer) peers(namespace string, p Peer) (out []networkingv1.NetworkPolic
 		return out
 	}
 	o := f.pods[p.at].object
-	peer := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: stableLabels(o)}}
+	peer := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: WorkloadLabels(o)}}
 	if o.Namespace != namespace {
 		peer.NamespaceSelector = byName(o.Namespace)
 	}
@@ -188,7 +188,7 @@ func (f *fixer) cluster(denies *policy, out bool) bool {
 	if denies.tier == baselineTier {
 		p.Spec.Tier = policyv1alpha2.BaselineTier
 	}
-	p.Spec.Subject.Pods = &policyv1alpha2.NamespacedPod{NamespaceSelector: *byName(o.Namespace), PodSelector: metav1.LabelSelector{MatchLabels: stableLabels(o)}}
+	p.Spec.Subject.Pods = &policyv1alpha2.NamespacedPod{NamespaceSelector: *byName(o.Namespace), PodSelector: metav1.LabelSelector{MatchLabels: WorkloadLabels(o)}}
 	peer := f.clusterPeer(other)
 	const accept = policyv1alpha2.ClusterNetworkPolicyRuleActionAccept
 	if out {
@@ -225,7 +225,7 @@ func (f *fixer) clusterPeer(p Peer) (out policyv1alpha2.ClusterNetworkPolicyEgre
 		return out
 	}
 	o := f.pods[p.at].object
-	out.Pods = &policyv1alpha2.NamespacedPod{NamespaceSelector: *byName(o.Namespace), PodSelector: metav1.LabelSelector{MatchLabels: stableLabels(o)}}
+	out.Pods = &policyv1alpha2.NamespacedPod{NamespaceSelector: *byName(o.Namespace), PodSelector: metav1.LabelSelector{MatchLabels: WorkloadLabels(o)}}
 	return out
 }
 

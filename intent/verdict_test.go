@@ -118,7 +118,7 @@ func TestFix(t *testing.T) {
 			}
 			same := func(a, b Peer) bool {
 				x, y := e.pods[a.at].object, e.pods[b.at].object
-				return x.Namespace == y.Namespace && cmp.Equal(stableLabels(x), stableLabels(y))
+				return x.Namespace == y.Namespace && cmp.Equal(WorkloadLabels(x), WorkloadLabels(y))
 			}
 			for _, a := range peers {
 				for _, b := range peers {

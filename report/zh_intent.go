@@ -35,6 +35,9 @@ var zhIntent = map[string]string{
 	"from a row to a column: + allowed, - denied, ? not known; what a Pod and its own node send each other NetworkPolicies never stop": "从行到列：+ 允许，- 拒绝，? 不知道；NetworkPolicy 从不拦截 Pod 与所在节点之间的流量",
 	"%s is not allowed: %s":                                 "%s 不被允许：%s",
 	"%s arrives, although the policies do not allow it: %s": "%s 到达了，而策略并不允许：%s",
-	"look whether a policy agent runs on the node of %s; flannel and kubenet alone enforce no policies": "查看 %s 所在的节点上是否运行着策略代理；单独的 flannel 和 kubenet 不执行策略",
+	"look whether a policy agent runs on the node of %s; flannel and kubenet alone enforce no policies":    "查看 %s 所在的节点上是否运行着策略代理；单独的 flannel 和 kubenet 不执行策略",
+	"the policy agent's rules drop %s, which the policies allow: %s":                                       "策略代理的规则丢弃了 %s，而策略允许它：%s",
+	"look why the policy agent of %s does not know %s":                                                     "查看 %s 的策略代理为何不认识 %s",
+	"look why the policy agent of %s does not know %s; until it does, allow the Pods of %s by their range": "查看 %s 的策略代理为何不认识 %s；在它认识之前，按网段放行 %s 的 Pod",
 	"take out, or narrow, %s": "去掉或收窄 %s",
 }

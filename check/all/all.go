@@ -69,6 +69,7 @@ var Checks = []*check.Check{
 	proxyrules.Affinity,
 	proxyrules.Stale,
 	policy.Denies,
+	policy.Stale,
 	policy.NotEnforced,
 	drops.NodePort,
 	drops.Forward,

@@ -58,3 +58,32 @@ func Test(t *testing.T) {
 			Want: "error on path: node-b/host: forward-drop: " + packet + " is dropped by -A FORWARD -d 10.244.1.2/32 -j DROP\n? objects/NetworkPolicy: policy-denies: not collected"},
 	})
 }
+
+// TestStale: the policies allow it, and the rules of the agent on the way do not.
+func TestStale(t *testing.T) {
+	all := []*check.Check{Denies, NotEnforced, Stale, drops.Forward}
+	const ask = "from shop/web-0\nto 10.244.1.2:8080"
+	const packet = "tcp 10.244.0.2:40000 > 10.244.1.2:8080"
+	open := func(f *checktest.Facts) {
+		with("some", networkingv1.PolicyTypeIngress)(f)
+		f.Objects.NetworkPolicies[0].Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}}}
+	}
+	agent := drop("node-b", `-d 10.244.1.2/32 -m comment --comment "pod firewall: shop/some"`)
+	const dropped = packet + ` is dropped by -A FORWARD -d 10.244.1.2/32 -m comment --comment "pod firewall: shop/some" -j DROP`
+	checktest.Rows(t, checktest.Flannel, all, []checktest.Row{
+		{Name: "a rule that names the policy", Ask: ask, Edit: open, Swap: agent,
+			Want: "error on path: node-b/host: policy-stale: the policy agent's rules drop " + packet + ", which the policies allow: NetworkPolicy shop/some ingress[0] allows it\n> error on path: node-b/host: forward-drop: " + dropped,
+			Fix: []string{`echo '{"kind":"NetworkPolicy","apiVersion":"networking.k8s.io/v1","metadata":{"name":"allow-pods-of-node-a","namespace":"shop"},"spec":{"podSelector":{"matchLabels":{"app":"web"}},` +
+				`"ingress":[{"from":[{"ipBlock":{"cidr":"10.244.0.0/24"}}]}],"policyTypes":["Ingress"]}}' | kubectl apply -f -`}},
+		{Name: "an agent's chain", Ask: ask, Edit: open, Swap: drop("node-b", `-d 10.244.1.2/32 -m comment --comment "cali-fw"`),
+			Want: "error on path: node-b/host: policy-stale: the policy agent's rules drop " + packet + ", which the policies allow: NetworkPolicy shop/some ingress[0] allows it\n> error on path: node-b/host: forward-drop: " +
+				packet + ` is dropped by -A FORWARD -d 10.244.1.2/32 -m comment --comment "cali-fw" -j DROP`},
+		{Name: "anybody else's rule", Ask: ask, Edit: open, Swap: drop("node-b", "-d 10.244.1.2/32"),
+			Want: "error on path: node-b/host: forward-drop: " + packet + " is dropped by -A FORWARD -d 10.244.1.2/32 -j DROP"},
+		{Name: "the policy denies it", Ask: ask, Edit: with("some", networkingv1.PolicyTypeIngress), Swap: agent,
+			Want: "error on path: node-b/host: policy-denies: " + packet + " is not allowed: shop/web-1 receives only what a rule allows, and none matches: NetworkPolicy shop/some\n> error on path: node-b/host: forward-drop: " + dropped},
+		{Name: "without the node's range there is no policy to apply", Ask: ask, Swap: agent, Edit: func(f *checktest.Facts) { open(f); f.Objects.Nodes = nil },
+			Want: "error on path: node-b/host: policy-stale: the policy agent's rules drop " + packet + ", which the policies allow: NetworkPolicy shop/some ingress[0] allows it\n> error on path: node-b/host: forward-drop: " + dropped,
+			Fix:  []string{}},
+	})
+}
