@@ -29,6 +29,7 @@ var zhTrace = map[string]string{
 	"%s has no source address for %s":                                                            "%s 没有可用于访问 %s 的源地址",
 	"%s has no tunnel device for %s from %s":                                                     "%[1]s 没有能接收来自 %[3]s 的 %[2]s 报文的隧道设备",
 	"%s has the link-layer address %s too; the frame is supposed to reach %s":                    "%s 也使用 MAC 地址 %s；假定该帧到达 %s",
+	"%d devices answer for %s; only %d of them were followed":                                    "%d 个设备应答 %s；只追踪了其中 %d 个",
 	"%d devices have the link-layer address %s; only %d of them were followed":                   "%d 个设备有 MAC 地址 %s；只追踪了其中 %d 个",
 	"%s is a dummy device, and throws away what is sent":                                         "%s 是 dummy 设备，会丢弃发出的所有报文",
 	"%s is an address of %s":                                                                     "%s 是 %s 的地址",

@@ -120,13 +120,11 @@ func (s *state) resolved(r *network.Iface, nh netip.Addr, e *fib.Neigh) stage {
 
 // duplicates goes on to each of several devices that answer for one address.
 func (w *walk) duplicates(s *state, who []*network.Iface, nh netip.Addr) stage {
-	for i := len(who) - 1; i >= 0; i-- {
-		c := s.clone()
-		r := who[i]
-		c.assume(text.F("%s and %s both answer for %s; %s is supposed to be first", who[0], who[1], nh, r))
-		w.branch(c, 1/float64(len(who)), func(_ *walk, s *state) stage { return s.resolved(r, nh, nil) })
-	}
-	return nil
+	rest := text.F("%d devices answer for %s; only %d of them were followed", len(who), nh, maxAlike)
+	return w.alike(s, len(who), rest, func(s *state, i int) stage {
+		s.assume(text.F("%s and %s both answer for %s; %s is supposed to be first", who[0], who[1], nh, who[i]))
+		return s.resolved(who[i], nh, nil)
+	})
 }
 
 // asksFrom returns the address that an ARP request names as its sender's (arp_solicit, with arp_announce 0).

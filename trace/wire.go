@@ -18,22 +18,28 @@ func wire(w *walk, s *state) stage {
 	case 1:
 		return w.cross(s, u, to[0])
 	}
-	all := float64(len(to))
-	if rest := len(to) - maxAlike; rest > 0 {
-		why := text.F("%d devices have the link-layer address %s; only %d of them were followed", len(to), s.frame.dst, maxAlike)
-		w.branch(s.clone(), float64(rest)/all, func(w *walk, s *state) stage { return w.unknown(s, why) })
+	rest := text.F("%d devices have the link-layer address %s; only %d of them were followed", len(to), s.frame.dst, maxAlike)
+	return w.alike(s, len(to), rest, func(s *state, i int) stage {
+		s.assume(text.F("%s has the link-layer address %s too; the frame is supposed to reach %s", to[0], s.frame.dst, to[i]))
+		return w.cross(s, u, to[i])
+	})
+}
+
+// maxAlike is how many devices with one address are followed. Machines cloned with their
+// addresses can be many, and each is one more way at every hop.
+const maxAlike = 4
+
+// alike goes on by each of n devices that the packet may reach, all as likely. Of many only
+// maxAlike are followed; rest says so of the others.
+func (w *walk) alike(s *state, n int, rest text.Text, by func(s *state, i int) stage) stage {
+	if more := n - maxAlike; more > 0 {
+		w.branch(s.clone(), float64(more)/float64(n), func(w *walk, s *state) stage { return w.unknown(s, rest) })
 	}
-	for i := min(len(to), maxAlike) - 1; i >= 0; i-- {
-		c, v := s.clone(), to[i]
-		c.assume(text.F("%s has the link-layer address %s too; the frame is supposed to reach %s", to[0], s.frame.dst, v))
-		w.branch(c, 1/all, func(w *walk, s *state) stage { return w.cross(s, u, v) })
+	for i := min(n, maxAlike) - 1; i >= 0; i-- {
+		w.branch(s.clone(), 1/float64(n), func(_ *walk, s *state) stage { return by(s, i) })
 	}
 	return nil
 }
-
-// maxAlike is how many devices with one link-layer address are followed. Machines cloned with their
-// addresses can be many, and each is one more way at every hop.
-const maxAlike = 4
 
 // across returns the uplinks behind which the frame's address answers; where several have it, those that are on u's segment.
 func (w *walk) across(u *network.Iface, s *state) []*network.Iface {
