@@ -74,7 +74,12 @@ func (g *guard) check(ctx context.Context, token string, want right) (user strin
 	if ok {
 		return d.user, d.err
 	}
-	done := g.flight.DoChan(string(key[:]), func() (any, error) { return g.decide(token, key, want), nil })
+	done := g.flight.DoChan(string(key[:]), func() (any, error) {
+		if d, ok := g.recall(key); ok { // another has asked in the meantime
+			return d, nil
+		}
+		return g.decide(token, key, want), nil
+	})
 	select {
 	case r := <-done:
 		d = r.Val.(decision)
