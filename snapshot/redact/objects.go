@@ -40,7 +40,7 @@ var (
 		clusterName setHostnameAsFQDN service hosts nodeNames targetRef namedPort destinationNamedPort domainNames`)
 	// objectMaps are those under which a map of names to names is one of labels.
 	objectMaps = set("labels matchLabels selector nodeSelector")
-	quantities = set("requests limits capacity allocatable")
+	quantities = set("requests limits capacity allocatable allocatedResources overhead")
 )
 
 // object redacts a value. key is that of the object or array that it is in, parent that of the one around it.
@@ -126,6 +126,9 @@ var labelKeys = set(`app k8s-app name component tier run role version controller
 func (r *redactor) labelKey(key string) string {
 	if labelKeys[key] {
 		return key
+	}
+	if source, rest, ok := strings.Cut(key, ":"); ok && (source == "k8s" || source == "any") { // Cilium's
+		return source + ":" + r.labelKey(rest)
 	}
 	return r.name(key)
 }

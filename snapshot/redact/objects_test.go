@@ -29,6 +29,7 @@ func TestObjects(t *testing.T) {
 		{"a reason with a name in it", `{"reason":"pay-failed"}`, `{"reason":""}`},
 		{"a node's addresses", `{"addresses":[{"type":"Hostname","address":"db1"},{"type":"InternalIP","address":"10.0.0.7"}],"nodeInfo":{"kernelVersion":"6.1.0-acme","machineID":"77ab"}}`,
 			`{"addresses":[{"type":"Hostname","address":"‹db1›"},{"type":"InternalIP","address":"«10.0.0.7»"}],"nodeInfo":{"kernelVersion":"","machineID":""}}`},
+		{"quantities of a Pod that runs", `{"allocatedResources":{"cpu":"100m"},"resources":{"limits":{"memory":"9007199254740988Ki"}}}`, `{"allocatedResources":{},"resources":{"limits":{}}}`},
 		{"quantities", `{"resources":{"limits":{"cpu":"2","acme.corp/gpu":"1"}},"allocatable":{"pods":"110"}}`, `{"resources":{"limits":{}},"allocatable":{}}`},
 		{"endpoints", `{"addressType":"IPv4","endpoints":[{"addresses":["10.244.0.2"],"nodeName":"node-b","zone":"eu-1","targetRef":{"kind":"Pod","name":"web-0","namespace":"shop"}}]}`,
 			`{"addressType":"IPv4","endpoints":[{"addresses":["«10.244.0.2»"],"nodeName":"node-‹b›","zone":"‹eu›-1","targetRef":{"kind":"Pod","name":"‹web›-0","namespace":"‹shop›"}}]}`},
