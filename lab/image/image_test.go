@@ -31,6 +31,9 @@ func entries(t *testing.T, r io.Reader) (names []string, body map[string]string)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if h.Uid != 0 || h.Gid != 0 || h.Uname != "" || !h.ModTime.Equal(time.Unix(0, 0)) {
+			t.Errorf("%s: of %d:%d %s, %v", h.Name, h.Uid, h.Gid, h.Uname, h.ModTime)
+		}
 		b, err := io.ReadAll(in)
 		if err != nil {
 			t.Fatal(err)
