@@ -48,6 +48,7 @@ type Finding struct {
 	Check    string
 	Severity Severity
 	Where    string    // what it is about: "node-a/host/eth0", "service/shop/api"
+	Also     []string  // further places of which the same is to be said, and the same to be done; sorted
 	What     text.Text // one sentence, with the numbers
 	Fix      Fix
 	Evidence []snapshot.Evidence

@@ -35,7 +35,7 @@ func Run(c *snapshot.Cluster, n *network.Network, results []trace.Result, extern
 		}
 		r.Ran = append(r.Ran, k.Name)
 	}
-	r.Findings = fold(found)
+	r.Findings = gather(fold(found))
 	slices.SortFunc(r.Unjudged, func(a, b Unjudged) int {
 		return cmp.Or(strings.Compare(a.Check, b.Check), strings.Compare(a.Where, b.Where), strings.Compare(a.Why, b.Why))
 	})

@@ -108,7 +108,7 @@ func (t textReport) info(fs []check.Finding) {
 // oneLine prints a finding in short: severity, check, place, sentence.
 func (t textReport) oneLine(indent string, f check.Finding) {
 	head := indent + severityMark(f.Severity) + " " + clean(f.Check) + "  "
-	t.para(head, indent+"    ", plain, t.where(f.Where)+t.say(text.F(": "))+t.say(f.What))
+	t.para(head, indent+"    ", plain, t.where(wheres(f))+t.say(text.F(": "))+t.say(f.What))
 }
 
 func severityMark(s check.Severity) string {
@@ -122,7 +122,7 @@ func severityStyle(s check.Severity) style {
 // finding prints a finding in full.
 func (t textReport) finding(f check.Finding) {
 	head := severityMark(f.Severity) + " " + t.say(severityWords[f.Severity]) + " " + clean(f.Check)
-	t.headed(severityStyle(f.Severity), "  "+head+"  ", "    ", plain, t.where(f.Where))
+	t.headed(severityStyle(f.Severity), "  "+head+"  ", "    ", plain, t.where(wheres(f)))
 	t.para("    ", "    ", bold, t.say(f.What))
 	t.fix(f)
 	for _, e := range f.Evidence {
@@ -181,15 +181,37 @@ func commands(f check.Finding) (out []command) {
 	return out
 }
 
-// nodeOf returns the node whose state a finding is about, or "".
+// nodeOf returns the node whose state a finding is about, or all of several, or "".
 func nodeOf(f check.Finding) string {
 	name, _, _ := strings.Cut(f.Where, "/")
 	for _, e := range f.Evidence {
 		if strings.HasPrefix(e.File, "nodes/"+name+"/") {
-			return name
+			return several(append([]string{f.Where}, f.Also...), func(s string) string { node, _, _ := strings.Cut(s, "/"); return node })
 		}
 	}
 	return ""
+}
+
+// wheres names the places of a finding.
+func wheres(f check.Finding) string {
+	return several(append([]string{f.Where}, f.Also...), func(s string) string { return s })
+}
+
+// maxPlaces bounds the places that are named of a finding about many; JSON has all.
+const maxPlaces = 8
+
+// several lists places, each one once.
+func several(places []string, name func(string) string) string {
+	var out []string
+	for _, p := range places {
+		if n := name(p); !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	if len(out) > maxPlaces {
+		out = append(out[:maxPlaces], "…")
+	}
+	return strings.Join(out, ", ")
 }
 
 // evidence prints where a statement can be checked: the file and line, what is there, and the command that shows it.

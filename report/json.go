@@ -121,7 +121,7 @@ func (j jsoner) findings(fs []check.Finding) []jsonFinding {
 	out := []jsonFinding{}
 	for _, f := range fs {
 		out = append(out, jsonFinding{
-			Check: f.Check, Severity: severityNames[f.Severity], Where: f.Where, OnPath: f.OnPath, What: j.text(f.What),
+			Check: f.Check, Severity: severityNames[f.Severity], Where: f.Where, Also: f.Also, OnPath: f.OnPath, What: j.text(f.What),
 			Fix:      jsonFix{What: j.text(f.Fix.What), Commands: list(f.Fix.Commands)},
 			Evidence: list(f.Evidence), Consequences: j.findings(f.Consequences),
 		})

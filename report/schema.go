@@ -96,6 +96,7 @@ type jsonFinding struct {
 	Check        string              `json:"check"`
 	Severity     string              `json:"severity"`
 	Where        string              `json:"where"`
+	Also         []string            `json:"also,omitempty"`
 	OnPath       bool                `json:"on_path"`
 	What         jsonText            `json:"what"`
 	Fix          jsonFix             `json:"fix"`

@@ -124,7 +124,7 @@ func fateClass(f trace.Fate) string {
 func (v viewer) finding(f check.Finding) viewFinding {
 	out := viewFinding{
 		Check: clean(f.Check), Class: severityNames[f.Severity], Word: v.say(severityWords[f.Severity]),
-		Where: clean(f.Where), What: v.say(f.What), Fix: v.say(f.Fix.What), Evidence: evidenceViews(f.Evidence),
+		Where: clean(wheres(f)), What: v.say(f.What), Fix: v.say(f.Fix.What), Evidence: evidenceViews(f.Evidence),
 	}
 	for _, c := range commands(f) {
 		v := viewCommand{On: v.say(text.F("on %s:", c.on)), Text: clean(c.text)}

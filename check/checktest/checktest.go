@@ -132,6 +132,9 @@ func write(b *strings.Builder, indent string, f check.Finding) {
 		onPath = " on path"
 	}
 	fmt.Fprintf(b, "%s%s%s: %s: %s: %s\n", indent, severities[f.Severity], onPath, f.Where, f.Check, f.What)
+	if len(f.Also) > 0 {
+		fmt.Fprintf(b, "%s    also: %s\n", indent, strings.Join(f.Also, " "))
+	}
 	if !f.Fix.What.IsZero() {
 		fmt.Fprintf(b, "%s    fix: %s\n", indent, f.Fix.What)
 	}

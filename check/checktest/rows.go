@@ -138,7 +138,7 @@ func brief(b *strings.Builder, indent string, f check.Finding) {
 	if f.OnPath {
 		onPath = " on path"
 	}
-	fmt.Fprintf(b, "%s%s%s: %s: %s: %s\n", indent, severities[f.Severity], onPath, f.Where, f.Check, f.What)
+	fmt.Fprintf(b, "%s%s%s: %s: %s: %s\n", indent, severities[f.Severity], onPath, strings.Join(append([]string{f.Where}, f.Also...), " "), f.Check, f.What)
 	for _, c := range f.Consequences {
 		brief(b, indent+"> ", c)
 	}

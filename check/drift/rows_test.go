@@ -98,8 +98,7 @@ func TestNeigh(t *testing.T) {
 		{Name: "missing on the path", Edit: neigh("10.244.1.0", gone), Ask: "from shop/web-0\nto 10.244.1.2:8080",
 			Want: "error on path: " + says + "no neighbour entry for 10.244.1.0, the gateway to the Pods of node-b (10.244.1.0/24)"},
 		{Name: "the far end was made anew, and registered the old MAC", Edit: func(f *checktest.Facts) { f.Link("node-b/host/flannel.1").MAC = wrong },
-			Want: "error: " + says + "the neighbour entry for 10.244.1.0 holds " + macB + "; the VXLAN of node-b has 02:00:00:00:00:09\n" +
-				"error: node-c/host/flannel.1: neigh-drift: the neighbour entry for 10.244.1.0 holds " + macB + "; the VXLAN of node-b has 02:00:00:00:00:09",
+			Want: "error: node-a/host/flannel.1 node-c/host/flannel.1: neigh-drift: the neighbour entry for 10.244.1.0 holds " + macB + "; the VXLAN of node-b has 02:00:00:00:00:09",
 			Fix: []string{"ip neigh replace 10.244.1.0 lladdr 02:00:00:00:00:09 dev flannel.1 nud permanent",
 				"bridge fdb replace 02:00:00:00:00:09 dev flannel.1 dst 192.168.10.12 self permanent", "kubectl -n kube-flannel delete pod kube-flannel-ds-node-b"}},
 		{Name: "a Pod's, learnt", Edit: pod("STALE"), Want: "warning: " + holds, Fix: []string{"ip neigh del 10.244.0.2 dev cni0"}},

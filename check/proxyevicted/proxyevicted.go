@@ -2,6 +2,9 @@
 package proxyevicted
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/text"
 )
@@ -37,9 +40,73 @@ func run(p *check.Pass) {
 		p.Unjudged("objects/Pod", "no kube-proxy Pod: it may run as a service of the node, or not at all")
 		return
 	}
-	for _, a := range absent {
-		p.Report(finding(p, a))
+	// The same DaemonSet lacks a Pod on many nodes for one reason, mostly: said once.
+	for len(absent) > 0 {
+		alike := func(a check.NodeAgent) bool {
+			return (a.Pod == nil) == (absent[0].Pod == nil) && class(a) == class(absent[0])
+		}
+		first, several := absent[0], 0
+		for _, a := range absent {
+			if alike(a) {
+				several++
+			}
+		}
+		if several == 1 {
+			p.Report(finding(p, first))
+		} else {
+			p.Report(many(p, absent, alike))
+		}
+		absent = slices.DeleteFunc(slices.Clone(absent), alike)
 	}
+}
+
+// class returns the priority class of the Pod that waits, or "".
+func class(a check.NodeAgent) string {
+	if a.Pod == nil {
+		return ""
+	}
+	return a.Pod.Spec.PriorityClassName
+}
+
+// maxNamed bounds the nodes that a sentence names, and the Pods that are quoted.
+const maxNamed = 5
+
+// many is one finding about the nodes that are alike.
+func many(p *check.Pass, absent []check.NodeAgent, alike func(check.NodeAgent) bool) check.Finding {
+	var out check.Finding
+	var nodes []string
+	for _, a := range absent {
+		if !alike(a) {
+			continue
+		}
+		f := finding(p, a)
+		if len(nodes) == 0 {
+			out = f
+		} else {
+			out.Explains = append(out.Explains, f.Explains...)
+			out.Also = append(out.Also, f.Where)
+		}
+		if n := len(nodes); n > 0 && n < maxNamed {
+			out.Evidence = append(out.Evidence, f.Evidence...)
+		}
+		nodes = append(nodes, a.Node)
+	}
+	names := strings.Join(nodes[:min(maxNamed, len(nodes))], ", ")
+	if len(nodes) > maxNamed {
+		names += ", …"
+	}
+	a := absent[0]
+	switch {
+	case a.Pod == nil:
+		out.What = text.F("kube-proxy does not run on %d nodes (%s): it has no Pod there", len(nodes), names)
+	case class(a) != "system-node-critical":
+		out.What = text.F("kube-proxy does not run on %d nodes (%s): %s/%s, for one, is %s; its priority class is %q, not system-node-critical", len(nodes), names, a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod), class(a))
+		return out
+	default:
+		out.What = text.F("kube-proxy does not run on %d nodes (%s): %s/%s, for one, is %s", len(nodes), names, a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
+	}
+	out.Fix.What = text.F("get kube-proxy to run on these nodes")
+	return out
 }
 
 func finding(p *check.Pass, a check.NodeAgent) check.Finding {

@@ -43,8 +43,21 @@ func TestRuns(t *testing.T) {
 		}, Want: says + pod + " is Running: kube-proxy CrashLoopBackOff"},
 		{Name: "no Pod there", Edit: gone("kube-proxy-node-b"), Want: says + "it has no Pod there"},
 		{Name: "no Pod anywhere, and a DaemonSet that wants them", Edit: gone("kube-proxy-node-a", "kube-proxy-node-b", "kube-proxy-node-c"),
-			Want: "error: node/node-a: proxy-evicted: kube-proxy does not run on the node: it has no Pod there\n" + says + "it has no Pod there\n" +
-				"error: node/node-c: proxy-evicted: kube-proxy does not run on the node: it has no Pod there"},
+			Want: "error: node/node-a node/node-b node/node-c: proxy-evicted: kube-proxy does not run on 3 nodes (node-a, node-b, node-c): it has no Pod there", Fix: []string{}},
+		{Name: "pending on two nodes, and gone from the third", Edit: func(f *checktest.Facts) {
+			waits("")(f)
+			other := f.Pod("kube-system/kube-proxy-node-a")
+			other.Status, other.Spec.PriorityClassName = f.Pod(pod).Status, ""
+			gone("kube-proxy-node-c")(f)
+		}, Want: "error: node/node-a node/node-b: proxy-evicted: kube-proxy does not run on 2 nodes (node-a, node-b): kube-system/kube-proxy-node-a, for one, is Pending: Unschedulable; its priority class is \"\", not system-node-critical\n" +
+			"error: node/node-c: proxy-evicted: kube-proxy does not run on the node: it has no Pod there",
+			Fix: []string{`kubectl -n kube-system patch daemonset kube-proxy -p '{"spec":{"template":{"spec":{"priorityClassName":"system-node-critical"}}}}'`}},
+		{Name: "pending with two priorities", Edit: func(f *checktest.Facts) {
+			waits("")(f)
+			other := f.Pod("kube-system/kube-proxy-node-a")
+			other.Status, other.Spec.PriorityClassName = f.Pod(pod).Status, "system-node-critical"
+		}, Want: "error: node/node-a: proxy-evicted: kube-proxy does not run on the node: kube-system/kube-proxy-node-a is Pending: Unschedulable\n" +
+			says + pod + " is Pending: Unschedulable; its priority class is \"\", not system-node-critical"},
 		{Name: "neither Pods nor a DaemonSet", Edit: func(f *checktest.Facts) {
 			gone("kube-proxy-node-a", "kube-proxy-node-b", "kube-proxy-node-c")(f)
 			f.Objects.DaemonSets = nil
