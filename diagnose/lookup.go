@@ -136,5 +136,8 @@ func nameless(l *snapshot.Lookup) bool {
 	return l != nil && l.Rcode != "" && (l.Rcode != rcodeGood || len(l.Addrs) == 0)
 }
 
+// lookupNeed is what an answer about a name lacks that was not looked up.
+const lookupNeed = "the name lookup itself, which was not followed: %s was taken for Service %s/%s"
+
 // rcodeGood is the answer of a name server that knows the name.
 const rcodeGood = "NOERROR"

@@ -130,6 +130,9 @@ func TestObserveLookup(t *testing.T) {
 			plan := plans[slices.IndexFunc(plans, func(p ProbePlan) bool { return p.Lookup != "" })]
 			tt.probe.Dst, tt.probe.Lookup.Name = plan.Dst, name
 			r.Observe(plan, tt.probe, nil)
+			if lacks := slices.ContainsFunc(r.Needs, func(n Need) bool { return n.What.Format == lookupNeed }); lacks != (plan.named && tt.probe.Answered == 0) {
+				t.Errorf("the lookup is needed: %v", lacks)
+			}
 			o := r.Observed[0]
 			if o.Agreement != tt.agreement || r.Verdict != tt.verdict || o.What.String() != tt.what || !strings.Contains(r.Summary.String(), tt.summary) {
 				t.Errorf("%s, verdict %s: %s\n%s", o.Agreement, r.Verdict, r.Summary, o.What)

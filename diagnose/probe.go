@@ -160,6 +160,9 @@ func (r *Report) Observe(plan ProbePlan, probe snapshot.Probe, err error) {
 	o.Agreement = compare(plan, probe)
 	o.What = observed(&o.Probe)
 	r.Observed = append(r.Observed, o)
+	if plan.named && o.Probe.Answered > 0 { // it was followed after all
+		r.Needs = slices.DeleteFunc(r.Needs, func(n Need) bool { return n.What.Format == lookupNeed })
+	}
 	r.conclude(plan, o)
 }
 
