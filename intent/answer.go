@@ -95,6 +95,9 @@ func commonFamily(from, to Peer) (uint8, bool) {
 // side asks the tiers, one after the other.
 func (e *Engine) side(q *query) outcome {
 	p := e.programs[q.direction][e.classes[q.class].program[q.direction]]
+	if len(p.others) > 0 {
+		return mayAllow | mayDeny
+	}
 	o := e.layer(&p.admin, q)
 	if o&mayGoOn == 0 {
 		return e.own(o, q)

@@ -73,6 +73,7 @@ func (b *builder) readPolicies() {
 	for i := range o.NetworkPolicies {
 		b.policies = append(b.policies, b.networkPolicy(&o.NetworkPolicies[i]))
 	}
+	b.otherPolicies()
 	slices.SortStableFunc(b.policies, func(x, y policy) int {
 		return cmp.Or(cmp.Compare(x.tier, y.tier), cmp.Compare(x.priority, y.priority),
 			cmp.Compare(x.kind, y.kind), cmp.Compare(x.namespace, y.namespace), cmp.Compare(x.name, y.name))
@@ -244,11 +245,12 @@ func (b *builder) addOutside() {
 }
 
 // policyKinds are the kinds that an Engine reads.
-var policyKinds = []string{"Pod", "Namespace", "Node", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"}
+var policyKinds = []string{"Pod", "Namespace", "Node", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy",
+	"CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "CalicoNetworkPolicy", "CalicoGlobalNetworkPolicy"}
 
 // Missing returns the kinds of objects that were not collected. Without NetworkPolicies nothing
-// is known to be allowed; the policies of the whole cluster are kinds that most clusters do not
-// have, so without them answers suppose that there are none.
+// is known to be allowed; the policies of the whole cluster, and of CNI plugins, are kinds that
+// most clusters do not have, so without them answers suppose that there are none.
 func (e *Engine) Missing() (out []string) {
 	for _, k := range policyKinds {
 		if !e.objects.Have[k] {

@@ -14,6 +14,9 @@ func (b *bulk) run(p *program, direction int, dst int32) row {
 	out := row{newSet(n), newSet(n)}
 	open := newSet(n)
 	open.addRange(0, int32(n))
+	if len(p.others) > 0 {
+		return row{open, open.clone()}
+	}
 	open = b.layer(&p.admin, direction, dst, open, out)
 	open = b.named(p, direction, dst, open, out)
 	open = b.layer(&p.baseline, direction, dst, open, out)

@@ -4,6 +4,7 @@ package intent
 type program struct {
 	admin, baseline layer
 	named           []applied // the NetworkPolicies
+	others          []applied // those of other APIs: with one, nothing is known
 	isolated        match     // whether one of them selects the Pods
 	plain           []*rule   // the rules of named that do, where only they match for sure
 	// open and some are classes, by family: those that a rule of named which names peers and no
@@ -40,6 +41,8 @@ func (b *builder) program(list []int32, direction int) *program {
 			p.admin.add(a)
 		case baselineTier:
 			p.baseline.add(a)
+		case otherTier:
+			p.others = append(p.others, a)
 		default:
 			p.addNamed(a, direction, len(b.classes))
 		}

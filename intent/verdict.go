@@ -130,6 +130,13 @@ type explainer struct {
 }
 
 func (x *explainer) run(p *program) {
+	if len(p.others) > 0 {
+		for i := range p.others {
+			x.note(&p.others[i], -1, maybe)
+		}
+		x.side.Why = text.F("policies of another API may decide, whose rules are not judged: %s", list(x.side.Rules))
+		return
+	}
 	o := x.layer(&p.admin, x.q)
 	x.layerRefs(&p.admin)
 	if o&mayGoOn != 0 {

@@ -36,7 +36,7 @@ func Matrix(w io.Writer, t *intent.Table, missing []string, o Options) error {
 func (m *matrix) missing(kinds []string) {
 	var need, rare []string
 	for _, k := range kinds {
-		if strings.HasSuffix(k, "NetworkPolicy") && k != "NetworkPolicy" {
+		if strings.HasSuffix(k, "NetworkPolicy") && k != "NetworkPolicy" { // of a CustomResourceDefinition
 			rare = append(rare, k)
 		} else {
 			need = append(need, k)

@@ -39,5 +39,6 @@ var zhIntent = map[string]string{
 	"the policy agent's rules drop %s, which the policies allow: %s":                                       "策略代理的规则丢弃了 %s，而策略允许它：%s",
 	"look why the policy agent of %s does not know %s":                                                     "查看 %s 的策略代理为何不认识 %s",
 	"look why the policy agent of %s does not know %s; until it does, allow the Pods of %s by their range": "查看 %s 的策略代理为何不认识 %s；在它认识之前，按网段放行 %s 的 Pod",
+	"policies of another API may decide, whose rules are not judged: %s":                                   "可能由另一种 API 的策略决定，其规则未作判断：%s",
 	"take out, or narrow, %s": "去掉或收窄 %s",
 }

@@ -206,8 +206,8 @@ func (f *objectReader) document(d document) error {
 	if of == "" {
 		d.APIVersion = "" // of the List itself
 	}
-	if k, ok := known(of); ok && k.version == d.APIVersion {
-		f.found.Have[of] = true
+	if k, ok := knownAs(d.APIVersion, of); ok {
+		f.found.Have[k.name] = true
 		f.likely = k
 	}
 	if f.likely != nil {
@@ -271,12 +271,12 @@ func wanted(version, name string) (*kind, error) {
 	if strings.HasSuffix(name, "List") {
 		return nil, fmt.Errorf("a %s within a List is not understood", short(name))
 	}
+	if k, ok := knownAs(version, name); ok {
+		return k, nil
+	}
 	k, ok := known(name)
 	if !ok {
 		return nil, nil
-	}
-	if k.version == version {
-		return k, nil
 	}
 	if !sameGroup(k.version, version) {
 		return nil, nil // a kind of the same name of someone else

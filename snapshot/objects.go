@@ -25,8 +25,10 @@ import (
 
 // kind is one kind of object that Objects holds.
 type kind struct {
-	name    string // "Pod"
+	name    string // "Pod"; where two APIs have one name, the one that Objects has for it
+	api     string // the name in its API
 	version string // "v1", "apps/v1"
+	also    string // another version of the same, "" for none
 	grow    func(o *Objects, n int)
 	add     func(o *Objects, d *decoder, raw []byte, version, kind string) (key string, err error)
 	merge   func(parts []*Objects, to *Objects, clash clashFunc)
@@ -54,6 +56,20 @@ var kinds = []kind{
 	newKind("BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", func(o *Objects) *[]policyv1alpha1.BaselineAdminNetworkPolicy {
 		return &o.BaselineAdminNetworkPolicies
 	}),
+	newKind("CiliumNetworkPolicy", "cilium.io/v2", func(o *Objects) *[]OtherPolicy { return &o.CiliumNetworkPolicies }),
+	newKind("CiliumClusterwideNetworkPolicy", "cilium.io/v2", func(o *Objects) *[]OtherPolicy { return &o.CiliumClusterwideNetworkPolicies }),
+	calico("CalicoNetworkPolicy", "NetworkPolicy", func(o *Objects) *[]OtherPolicy { return &o.CalicoNetworkPolicies }),
+	calico("CalicoGlobalNetworkPolicy", "GlobalNetworkPolicy", func(o *Objects) *[]OtherPolicy { return &o.CalicoGlobalNetworkPolicies }),
+}
+
+// calico is a kind of Calico's, which has the same name in its resources and in its API server.
+func calico(name, api string, at func(*Objects) *[]OtherPolicy) kind {
+	return newKindOf(name, api, "crd.projectcalico.org/v1", "projectcalico.org/v3", at)
+}
+
+// is reports whether the kind is what an API calls so.
+func (k *kind) is(version, api string) bool {
+	return k.api == api && (k.version == version || k.also == version && version != "")
 }
 
 // object is a pointer to an object of type T.
@@ -70,15 +86,20 @@ type apiObject interface {
 
 // newKind ties a kind to its place in Objects.
 func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) kind {
+	return newKindOf[T, P](name, name, version, "", at)
+}
+
+// newKindOf is newKind for one that its API calls by another name, or that has two versions.
+func newKindOf[T any, P object[T]](name, api, version, also string, at func(*Objects) *[]T) kind {
 	return kind{
-		name: name, version: version,
+		name: name, api: api, version: version, also: also,
 		grow: func(o *Objects, n int) { *at(o) = slices.Grow(*at(o), n) },
 		add: func(o *Objects, d *decoder, raw []byte, listVersion, listKind string) (string, error) {
 			list := at(o)
 			var zero T
 			*list = append(*list, zero)
 			v := P(&(*list)[len(*list)-1])
-			err := d.object(v, raw, metav1.TypeMeta{Kind: name, APIVersion: version}, metav1.TypeMeta{Kind: listKind, APIVersion: listVersion})
+			err := d.object(v, raw, metav1.TypeMeta{Kind: api, APIVersion: version}, also, metav1.TypeMeta{Kind: listKind, APIVersion: listVersion})
 			if err != nil {
 				*v = zero
 				*list = (*list)[:len(*list)-1]
@@ -117,7 +138,7 @@ func newKind[T any, P object[T]](name, version string, at func(*Objects) *[]T) k
 			return json.Marshal(struct {
 				metav1.TypeMeta `json:",inline"`
 				Items           []T `json:"items"`
-			}{metav1.TypeMeta{Kind: name + "List", APIVersion: version}, *at(o)})
+			}{metav1.TypeMeta{Kind: api + "List", APIVersion: version}, *at(o)})
 		},
 	}
 }
@@ -171,7 +192,7 @@ type decoder struct {
 }
 
 // object reads an object, which must be of the kind want; what it does not say of its kind its List does.
-func (d *decoder) object(o apiObject, raw []byte, want, list metav1.TypeMeta) error {
+func (d *decoder) object(o apiObject, raw []byte, want metav1.TypeMeta, also string, list metav1.TypeMeta) error {
 	if !d.fill(o, raw) {
 		d.scratch = compact(d.scratch[:0], raw)
 		reflect.ValueOf(o).Elem().SetZero()
@@ -180,7 +201,8 @@ func (d *decoder) object(o apiObject, raw []byte, want, list metav1.TypeMeta) er
 		}
 	}
 	if is, ok := o.GetObjectKind().(*metav1.TypeMeta); ok {
-		if cmp.Or(is.Kind, list.Kind) != want.Kind || cmp.Or(is.APIVersion, list.APIVersion) != want.APIVersion {
+		version := cmp.Or(is.APIVersion, list.APIVersion)
+		if cmp.Or(is.Kind, list.Kind) != want.Kind || version != want.APIVersion && (also == "" || version != also) {
 			return errors.New("of another kind")
 		}
 		*is = want
@@ -299,10 +321,20 @@ func (r *reader) objects() {
 	r.c.Objects = mergeObjects(parts, func(part int, key, why string) { r.gap(files[part], "%s: %s", key, why) })
 }
 
-// known returns the kind of that name.
+// known returns the first kind that an API calls by that name.
 func known(name string) (*kind, bool) {
 	for i := range kinds {
-		if kinds[i].name == name {
+		if kinds[i].api == name {
+			return &kinds[i], true
+		}
+	}
+	return nil, false
+}
+
+// knownAs returns the kind that an API calls by that name.
+func knownAs(version, name string) (*kind, bool) {
+	for i := range kinds {
+		if kinds[i].is(version, name) {
 			return &kinds[i], true
 		}
 	}

@@ -33,6 +33,7 @@
 package snapshot
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -43,6 +44,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	policyv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
@@ -213,10 +215,21 @@ type Objects struct {
 	ClusterNetworkPolicies       []policyv1alpha2.ClusterNetworkPolicy
 	AdminNetworkPolicies         []policyv1alpha1.AdminNetworkPolicy
 	BaselineAdminNetworkPolicies []policyv1alpha1.BaselineAdminNetworkPolicy
+	// Policies of other APIs, which CNI plugins have of their own.
+	CiliumNetworkPolicies, CiliumClusterwideNetworkPolicies []OtherPolicy
+	CalicoNetworkPolicies, CalicoGlobalNetworkPolicies      []OtherPolicy
 	// Have holds the kinds that were collected, even where there are no objects: "Pod", "Service" …
 	Have map[string]bool
 	// Source holds the file that each object was read from, by [Key]: "Pod/shop/web-0".
 	Source map[string]string
+}
+
+// An OtherPolicy is a policy of an API whose types this program does not have.
+type OtherPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              json.RawMessage   `json:"spec,omitempty"`
+	Specs             []json.RawMessage `json:"specs,omitempty"` // of Cilium: several in one object
 }
 
 // A Gap is something that was not collected or not understood, and why.

@@ -47,6 +47,10 @@ func (o *Objects) Trim() {
 	trimAll(o.ClusterNetworkPolicies)
 	trimAll(o.AdminNetworkPolicies)
 	trimAll(o.BaselineAdminNetworkPolicies)
+	trimAll(o.CiliumNetworkPolicies)
+	trimAll(o.CiliumClusterwideNetworkPolicies)
+	trimAll(o.CalicoNetworkPolicies)
+	trimAll(o.CalicoGlobalNetworkPolicies)
 }
 
 // networkConfigs are the ConfigMaps that configure the cluster's network, by name. Each is

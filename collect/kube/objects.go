@@ -79,6 +79,10 @@ var sources = []source{
 	custom("ClusterNetworkPolicy", "policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies"),
 	custom("AdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies"),
 	custom("BaselineAdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "baselineadminnetworkpolicies"),
+	custom("CiliumNetworkPolicy", "cilium.io", "v2", "ciliumnetworkpolicies"),
+	custom("CiliumClusterwideNetworkPolicy", "cilium.io", "v2", "ciliumclusterwidenetworkpolicies"),
+	custom("CalicoNetworkPolicy", "crd.projectcalico.org", "v1", "networkpolicies"),
+	custom("CalicoGlobalNetworkPolicy", "crd.projectcalico.org", "v1", "globalnetworkpolicies"),
 }
 
 // listed ties the List of a kind to its place in Objects.
@@ -102,7 +106,12 @@ func listed[L, T any, P message[L]](kind, group, resource string, items func(P) 
 }
 
 // file is where a bundle holds the kind.
-func (s source) file() string { return "objects/" + s.resource + ".json" }
+func (s source) file() string {
+	if s.group == "crd.projectcalico.org" {
+		return "objects/calico" + s.resource + ".json"
+	}
+	return "objects/" + s.resource + ".json"
+}
 
 // magic is what an object in protobuf begins with.
 var magic = []byte("k8s\x00")
