@@ -414,13 +414,17 @@ if [ -n "$objects" ]; then
 		get "${kind%%.*}.json" "$kind" --all-namespaces
 	done
 	# Kinds that a cluster need not have: then it has none of their objects.
-	for kind in clusternetworkpolicies adminnetworkpolicies baselineadminnetworkpolicies; do
-		if custom=$(kubectl --request-timeout=60s api-resources --api-group=policy.networking.k8s.io -o name 2>/dev/null) &&
-			! echo "$custom" | grep -qx "$kind.policy.networking.k8s.io"; then
-			echo '{"apiVersion":"v1","kind":"List","items":[]}' >"$dir/$kind.json"
+	custom=$(kubectl --request-timeout=60s api-resources -o name 2>/dev/null) || custom=
+	for kind in clusternetworkpolicies.policy.networking.k8s.io adminnetworkpolicies.policy.networking.k8s.io \
+		baselineadminnetworkpolicies.policy.networking.k8s.io ciliumnetworkpolicies.cilium.io ciliumclusterwidenetworkpolicies.cilium.io \
+		networkpolicies.crd.projectcalico.org globalnetworkpolicies.crd.projectcalico.org; do
+		file=${kind%%.*}.json
+		case $kind in *.crd.projectcalico.org) file=calico$file ;; esac
+		if echo "$custom" | grep -qx pods && ! echo "$custom" | grep -qx "$kind"; then
+			echo '{"apiVersion":"v1","kind":"List","items":[]}' >"$dir/$file"
 			continue
 		fi
-		get $kind.json $kind.policy.networking.k8s.io
+		get "$file" "$kind" --all-namespaces
 	done
 	for space in kube-system kube-flannel calico-system; do
 		get configmaps.json configmaps --namespace $space

@@ -139,6 +139,9 @@ func TestScriptObjects(t *testing.T) {
 	bin := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(bin, "kubectl"), []byte(`#!/bin/sh
 [ "$3" = ingresses.networking.k8s.io ] && { echo 'Error from server (Forbidden)' >&2; exit 1; }
+[ "$2" = api-resources ] && { printf 'pods\nciliumnetworkpolicies.cilium.io\n'; exit; }
+[ "$3" = ciliumnetworkpolicies.cilium.io ] && { echo '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"cilium.io/v2","kind":"CiliumNetworkPolicy","metadata":{"name":"c","namespace":"shop"}}]}'; exit; }
+[ "$3" = adminnetworkpolicies.policy.networking.k8s.io ] && { echo 'no such kind' >&2; exit 1; }
 [ "$3" = services ] && { echo '{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Service","metadata":{"name":"api","namespace":"shop"}}]}'; exit; }
 echo '{"apiVersion":"v1","kind":"List","items":[]}'
 `), 0o755))
@@ -146,6 +149,9 @@ echo '{"apiVersion":"v1","kind":"List","items":[]}'
 	runScript(t, []string{"--only-objects"}, func(t *testing.T, c ran) {
 		if len(c.Objects.Services) != 1 || !c.Objects.Have["Pod"] || !c.Objects.Have["ConfigMap"] || c.Objects.Have["Ingress"] {
 			t.Errorf("objects: %+v", c.Objects)
+		}
+		if len(c.Objects.CiliumNetworkPolicies) != 1 || !c.Objects.Have["AdminNetworkPolicy"] || !c.Objects.Have["CalicoNetworkPolicy"] {
+			t.Errorf("kinds that a cluster need not have: %v", c.Objects.Have)
 		}
 		if g, _ := c.MissingKind("Ingress"); !strings.HasPrefix(g.Why, "Error from server (Forbidden)") {
 			t.Errorf("gap: %v", g)
