@@ -41,18 +41,31 @@ var drifts = []string{"route-missing", "route-wrong", "fdb-drift", "neigh-drift"
 func run(p *check.Pass) {
 	absent, _ := p.Absent(check.CNI)
 	seen := map[string]bool{}
+	var without []check.Finding // any Pod of the agent
+	with := map[string][]check.Finding{}
 	for _, a := range absent {
 		seen[a.Node] = true
 		f := finding(a.Node)
 		f.What = text.F("the CNI agent of %s has no Pod on the node", a.Owner)
-		if a.Pod != nil {
-			f.What = text.F("the CNI agent does not run on the node: %s/%s is %s", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
-			e := p.Object("Pod", a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
-			e.Command = check.Cmd("kubectl -n %s logs %s --all-containers --previous", a.Pod.Namespace, a.Pod.Name)
-			f.Evidence = append(f.Evidence, e)
-		}
 		blame(p, &f, a.Node)
-		p.Report(f)
+		if a.Pod == nil {
+			without = append(without, f)
+			continue
+		}
+		state := check.StateOf(a.Pod)
+		f.What = text.F("the CNI agent does not run on the node: %s/%s is %s", a.Pod.Namespace, a.Pod.Name, state)
+		e := p.Object("Pod", a.Pod.Namespace, a.Pod.Name, state)
+		e.Command = check.Cmd("kubectl -n %s logs %s --all-containers --previous", a.Pod.Namespace, a.Pod.Name)
+		f.Evidence = append(f.Evidence, e)
+		with[state] = append(with[state], f)
+	}
+	report(p, without)
+	for _, a := range absent {
+		if a.Pod != nil {
+			state := check.StateOf(a.Pod)
+			report(p, with[state])
+			delete(with, state)
+		}
 	}
 	for i := range p.Snapshot.Objects.Nodes {
 		o := &p.Snapshot.Objects.Nodes[i]
@@ -64,6 +77,21 @@ func run(p *check.Pass) {
 			p.Report(f)
 		}
 	}
+}
+
+// report reports findings about nodes that are alike, as one. The first one's sentence ends in what is so of its Pod.
+func report(p *check.Pass, fs []check.Finding) {
+	switch len(fs) {
+	case 0:
+		return
+	case 1:
+		p.Report(fs[0])
+		return
+	}
+	f, nodes := check.Together(fs)
+	f.What = text.F("%s; the same on %d nodes: %s", fs[0].What, len(fs), nodes)
+	f.Fix.What = text.F("get the CNI agent to run on these nodes")
+	p.Report(f)
 }
 
 // blame makes f the cause of broken paths from Pods that were not wired.

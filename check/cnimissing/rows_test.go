@@ -32,6 +32,12 @@ func TestAgent(t *testing.T) {
 		{Name: "no Pod there", Edit: func(f *checktest.Facts) {
 			f.Objects.Pods = slices.DeleteFunc(f.Objects.Pods, func(p corev1.Pod) bool { return p.Namespace+"/"+p.Name == agent })
 		}, Want: says + "the CNI agent of kube-flannel/kube-flannel-ds has no Pod on the node"},
+		{Name: "crashing on two nodes, and no Pod on the third", Edit: func(f *checktest.Facts) {
+			crashes(f)
+			f.Pod("kube-flannel/kube-flannel-ds-node-b").Status = f.Pod(agent).Status
+			f.Objects.Pods = slices.DeleteFunc(f.Objects.Pods, func(p corev1.Pod) bool { return p.Name == "kube-flannel-ds-node-a" })
+		}, Want: "error: node/node-a: cni-missing: the CNI agent of kube-flannel/kube-flannel-ds has no Pod on the node\n" +
+			"error: node/node-b node/node-c: cni-missing: the CNI agent does not run on the node: kube-flannel/kube-flannel-ds-node-b is Running: kube-flannel CrashLoopBackOff; the same on 2 nodes: node-b, node-c"},
 		{Name: "the kubelet misses the plugin", Edit: condition(corev1.NodeReady, corev1.ConditionFalse, "KubeletNotReady", "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"),
 			Want: says + "the node is not ready for want of a CNI configuration: KubeletNotReady: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"},
 		{Name: "the cloud says that the network is not there", Edit: condition(corev1.NodeNetworkUnavailable, corev1.ConditionTrue, "NoRouteCreated", "no route"),

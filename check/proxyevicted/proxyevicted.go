@@ -3,7 +3,6 @@ package proxyevicted
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/text"
@@ -42,20 +41,15 @@ func run(p *check.Pass) {
 	}
 	// The same DaemonSet lacks a Pod on many nodes for one reason, mostly: said once.
 	for len(absent) > 0 {
-		alike := func(a check.NodeAgent) bool {
-			return (a.Pod == nil) == (absent[0].Pod == nil) && class(a) == class(absent[0])
-		}
-		first, several := absent[0], 0
+		first := absent[0]
+		alike := func(a check.NodeAgent) bool { return (a.Pod == nil) == (first.Pod == nil) && class(a) == class(first) }
+		var fs []check.Finding
 		for _, a := range absent {
 			if alike(a) {
-				several++
+				fs = append(fs, finding(p, a))
 			}
 		}
-		if several == 1 {
-			p.Report(finding(p, first))
-		} else {
-			p.Report(many(p, absent, alike))
-		}
+		p.Report(together(first, fs))
 		absent = slices.DeleteFunc(slices.Clone(absent), alike)
 	}
 }
@@ -68,45 +62,23 @@ func class(a check.NodeAgent) string {
 	return a.Pod.Spec.PriorityClassName
 }
 
-// maxNamed bounds the nodes that a sentence names, and the Pods that are quoted.
-const maxNamed = 5
-
-// many is one finding about the nodes that are alike.
-func many(p *check.Pass, absent []check.NodeAgent, alike func(check.NodeAgent) bool) check.Finding {
-	var out check.Finding
-	var nodes []string
-	for _, a := range absent {
-		if !alike(a) {
-			continue
-		}
-		f := finding(p, a)
-		if len(nodes) == 0 {
-			out = f
-		} else {
-			out.Explains = append(out.Explains, f.Explains...)
-			out.Also = append(out.Also, f.Where)
-		}
-		if n := len(nodes); n > 0 && n < maxNamed {
-			out.Evidence = append(out.Evidence, f.Evidence...)
-		}
-		nodes = append(nodes, a.Node)
+// together is one finding about the nodes that are like that of a.
+func together(a check.NodeAgent, fs []check.Finding) check.Finding {
+	if len(fs) == 1 {
+		return fs[0]
 	}
-	names := strings.Join(nodes[:min(maxNamed, len(nodes))], ", ")
-	if len(nodes) > maxNamed {
-		names += ", …"
-	}
-	a := absent[0]
+	f, nodes := check.Together(fs)
 	switch {
 	case a.Pod == nil:
-		out.What = text.F("kube-proxy does not run on %d nodes (%s): it has no Pod there", len(nodes), names)
+		f.What = text.F("kube-proxy does not run on %d nodes (%s): it has no Pod there", len(fs), nodes)
 	case class(a) != "system-node-critical":
-		out.What = text.F("kube-proxy does not run on %d nodes (%s): %s/%s, for one, is %s; its priority class is %q, not system-node-critical", len(nodes), names, a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod), class(a))
-		return out
+		f.What = text.F("kube-proxy does not run on %d nodes (%s): %s/%s, for one, is %s; its priority class is %q, not system-node-critical", len(fs), nodes, a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod), class(a))
+		return f
 	default:
-		out.What = text.F("kube-proxy does not run on %d nodes (%s): %s/%s, for one, is %s", len(nodes), names, a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
+		f.What = text.F("kube-proxy does not run on %d nodes (%s): %s/%s, for one, is %s", len(fs), nodes, a.Pod.Namespace, a.Pod.Name, check.StateOf(a.Pod))
 	}
-	out.Fix.What = text.F("get kube-proxy to run on these nodes")
-	return out
+	f.Fix.What = text.F("get kube-proxy to run on these nodes")
+	return f
 }
 
 func finding(p *check.Pass, a check.NodeAgent) check.Finding {
