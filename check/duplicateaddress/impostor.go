@@ -10,6 +10,7 @@ import (
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // impostors reports machines of which there is no snapshot that answer for the address of a node:
@@ -24,8 +25,8 @@ func impostors(p *check.Pass, ns *network.NS) {
 }
 
 // rightfulOwner returns the uplink of another node on the same link whose address a neighbour entry
-// is of, where the entry holds a link-layer address that is nobody's; else nil. What answers for
-// several addresses is a router, or a network that hides its hosts.
+// is of, where the entry holds a link-layer address of which nothing is known; else nil. What answers
+// for several addresses is a router, or a network that hides its hosts.
 func rightfulOwner(p *check.Pass, ns *network.NS, e *fib.Neigh) *network.Iface {
 	holds := e.MAC.IsZero() || e.Proxy || e.State == "FAILED" || e.State == "INCOMPLETE" || e.State == "NONE" || e.State == "NOARP"
 	owners := p.Network.Owners(e.Dst)
@@ -36,12 +37,25 @@ func rightfulOwner(p *check.Pass, ns *network.NS, e *fib.Neigh) *network.Iface {
 	if !d.NS.IsHost() || d.NS == ns || d.Link.MAC.IsZero() || d.Link.MAC == e.MAC || !ownsByAPI(p, d, e.Dst) || !sameLink(ns, e.Dev, d) {
 		return nil
 	}
-	for i := range ns.FIB.Neighs {
-		if o := &ns.FIB.Neighs[i]; o.MAC == e.MAC && o.Dev == e.Dev && o.Dst != e.Dst && o.Dst.Is4() == e.Dst.Is4() {
-			return nil
-		}
+	if !alone(p, ns, e) {
+		return nil
 	}
 	return d
+}
+
+// alone reports whether the one that answers for an address answers for no other, or is a node and
+// answers for its own beside.
+func alone(p *check.Pass, ns *network.NS, e *fib.Neigh) bool {
+	var others []netip.Addr
+	for i := range ns.FIB.Neighs {
+		if o := &ns.FIB.Neighs[i]; o.MAC == e.MAC && o.Dev == e.Dev && o.Dst != e.Dst && o.Dst.Is4() == e.Dst.Is4() {
+			others = append(others, o.Dst)
+		}
+	}
+	ofNode := func(a netip.Addr) bool {
+		return slices.ContainsFunc(p.Snapshot.Objects.Nodes, func(n corev1.Node) bool { return slices.Contains(check.NodeAddrs(&n), a) })
+	}
+	return len(others) == 0 || len(others) == 1 && ofNode(others[0])
 }
 
 // ownsByAPI reports whether the API knows the node of d by an address.
@@ -76,10 +90,17 @@ func answered(p *check.Pass, ns *network.NS, e *fib.Neigh, d *network.Iface) che
 	for i := range p.Results {
 		for j := range p.Results[i].Paths {
 			path := &p.Results[i].Paths[j]
-			if path.End == trace.LeftCluster && path.At.Node == ns.Node.Name && path.At.NetNS == ns.Name && path.Final.Dst.Addr() == e.Dst {
+			if path.End == trace.LeftCluster && path.At.Node == ns.Node.Name && path.At.NetNS == ns.Name && by(ns, path.Final.Dst.Addr(), e.Dst) {
 				p.Lose(&f, path, false)
 			}
 		}
 	}
 	return f
+}
+
+// by reports whether ns sends what is for a to the next hop: it is the same, or a route says so.
+func by(ns *network.NS, a, hop netip.Addr) bool {
+	return a == hop || slices.ContainsFunc(ns.FIB.Routes, func(r fib.Route) bool {
+		return r.Dst.Bits() > 0 && r.Dst.Contains(a) && slices.ContainsFunc(r.Hops, func(h fib.NextHop) bool { return h.Via == hop })
+	})
 }

@@ -66,6 +66,8 @@ func TestImpostors(t *testing.T) {
 		{Name: "it was heard of", Swap: swap(stranger + `["STALE"]`), Want: says, Fix: []string{"ip neigh del 192.168.10.13 dev eth0"}},
 		{Name: "packets go there", Swap: swap(stranger + `["REACHABLE"]`), Ask: ask, Want: strings.Replace(says, "error:", "error on path:", 1)},
 		{Name: "nobody answers", Swap: swap(stranger + `["FAILED"]`)},
+		{Name: "another node, of which nothing else is known, answers", Swap: swap(stranger + `["REACHABLE"]},{"dev":"eth0","dst":"192.168.10.14","lladdr":"0a:00:00:00:00:99","state":["REACHABLE"]`),
+			Edit: func(f *checktest.Facts) { f.Node("node-b").Status.Addresses[0].Address = "192.168.10.14" }, Want: says},
 		{Name: "a router answers for several", Swap: swap(stranger + `["REACHABLE"]},{"dev":"eth0","dst":"192.168.10.1","lladdr":"0a:00:00:00:00:99","state":["REACHABLE"]`)},
 		{Name: "a device of a node that is known has it", Swap: swap(`"dst":"192.168.10.13","lladdr":"92:ef:37:c6:15:71","state":["REACHABLE"]`)},
 		{Name: "of node-c nothing is known", Swap: swap(stranger + `["REACHABLE"]`), Without: []string{"nodes/node-c"},
