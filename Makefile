@@ -4,11 +4,13 @@ SHELL := /bin/bash
 export CGO_ENABLED := 0
 
 # The agreement tests print how many comparisons with a real kernel they made.
-AGREE := ./lab/agree/...
+AGREE := $$(go list ./lab/agree/... | grep -v /agree/real)
+# The tests on the real cluster. "auto": where this machine can have one; else they say what it lacks.
+REAL  := ./lab/cluster ./lab/agree/real
 SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|SKIP)|_test\.go:[0-9]+:'
 FUZZ  ?= 10m
 
-.PHONY: cluster cluster-down image
+.PHONY: cluster cluster-down faults-cluster image
 .PHONY: build deps demo test check lint agree faults bench fuzz generate clean
 
 # What the image is, is that of the sources alone: nothing of the time, the folder or the machine gets into it.
@@ -51,6 +53,7 @@ test: bin/helm lint
 	@sh lab/deps.sh test
 	go test $$(go list ./... | grep -v /lab/agree)
 	go test -count=1 -v $(AGREE) | $(SHOW)
+	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
 
 # Helm itself, to try the chart with. It is no part of plumb's module.
 bin/helm:
@@ -67,6 +70,11 @@ agree: deps
 
 faults: deps
 	@go test -count=1 -v -run TestFaults ./lab/agree/faults | $(SHOW)
+
+# Every fault of a real cluster, and all that plumb says of it by its agents.
+faults-cluster:
+	@sh lab/deps.sh cluster
+	@PLUMB_CLUSTER=1 PLUMB_FAULTS=all PLUMB_AGREE=full go test -count=1 -timeout 90m -v ./lab/agree/real | $(SHOW)
 
 bench: deps
 	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores, load $$(cut -d' ' -f1 /proc/loadavg); $$(go version)"

@@ -114,6 +114,34 @@ func (c *Cluster) Run(name string, argv ...string) (string, error) {
 // machine: "hyper" is all of Kubernetes, "app" what runs in the Pods.
 func (c *Cluster) Binary(name string) string { return filepath.Join(c.bin, name) }
 
+// SetProxy has kube-proxy run in other modes on some nodes, and waits until it does. What
+// it wrote in the old mode it clears away itself.
+func (c *Cluster) SetProxy(ctx context.Context, modes map[string]string) error {
+	for n, mode := range modes {
+		if c.Proxy[n] == "" || !oneOf(mode, ProxyModes) {
+			return fmt.Errorf("kube-proxy's mode on %s: %q", n, mode)
+		}
+		c.Proxy[n] = mode
+	}
+	text, err := c.manifests([]string{"kube-proxy"})
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, text); err != nil {
+		return err
+	}
+	if err := c.save(); err != nil {
+		return err
+	}
+	for n := range modes {
+		if _, err := c.Kubectl(ctx, "delete", "pods", "-n", "kube-system", "-l", "k8s-app=kube-proxy", "--field-selector", "spec.nodeName="+n); err != nil {
+			return err
+		}
+	}
+	_, err = c.Kubectl(ctx, "rollout", "status", "-n", "kube-system", "daemonset/kube-proxy", "--timeout=90s")
+	return err
+}
+
 // Addr returns the address of a node's uplink.
 func (c *Cluster) Addr(node string) netip.Addr { return nodeIP(slices.Index(c.Nodes, node)) }
 

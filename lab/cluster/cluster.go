@@ -143,7 +143,7 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := needs(); err != nil {
+	if err := Needs(); err != nil {
 		return nil, err
 	}
 	if machine.Alive(c.Dir) {
@@ -174,8 +174,8 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// needs says what this machine lacks.
-func needs() error {
+// Needs says what this machine lacks for a cluster.
+func Needs() error {
 	if os.Getuid() != 0 {
 		return errors.New("a cluster needs root: its nodes are namespaces")
 	}

@@ -16,7 +16,7 @@ import (
 // TestContainers runs a container on a node, of the images that the lab makes,
 // with everything that a cluster has but Kubernetes, which takes long to build.
 func TestContainers(t *testing.T) {
-	if err := needs(); err != nil {
+	if err := Needs(); err != nil {
 		t.Skip(err)
 	}
 	dir, err := os.MkdirTemp("/var/tmp", "containers")

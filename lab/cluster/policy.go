@@ -5,6 +5,7 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,8 +44,12 @@ func (c *Cluster) Enforce(node string, own []string) error {
 	})
 }
 
-// Unenforce ends the enforcer of a node, which takes its rules away.
+// Unenforce ends the enforcer of a node, if there is one; it takes its rules away.
 func (c *Cluster) Unenforce(node string) error {
+	programs, err := machine.Programs(c.Dir, node)
+	if err != nil || !slices.ContainsFunc(programs, func(s machine.State) bool { return s.Name == policy.Verb && s.Running }) {
+		return err
+	}
 	return machine.StopProgram(c.Dir, node, policy.Verb, 5*time.Second)
 }
 

@@ -99,7 +99,8 @@ func (r *Rack) build() error {
 	if err := ip("-batch", "-")("link set lo up\nlink add br0 type bridge\naddr add " + r.Router + " dev br0\nlink set br0 up\n"); err != nil {
 		return err
 	}
-	if err := sysctls(map[string]string{"net/ipv4/ip_forward": "1"}); err != nil {
+	// A switch neither filters what it passes on, nor fragments what is too large.
+	if err := sysctls(map[string]string{"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "0", "net/bridge/bridge-nf-call-ip6tables": "0"}); err != nil {
 		return err
 	}
 	for _, m := range r.Machines {

@@ -5,12 +5,14 @@ package real
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/plumbnet/plumb/lab/cluster"
 	"github.com/plumbnet/plumb/lab/cluster/fault"
 )
 
@@ -21,8 +23,10 @@ const wantFirst = 0.95
 const wantMedian = 3 * time.Second
 
 // some are the faults of which CI is to have seen each kind: of objects, of agents, of a
-// node, and of the tunnel. PLUMB_FAULTS=all tries all; another value those that it names.
-var some = []string{"selector-typo", "proxy-hangs", "forward-drop", "switch-mtu"}
+// node, of the fabric, and of policies. PLUMB_FAULTS=all tries all; another value those that it names.
+var some = []string{"selector-typo", "cni-missing", "forward-drop", "fabric-drops-large", "policy-drop"}
+
+func everything() bool { return os.Getenv("PLUMB_FAULTS") == "all" }
 
 func chosen() (out []fault.Fault) {
 	names := some
@@ -30,7 +34,7 @@ func chosen() (out []fault.Fault) {
 		names = strings.Fields(s)
 	}
 	for _, f := range fault.All() {
-		if names[0] == "all" || slices.Contains(names, f.Name) {
+		if everything() || slices.Contains(names, f.Name) {
 			out = append(out, f)
 		}
 	}
@@ -46,8 +50,8 @@ type tally struct {
 // TestFaults injects faults into a cluster of which one node has kube-proxy in nftables mode, and
 // requires that plumb names the cause of each first, and nothing once it is healed.
 func TestFaults(t *testing.T) {
-	b := setUp(t, map[string]string{"node-b": "nftables"})
-	t.Run("healthy", func(t *testing.T) { b.healthy(t, "mixed") })
+	b := setUp(t)
+	t.Run("healthy", func(t *testing.T) { b.healthyModes(t) })
 	var n tally
 	for _, f := range chosen() {
 		t.Run(f.Name, func(t *testing.T) { b.try(t, f, &n) })
@@ -87,7 +91,7 @@ func (b *bench) try(t *testing.T, f fault.Fault, n *tally) {
 	}
 	n.tried++
 	n.took = append(n.took, d.took)
-	right := d.first() == f.Check || f.Check == "" && d.Disagree
+	right := d.first() == f.Check || f.Also != "" && d.first() == f.Also || f.Check == "" && d.Disagree
 	switch {
 	case right:
 		n.first++
@@ -101,6 +105,7 @@ func (b *bench) try(t *testing.T, f fault.Fault, n *tally) {
 	if d.Verdict == "works" {
 		t.Errorf("the verdict is %s: %s", d.Verdict, d.Summary.EN)
 	}
+	b.redacted(t, args)
 }
 
 // healed heals a fault, and wants plumb to find nothing any more.
@@ -117,6 +122,36 @@ func (b *bench) healed(t *testing.T, f fault.Fault) {
 	}
 	if !d.fine(q) {
 		t.Errorf("healed: %s: %s\n%s", d.Verdict, d.Summary.EN, strings.Join(d.alarms(), "\n"))
+	}
+}
+
+// healthyModes asks of the cluster as it is and, where all faults are tried, with kube-proxy in one mode on all nodes.
+func (b *bench) healthyModes(t *testing.T) {
+	b.healthy(t, "mixed")
+	if !everything() {
+		return
+	}
+	mixed := maps.Clone(b.Proxy)
+	for _, mode := range cluster.ProxyModes {
+		modes := map[string]string{}
+		for _, n := range b.Nodes {
+			modes[n] = mode
+		}
+		b.switchTo(t, modes)
+		b.healthy(t, mode)
+	}
+	b.switchTo(t, mixed)
+}
+
+// switchTo has kube-proxy run in some modes, and waits until all is well.
+func (b *bench) switchTo(t *testing.T, modes map[string]string) {
+	if err := b.SetProxy(t.Context(), modes); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []fault.Question{{From: "web@node-a", To: "svc/shop/api:80"}, {From: "web@node-b", To: "svc/shop/api:80"}, {From: "web@node-c", To: "svc/shop/api:80"}} {
+		if _, err := b.calm(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -12,18 +12,24 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/plumbnet/plumb/lab/cluster"
 	"github.com/plumbnet/plumb/lab/cluster/fault"
-	"github.com/plumbnet/plumb/lab/machine"
 )
 
 func TestMain(m *testing.M) {
-	machine.Main()
-	os.Exit(m.Run())
+	cluster.Main()
+	status := m.Run()
+	if err := takeDown(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = max(status, 1)
+	}
+	os.Exit(status)
 }
 
 // A bench is a cluster that is up, and plumb.
@@ -35,42 +41,70 @@ type bench struct {
 // root is the folder of the module.
 const root = "../../.."
 
-// setUp builds plumb and brings a cluster up, with plumbd on it; proxy are the modes of kube-proxy that are not iptables.
-// PLUMB_CLUSTER may also be the directory of a cluster that is up.
-func setUp(t *testing.T, proxy map[string]string) *bench {
+// the is the bench of all tests: a cluster takes half a minute to come up. Its directory is own
+// where they have brought it up.
+var the struct {
+	bench
+	own string
+}
+
+// setUp builds plumb and brings a cluster up with plumbd on it, of which one node has kube-proxy in nftables
+// mode. PLUMB_CLUSTER is "auto" for where this machine can have one, or the directory of one that is up.
+func setUp(t *testing.T) *bench {
 	t.Helper()
 	up := os.Getenv("PLUMB_CLUSTER")
 	if up == "" {
 		t.Skip("PLUMB_CLUSTER is not set: a cluster takes a minute, and the first one twenty")
 	}
-	if os.Getuid() != 0 {
-		t.Skip("a cluster needs root: its nodes are namespaces")
+	if err := cluster.Needs(); err != nil && up == "auto" {
+		t.Skip(err)
+	}
+	if the.Cluster != nil {
+		return &the.bench
 	}
 	dir, err := os.MkdirTemp("/var/tmp", "real")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	the.own = dir
 	command(t, "go", "build", "-o", dir+"/", "./cmd/...")
-	b := &bench{plumb: filepath.Join(dir, "plumb")}
+	the.plumb = filepath.Join(dir, "plumb")
 	if filepath.IsAbs(up) {
-		if b.Cluster, err = cluster.Open(up); err != nil {
+		if the.Cluster, err = cluster.Open(up); err != nil {
 			t.Fatal(err)
 		}
-		return b
+		return &the.bench
 	}
-	image := filepath.Join(dir, "plumbd.tar")
-	command(t, filepath.Join(dir, "plumb-lab"), "image", "--plumbd", filepath.Join(dir, "plumbd"), "-o", image)
-	o := cluster.Options{Dir: filepath.Join(dir, "cluster"), Proxy: proxy, Progress: os.Stderr, Images: []string{image}, Manifests: []string{root + "/deploy/plumb.yaml"}}
-	if b.Cluster, err = cluster.Up(t.Context(), o); err != nil {
+	lab, image := filepath.Join(dir, "plumb-lab"), filepath.Join(dir, "plumbd.tar")
+	command(t, lab, "image", "--plumbd", filepath.Join(dir, "plumbd"), "-o", image)
+	o := cluster.Options{Dir: filepath.Join(dir, "cluster"), Proxy: map[string]string{"node-b": "nftables"}, Progress: os.Stderr,
+		Images: []string{image}, Manifests: []string{manifest}}
+	if err := watch(lab, o.Dir, dir); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := cluster.Down(o.Dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
+	if the.Cluster, err = cluster.Up(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	return &the.bench
+}
+
+// watch starts a process that takes the cluster down should this one end without doing so.
+func watch(lab, cluster, dir string) error {
+	const script = `while kill -0 $1; do sleep 1; done; "$2" cluster down --dir "$3"; rm -rf "$4"`
+	cmd := exec.Command("sh", "-c", script, "sh", strconv.Itoa(os.Getpid()), lab, cluster, dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}
+
+// takeDown undoes setUp.
+func takeDown() (err error) {
+	if the.own == "" {
+		return nil
+	}
+	if the.Cluster != nil && strings.HasPrefix(the.Dir, the.own) {
+		err = cluster.Down(the.Dir)
+	}
+	return errors.Join(err, os.RemoveAll(the.own))
 }
 
 // command runs a program in the module's folder.
@@ -120,12 +154,15 @@ type diagnosis struct {
 		Where string
 		Why   struct{ EN string }
 	}
-	Gaps []struct {
-		Path string
-		Why  struct{ EN string }
-	}
+	Gaps []gap
 
 	took time.Duration
+}
+
+// A gap is what could not be had.
+type gap struct {
+	Path string
+	Why  struct{ EN string }
 }
 
 type finding struct {
@@ -212,9 +249,9 @@ func (b *bench) calm(ctx context.Context, q fault.Question) (d diagnosis, err er
 	}
 }
 
-// fine reports whether a question about what works has that answer. What comes from
+// fine reports whether a question about what works has that answer, for which nothing was missing. What comes from
 // outside passes a router of which there is no snapshot.
 func (d diagnosis) fine(q fault.Question) bool {
 	works := d.Verdict == "works" || d.Verdict == "cannot-tell" && q.From == cluster.Outside
-	return works && !d.Disagree && len(d.alarms()) == 0
+	return works && !d.Disagree && len(d.alarms()) == 0 && len(d.Gaps) == 0
 }

@@ -33,14 +33,14 @@ var agents = []Fault{
 		heal:     letBack(proxySet),
 	},
 	{
-		Name: "proxy-hangs", Check: "proxy-rules-stale",
+		Name: "proxy-hangs", Check: "proxy-rules-stale", Also: "proxy-evicted", // after 30 seconds it is not ready
 		Story:    "kube-proxy on node-a runs, and does nothing: its rules lead to the addresses that the API's Pods had before the last rollout.",
 		Question: toAPI,
 		inject:   do(on("node-a", "pkill -STOP -f '^/usr/bin/kube-proxy'"), restartAPI),
 		heal:     on("node-a", "pkill -CONT -f '^/usr/bin/kube-proxy'"),
 	},
 	{
-		Name: "proxy-hangs-nftables", Check: "proxy-rules-stale",
+		Name: "proxy-hangs-nftables", Check: "proxy-rules-stale", Also: "proxy-evicted",
 		Story:    "The same on node-b, where kube-proxy writes nftables rules.",
 		Question: Question{From: "web@node-b", To: "svc/shop/api:80"},
 		inject:   do(on("node-b", "pkill -STOP -f '^/usr/bin/kube-proxy'"), restartAPI),

@@ -23,6 +23,7 @@ import (
 type Fault struct {
 	Name     string
 	Check    string // the check that must name it first; "" where only a probe can tell, which must contradict the prediction
+	Also     string // another check that names it: which of the two depends on when one asks; "" for none
 	Incident int    // of the incidents that the project started from, 1 to 7; 0 for none
 	Story    string // one line
 	Question Question
@@ -41,7 +42,7 @@ const patience = 2 * time.Minute
 
 // All lists the faults.
 func All() []Fault {
-	return slices.Concat(services, agents, nodes, overlays)
+	return slices.Concat(services, agents, nodes, overlays, policies)
 }
 
 // Named returns the fault of that name.

@@ -1,0 +1,70 @@
+//go:build linux
+
+package fault
+
+import (
+	"context"
+	"slices"
+
+	"github.com/plumbnet/plumb/lab/cluster"
+)
+
+// policies are faults of NetworkPolicies, and of those that enforce them: here the lab's own enforcer.
+var policies = []Fault{
+	{
+		Name: "policy-drop", Check: "policy-denies",
+		Story:    "A NetworkPolicy lets the API be reached by Pods of app=admin only, and the shop's Pods have another label.",
+		Question: Question{From: "web@node-a", To: "svc/shop/api:80"},
+		inject:   do(enforce(nil), allowOnly("admin")),
+		heal:     every(allowAll, unenforce),
+	},
+	{
+		Name: "policy-unknown-identity", Check: "policy-stale", Incident: 4,
+		Story:    "A NetworkPolicy lets the shop's Pods reach the API; node-b's enforcer knows only its own node's Pods, and takes all others for the world.",
+		Question: Question{From: "web@node-a", To: "api@node-b:8080"},
+		inject:   do(enforce([]string{"node-b"}), allowOnly("web")),
+		heal:     every(allowAll, unenforce),
+	},
+}
+
+// enforce starts the enforcers of all nodes; that of node-b knows the Pods of some nodes only.
+func enforce(own []string) step {
+	return func(_ context.Context, c *cluster.Cluster) error {
+		for _, n := range c.Nodes {
+			knows := own
+			if n != "node-b" {
+				knows = nil
+			}
+			if err := c.Enforce(n, knows); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+var unenforce step = func(ctx context.Context, c *cluster.Cluster) error {
+	var steps []step
+	for _, n := range slices.Backward(c.Nodes) {
+		steps = append(steps, func(context.Context, *cluster.Cluster) error { return c.Unenforce(n) })
+	}
+	return every(steps...)(ctx, c)
+}
+
+// allowOnly makes a policy by which the API's Pods can be reached by one app's alone.
+func allowOnly(app string) step {
+	return func(ctx context.Context, c *cluster.Cluster) error {
+		return c.Apply(ctx, `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: api, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: api}}
+  policyTypes: [Ingress]
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: `+app+`}}}]
+`)
+	}
+}
+
+var allowAll = kubectl("delete --ignore-not-found -n shop networkpolicy/api")
