@@ -81,8 +81,12 @@ func asks(e *intent.Engine, path *trace.Path) intent.Verdict {
 	to := e.Addr(f.Dst.Addr())
 	seen := e.Verdict(source(e, path, f.Src.Addr()), to, port)
 	if sender, ok := sender(e, path); ok && seen.Egress.Pod == "" {
-		if own := e.Verdict(sender, to, port); own.Egress.Answer == intent.Denied || seen.Answer == intent.Allowed {
-			return own // it is masqueraded, after the sender's own policies were asked
+		// It is masqueraded, after the sender's own policies were asked.
+		switch own := e.Verdict(sender, to, port); own.Egress.Answer {
+		case intent.Denied:
+			return own
+		case intent.Unknown:
+			return intent.Verdict{Egress: own.Egress}
 		}
 	}
 	return seen

@@ -45,6 +45,10 @@ func Test(t *testing.T) {
 			with("some", networkingv1.PolicyTypeIngress)(f)
 			f.Objects.NetworkPolicies[0].Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{}}
 		}, Want: "error on path: node-b/host: forward-drop: " + packet + " is dropped by -A FORWARD -d 10.244.1.2/32 -j DROP"},
+		{Name: "masqueraded on its way: of the three Pods only that of the node itself is not meant", Ask: "from shop/web-0\nto 192.168.10.12:30080", Edit: with("none", networkingv1.PolicyTypeIngress),
+			Want: "warning: pod/shop/web-0: policy-not-enforced: tcp 10.244.1.0:40000 > 10.244.0.2:8080 arrives, although the policies do not allow it: shop/web-0 receives only what a rule allows, and none matches: NetworkPolicy shop/none\n" +
+				"warning: pod/shop/web-2: policy-not-enforced: tcp 10.244.1.0:40000 > 10.244.2.2:8080 arrives, although the policies do not allow it: shop/web-2 receives only what a rule allows, and none matches: NetworkPolicy shop/none"},
+		{Name: "masqueraded on its way out", Ask: "from shop/web-0\nto 203.0.113.10:80", Edit: with("out", networkingv1.PolicyTypeEgress)},
 		{Name: "the node reaches its own Pod, whatever policies say", Ask: "from node/node-b\nto 10.244.1.2:8080", Edit: with("none", networkingv1.PolicyTypeIngress)},
 		{Name: "another node does not", Ask: "from node/node-a\nto 10.244.1.2:8080", Edit: with("none", networkingv1.PolicyTypeIngress),
 			Want: "warning: pod/shop/web-1: policy-not-enforced: tcp 10.244.0.0:40000 > 10.244.1.2:8080 arrives, although the policies do not allow it: shop/web-1 receives only what a rule allows, and none matches: NetworkPolicy shop/none"},
