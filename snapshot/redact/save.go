@@ -148,7 +148,7 @@ var optionName = regexp.MustCompile(`^--?[A-Za-z0-9][a-z0-9-_]*$`)
 
 // ownWord is what such an argument may be: words with commas between, or numbers, ranges and rates. It has
 // no dots, colons or slashes that an address or a name would have.
-var ownWord = regexp.MustCompile(`^!?([A-Za-z][A-Za-z0-9,+-]*(:[A-Za-z]{1,4})?|[0-9][0-9,:-]*(\.[0-9]{1,11})?(/[0-9]{0,5}[a-z]{0,6})?|0x[0-9A-Fa-f]+(/0x[0-9A-Fa-f]+)?|[0-9]+[a-z]{1,6}(/[a-z]{1,6})?)?%?$`)
+var ownWord = regexp.MustCompile(`^!?(([A-Za-z][A-Za-z0-9_+-]*(:[A-Za-z]{1,4})?,?)+|[0-9][0-9,:-]*(\.[0-9]{1,11})?(/[0-9]{0,5}[a-z]{0,6})?|0x[0-9A-Fa-f]+(/0x[0-9A-Fa-f]+)?|[0-9]+[a-z]{1,6}(/[a-z]{1,6})?)?%?$`)
 
 // argument redacts the nth argument of an option.
 func (r *redactor) argument(option string, nth int, text string) string {
