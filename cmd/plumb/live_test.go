@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,6 +115,40 @@ func TestLiveDisagree(t *testing.T) {
 	status, out, _ := plumb("diagnose", "--kubeconfig", config, "-s", "shop/web-0", "-d", "shop/web-1:8080", "--json")
 	if d := decode(t, out); status != statusWrong || !d.Disagree || d.Verdict != "broken" || !strings.HasPrefix(d.Summary.EN, "prediction and probe disagree: ") {
 		t.Errorf("status %d, %+v", status, d)
+	}
+}
+
+// TestLiveLocate looks where lost probes were seen last, at the places of their way and nowhere else.
+func TestLiveLocate(t *testing.T) {
+	s, config := running(t)
+	var mu sync.Mutex
+	sent := map[string]int{} // by device, in packets
+	s.Probe = func(_ string, ask snapshot.ProbeAsk) snapshot.Probe {
+		mu.Lock()
+		defer mu.Unlock()
+		sent["eth0"] += ask.Count // the Pod's, and the node's end of its veth does not see them
+		return snapshot.Probe{Proto: ask.Proto, Dst: ask.Dst, Size: ask.Size, Sent: ask.Count}
+	}
+	s.Counters = func(node string, pods []string) snapshot.Files {
+		mu.Lock()
+		defer mu.Unlock()
+		files := snapshot.Files{"nodes/" + node + "/node.json": fmt.Appendf(nil, `{"name":%q}`, node)}
+		if node == "node-a" {
+			const link = `[{"ifindex":2,"ifname":%q,"stats64":{"rx":{"packets":%d},"tx":{"packets":%d}}}]`
+			files["nodes/node-a/pod-shop-web-0/addr.json"] = fmt.Appendf(nil, link, "eth0", 0, sent["eth0"])
+			files["nodes/node-a/host/addr.json"] = fmt.Appendf(nil, link, "vethad0f4c26", 7, 0)
+		}
+		return files
+	}
+	status, out, errOut := plumb("diagnose", "--kubeconfig", config, "-s", "web-0", "-d", "shop/web-1:8080")
+	out = strings.Join(strings.Fields(out), " ")
+	for _, want := range []string{
+		"of 5 more probes all were seen at node-a/pod-shop-web-0/eth0 as sent, 0 at node-a/host/vethad0f4c26 as received: they are lost between the two",
+		"node-a/host/vethad0f4c26 as received: 0 packets for 5 probes; to see it on node-a: ip -s link show dev vethad0f4c26",
+	} {
+		if status != statusWrong || !strings.Contains(out, want) {
+			t.Errorf("status %d, no %q in\n%s\n%s", status, want, out, errOut)
+		}
 	}
 }
 

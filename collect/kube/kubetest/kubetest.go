@@ -36,6 +36,8 @@ type Server struct {
 	// Node returns what the agent of a node answers to a request for its state, by the query's
 	// "pod" values; all of them where the query names none. Nil: there is no agent on that node.
 	Node func(node string, whole bool, pods []string) snapshot.Files
+	// Counters returns what the agent of a node says that devices and rules have counted; nil: nothing.
+	Counters func(node string, pods []string) snapshot.Files
 	// Probe returns what the agent of a node finds out by a probe.
 	Probe func(node string, ask snapshot.ProbeAsk) snapshot.Probe
 	// Forbid lists paths that are forbidden: "/apis/apps/v1/daemonsets".
@@ -160,7 +162,13 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 		json.NewEncoder(w).Encode(s.Probe(node, ask))
 		return
 	}
-	files := s.Node(node, q["netns"] == nil, q["pod"])
+	var files snapshot.Files
+	switch {
+	case q["counters"] == nil:
+		files = s.Node(node, q["netns"] == nil, q["pod"])
+	case s.Counters != nil:
+		files = s.Counters(node, q["pod"])
+	}
 	if files == nil {
 		status(w, http.StatusServiceUnavailable, "error trying to reach service: dial tcp: connection refused")
 		return
