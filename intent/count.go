@@ -26,7 +26,7 @@ func (m *Matrix) Count() Pairs {
 		}
 	}
 	var all, self Pairs
-	m.blocks(m.e.podCount, func(i0, j0 int, allow, deny *[64]uint64) {
+	m.blocks(m.e.podCount, nil, func(i0, j0 int, allow, deny *[64]uint64) {
 		for i := range min(64, len(c.weights)-i0) {
 			w := c.weights[i0+i]
 			all.Allowed += w * c.sum(j0, allow[i])
@@ -79,11 +79,15 @@ func (c *counter) sum(j0 int, word uint64) (n int) {
 
 // blocks calls f for each 64 sources and 64 destinations of the first n classes: bit j of
 // allow[i] says that the source i0+i reaches the destination j0+j, of deny[i] that it does not.
-func (m *Matrix) blocks(n int, f func(i0, j0 int, allow, deny *[64]uint64)) {
+// With wanted it leaves out those where neither the sources nor the destinations are among them.
+func (m *Matrix) blocks(n int, wanted set, f func(i0, j0 int, allow, deny *[64]uint64)) {
 	var allow, deny, inAllow, inDeny [64]uint64
 	free := m.free()
 	for j0 := 0; j0 < n; j0 += 64 {
 		for i0 := 0; i0 < n; i0 += 64 {
+			if wanted != nil && wanted[i0/64]|wanted[j0/64] == 0 {
+				continue
+			}
 			inAllow, inDeny = [64]uint64{}, [64]uint64{}
 			for j := range min(64, n-j0) {
 				r := m.row(ingress, j0+j, free)

@@ -51,13 +51,16 @@ const maxGroups = 1000
 func (e *Engine) Table(ports []PortRange, is6 bool, namespaces ...string) (*Table, error) {
 	t := &tabler{Engine: e, focus: e.focus(namespaces)}
 	t.out.Ports, t.out.Is6 = ports, is6
+	t.signatures = make([]signature, len(e.classes))
 	for _, p := range ports {
-		t.matrices = append(t.matrices, e.AllPairs(p.Port(), is6))
+		m := e.AllPairs(p.Port(), is6)
+		t.matrices = append(t.matrices, m)
+		t.sign(m)
+		if err := t.tooMany(); err != nil {
+			return nil, err
+		}
 	}
-	t.sign()
-	if err := t.group(); err != nil {
-		return nil, err
-	}
+	t.group()
 	t.fill()
 	return &t.out, nil
 }
@@ -98,25 +101,27 @@ func mix(h *[2]uint64, w uint64) {
 	h[1] ^= h[1] >> 32
 }
 
-// sign finds the signatures of all classes. What is not in focus is told apart only by its
-// connections with what is.
-func (t *tabler) sign() {
-	t.signatures = make([]signature, len(t.classes))
-	for _, m := range t.matrices {
-		m.blocks(len(t.classes), func(i0, j0 int, allow, deny *[64]uint64) {
-			for i := range min(64, len(t.classes)-i0) {
-				see := t.sees(i0+i, j0)
-				mix(&t.signatures[i0+i].out, allow[i]&see)
-				mix(&t.signatures[i0+i].out, deny[i]&see)
-			}
-			transpose(allow)
-			transpose(deny)
-			for j := range min(64, len(t.classes)-j0) {
-				see := t.sees(j0+j, i0)
-				mix(&t.signatures[j0+j].in, allow[j]&see)
-				mix(&t.signatures[j0+j].in, deny[j]&see)
-			}
-		})
+// sign adds the answers for one port to the signatures of all classes. What is not in focus is
+// told apart only by its connections with what is.
+func (t *tabler) sign(m *Matrix) {
+	n := len(t.classes)
+	m.blocks(n, t.focus, func(i0, j0 int, allow, deny *[64]uint64) {
+		for i := range min(64, n-i0) {
+			t.mix(&t.signatures[i0+i].out, t.sees(i0+i, j0), allow[i], deny[i])
+		}
+		transpose(allow)
+		transpose(deny)
+		for j := range min(64, n-j0) {
+			t.mix(&t.signatures[j0+j].in, t.sees(j0+j, i0), allow[j], deny[j])
+		}
+	})
+}
+
+// mix adds what a class sees of 64 others to its hash; nothing, where it sees none of them.
+func (t *tabler) mix(h *[2]uint64, see, allow, deny uint64) {
+	if see != 0 {
+		mix(h, allow&see)
+		mix(h, deny&see)
 	}
 }
 
@@ -128,32 +133,48 @@ func (t *tabler) sees(class, at int) uint64 {
 	return t.focus[at/64]
 }
 
-// group makes the groups: peers of one kind whose signatures are the same.
-func (t *tabler) group() error {
-	type key struct {
-		signature
-		kind  peerKind
-		focus bool
+// A groupKey is the same for the classes of a group.
+type groupKey struct {
+	signature
+	kind  peerKind
+	focus bool
+}
+
+func (t *tabler) key(class int) groupKey {
+	return groupKey{t.signatures[class], t.classes[class].kind, t.focus.has(int32(class))}
+}
+
+// tooMany returns an error where there are more groups than a person can read. More ports make no fewer.
+func (t *tabler) tooMany() error {
+	seen := map[groupKey]bool{}
+	for i := range t.classes {
+		if !t.absent(&t.classes[i]) {
+			seen[t.key(i)] = true
+		}
 	}
-	at := map[key]int{}
+	if len(seen) <= maxGroups {
+		return nil
+	}
+	return fmt.Errorf("%d groups of Pods that policies treat differently are more than %d: ask for a namespace, or one port", len(seen), maxGroups)
+}
+
+// group makes the groups: peers of one kind whose signatures are the same.
+func (t *tabler) group() {
+	at := map[groupKey]int{}
 	groupOf := make([]int, len(t.classes))
 	for i := range t.classes {
 		groupOf[i] = -1
-		c := &t.classes[i]
-		if t.absent(c) {
+		if t.absent(&t.classes[i]) {
 			continue
 		}
-		k := key{t.signatures[i], c.kind, t.focus.has(int32(i))}
+		k := t.key(i)
 		g, ok := at[k]
 		if !ok {
 			g = len(t.out.Groups)
 			at[k] = g
-			t.out.Groups = append(t.out.Groups, Group{Kind: kindNames[c.kind], Focus: k.focus, class: int32(i)})
+			t.out.Groups = append(t.out.Groups, Group{Kind: kindNames[k.kind], Focus: k.focus, class: int32(i)})
 		}
 		groupOf[i] = g
-	}
-	if len(t.out.Groups) > maxGroups {
-		return fmt.Errorf("%d groups of Pods that policies treat differently are more than %d: ask for a namespace, or one port", len(t.out.Groups), maxGroups)
 	}
 	t.members(groupOf)
 	t.out.Groups = slices.DeleteFunc(t.out.Groups, func(g Group) bool { return len(g.Members) == 0 })
@@ -163,7 +184,6 @@ func (t *tabler) group() error {
 	slices.SortStableFunc(t.out.Groups, func(a, b Group) int {
 		return cmp.Or(cmp.Compare(kindOrder[a.Kind], kindOrder[b.Kind]), compareMembers(a.Members[0], b.Members[0]))
 	})
-	return nil
 }
 
 var (

@@ -126,6 +126,38 @@ func TestTableIsRight(t *testing.T) {
 	}
 }
 
+// TestTableOfNamespace wants the groups of one namespace's table to be no more than those of all, and its cells right.
+func TestTableOfNamespace(t *testing.T) {
+	port := PortRange{packet.TCP, 80, 80}
+	o := policygen.Cluster(policygen.Size{Seed: 3, Namespaces: 8, Pods: 400, Nodes: 4, Policies: 60, Replicas: 4, NoHostNetwork: true})
+	e := New(o)
+	all, err := e.Table([]PortRange{port}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := e.Table([]PortRange{port}, false, "ns-002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(one.Groups) >= len(all.Groups) {
+		t.Errorf("%d groups of one namespace, %d of all", len(one.Groups), len(all.Groups))
+	}
+	rows := map[string]bool{}
+	for i, g := range one.Groups {
+		if g.Focus || g.Kind != "pods" {
+			continue
+		}
+		key := ""
+		for j := range one.Groups {
+			key += cellText(one.Cells[i][j]) + cellText(one.Cells[j][i])
+		}
+		if rows[key] {
+			t.Errorf("two groups are alike: %s", key)
+		}
+		rows[key] = true
+	}
+}
+
 func TestPortRanges(t *testing.T) {
 	e := engineOf(t, isolateDB+`{"ports":[{"port":80},{"port":79,"endPort":90},{"protocol":"UDP","port":53},{"port":"http"}]}]}`)
 	var got []string
