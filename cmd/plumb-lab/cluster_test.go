@@ -28,6 +28,11 @@ func TestClusterRefuses(t *testing.T) {
 		{"nothing to take down", "down --dir " + empty, "no rack in"},
 		{"nothing is up", "status --dir " + empty, "no cluster is up"},
 		{"nothing to enter", "exec --dir " + empty + " node-a -- true", "nothing is up"},
+		{"nothing to break", "fault --dir " + empty + " forward-drop", "no cluster is up"},
+		{"no such fault", "fault --dir " + empty + " sunshine", "no fault is named"},
+		{"no fault is named", "fault --dir " + empty, "usage: plumb-lab cluster"},
+		{"nothing to heal", "heal --dir " + empty, "no cluster is up"},
+		{"too much to list", "faults all", "usage: plumb-lab cluster"},
 		{"no command", "exec --dir " + empty + " node-a --", "want a machine and a command"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -122,6 +122,12 @@ func TestCluster(t *testing.T) {
 		}
 	})
 	t.Run("kube-proxy's modes", func(t *testing.T) { proxyModes(t, c) })
+	t.Run("kube-proxy in another mode", func(t *testing.T) {
+		if err := c.SetProxy(ctx, map[string]string{"node-a": "nftables", "node-b": "iptables"}); err != nil {
+			t.Fatal(err)
+		}
+		proxyModes(t, c)
+	})
 	t.Run("logs", func(t *testing.T) {
 		eventually(t, "flannel is ready", func() (string, error) {
 			return c.Kubectl(ctx, "logs", "-n", "kube-flannel", "daemonset/kube-flannel-ds", "--tail=-1")
