@@ -51,7 +51,7 @@ cluster-down: build
 
 test: bin/helm lint
 	@sh lab/deps.sh test
-	go test $$(go list ./... | grep -v /lab/agree)
+	go test -timeout 30m $$(go list ./... | grep -v /lab/agree)
 	go test -count=1 -v $(AGREE) | $(SHOW)
 	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
 
