@@ -64,12 +64,13 @@ func (w *walk) bridgedDNAT(s *state, b *network.Iface) stage {
 	nh := s.nextHop()
 	if e := s.ns.Neigh(b.Name(), nh); e != nil && !e.MAC.IsZero() {
 		s.frame.dst = e.MAC
-		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, e.MAC), s.neighEvidence(b, nh, e))
+		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", named{b}, s.ip(nh), &e.MAC), s.neighEvidence(b, nh, e))
 		return bridgeForward
 	}
 	if f := w.ask(s, b, nh); f.found() {
-		s.frame.dst = f.got[0].Link.MAC
-		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", b.Name(), nh, s.frame.dst), s.neighEvidence(b, nh, nil))
+		to := &f.got[0].Link.MAC
+		s.frame.dst = *to
+		s.step(StageNeighbour, b.Name(), text.F("the frame stays on bridge %s, to %s at %s", named{b}, s.ip(nh), to), s.neighEvidence(b, nh, nil))
 		return bridgeForward
 	}
 	return w.noNeighbour(s, nh, nil)
@@ -162,7 +163,7 @@ func (s *state) bridgeStep(b, out *network.Iface, e *fib.FDBEntry) {
 	ev := s.fdbEvidence(nil, s.frame.dst, e)
 	switch {
 	case e != nil:
-		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", named{b}, s.frame.dst, named{out}), ev)
+		s.step(StageBridge, b.Name(), text.F("bridge %s has %s on port %s", named{b}, &e.MAC, named{out}), ev)
 	case s.frame.dst.IsZero():
 		s.step(StageBridge, b.Name(), text.F("bridge %s sends the frame out by port %s", named{b}, named{out}), ev)
 	default:
