@@ -26,8 +26,12 @@ const wantMedian = 3 * time.Second
 // node, of the fabric, and of policies. PLUMB_FAULTS=all tries all; another value those that it names.
 var some = []string{"selector-typo", "cni-missing", "forward-drop", "fabric-drops-large", "policy-drop"}
 
+// everything says that there is time for all; atLeisure says when.
 func everything() bool { return os.Getenv("PLUMB_FAULTS") == "all" }
 
+const atLeisure = "it takes half a minute: \"make faults-cluster\" does it"
+
+// chosen returns the faults to try.
 func chosen() (out []fault.Fault) {
 	names := some
 	if s := os.Getenv("PLUMB_FAULTS"); s != "" {
@@ -110,7 +114,7 @@ func (b *bench) try(t *testing.T, f fault.Fault, n *tally) {
 
 // healed heals a fault, and wants plumb to find nothing any more.
 func (b *bench) healed(t *testing.T, f fault.Fault) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*patience) // t's own has ended
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience) // t's own has ended
 	defer cancel()
 	if err := f.Heal(ctx, b.Cluster); err != nil {
 		t.Fatal(err)
@@ -127,6 +131,7 @@ func (b *bench) healed(t *testing.T, f fault.Fault) {
 
 // healthyModes asks of the cluster as it is and, where all faults are tried, with kube-proxy in one mode on all nodes.
 func (b *bench) healthyModes(t *testing.T) {
+	b.settled(t)
 	b.healthy(t, "mixed")
 	if !everything() {
 		return
@@ -148,8 +153,16 @@ func (b *bench) switchTo(t *testing.T, modes map[string]string) {
 	if err := b.SetProxy(t.Context(), modes); err != nil {
 		t.Fatal(err)
 	}
-	for _, q := range []fault.Question{{From: "web@node-a", To: "svc/shop/api:80"}, {From: "web@node-b", To: "svc/shop/api:80"}, {From: "web@node-c", To: "svc/shop/api:80"}} {
-		if _, err := b.calm(t.Context(), q); err != nil {
+	b.settled(t)
+}
+
+// settled waits until all Pods are ready, and every node's rules are those that its Services ask for.
+func (b *bench) settled(t *testing.T) {
+	if _, err := b.Kubectl(t.Context(), "wait", "--for=condition=Ready", "pods", "--all", "-A", "--timeout=110s"); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range b.Nodes {
+		if _, err := b.calm(t.Context(), fault.Question{From: "web@" + n, To: "svc/shop/api:80"}); err != nil {
 			t.Fatal(err)
 		}
 	}

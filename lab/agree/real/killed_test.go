@@ -31,13 +31,16 @@ func TestKilled(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		kill, mend func() error
-		gap        string // of node-b
+		gap        string // of node-b; a node that does not answer is waited for
 	}{
 		{"plumbd", sh("node-b", "pkill -KILL -f ^/plumbd"), func() error { return nil }, ""},
 		{"the API server", func() error { return b.Stop(cluster.Control, "kube-apiserver") }, func() error { return b.Start(cluster.Control, "kube-apiserver") }, ""},
 		{"a node", sh(cluster.Fabric, "ip link set p-node-b down"), sh(cluster.Fabric, "ip link set p-node-b up"), "no answer within"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.gap != "" && !everything() {
+				t.Skip(atLeisure)
+			}
 			start, d, err := b.interrupted(t, c.kill)
 			for _, mend := range []func() error{c.mend, sh("node-b", "pkill -CONT -f ^/plumbd || true")} {
 				if err := mend(); err != nil {
@@ -112,7 +115,7 @@ func TestNoServer(t *testing.T) {
 	if err := b.Start(cluster.Control, "kube-apiserver"); err != nil {
 		t.Error(err)
 	}
-	if err == nil || len(out) > 0 || took > patience/2 {
+	if err == nil || len(out) > 0 || took > patience/4 {
 		t.Errorf("after %s: %v, %s", took, err, out)
 	}
 	b.whole(t)

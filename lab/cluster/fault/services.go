@@ -41,7 +41,7 @@ var services = []Fault{
 		Story:    "A new release of the API listens on 127.0.0.1 only, and has no readiness probe that would tell.",
 		Question: toAPI,
 		inject:   do(patch(apiDeploy, container("api", `"args":["serve","127.0.0.1:8080"],"readinessProbe":null`)), rolledOut(apiDeploy)),
-		heal: do(patch(apiDeploy, container("api", `"args":["serve",":8080"],"readinessProbe":{"httpGet":{"path":"/","port":8080},"periodSeconds":1}`)),
+		heal: do(patch(apiDeploy, container("api", `"args":["serve",":8080"],"readinessProbe":{"httpGet":{"path":"/","port":8080},"periodSeconds":1,"timeoutSeconds":5}`)),
 			rolledOut(apiDeploy)),
 	},
 	{
