@@ -20,10 +20,19 @@ func (p ports) has(n uint16) bool { return (p.lo <= n && n <= p.hi) != p.not }
 func (p ports) one() bool { return p.lo == p.hi && !p.not }
 
 // portsMatch is "-m udp", and the ports of the other protocols.
-type portsMatch struct{ src, dst ports }
+type portsMatch struct {
+	src, dst ports
+	joined   bool // the kernel may compare both at once
+}
 
-func (m *portsMatch) match(_ *eval, s *state) Tri {
-	return tri(m.src.has(s.p.Src.Port()) && m.dst.has(s.p.Dst.Port()))
+// match follows xt_tcpudp.c. But some versions of iptables-nft (1.8.9) have the kernel compare two negated ports as one
+// number of four bytes, which differs where only one port does; the rule as printed does not tell.
+func (m *portsMatch) match(e *eval, s *state) Tri {
+	src, dst := m.src.has(s.p.Src.Port()), m.dst.has(s.p.Dst.Port())
+	if m.joined && src != dst {
+		return e.maybe("whether the kernel compares two negated ports each or both at once is not printed (iptables-nft 1.8.9)")
+	}
+	return tri(src && dst)
 }
 
 func newPorts(p *ruleParser, r *rule, o []opt) match {
@@ -32,18 +41,18 @@ func newPorts(p *ruleParser, r *rule, o []opt) match {
 
 // shared returns m, in the memory of the rule before where that has the same.
 func (p *ruleParser) shared(m portsMatch) match {
-	if m == (portsMatch{anyPort, anyPort}) {
+	if m == (portsMatch{src: anyPort, dst: anyPort}) {
 		return nil
 	}
 	if p.ports == nil || *p.ports != m {
-		p.ports = &portsMatch{m.src, m.dst}
+		p.ports = &portsMatch{m.src, m.dst, m.joined}
 	}
 	return p.ports
 }
 
 // readPorts reads --sport and --dport.
 func (p *ruleParser) readPorts(r *rule, o []opt) portsMatch {
-	m := portsMatch{anyPort, anyPort}
+	m := portsMatch{src: anyPort, dst: anyPort}
 	for _, o := range o {
 		switch o.name {
 		case "--sport", "--source-port":
@@ -56,6 +65,7 @@ func (p *ruleParser) readPorts(r *rule, o []opt) portsMatch {
 			}
 		}
 	}
+	m.joined = p.table.Backend == NFT && m.src.not && m.dst.not && m.src.lo == m.src.hi && m.dst.lo == m.dst.hi && (r.proto == packet.TCP || r.proto == packet.UDP)
 	return m
 }
 
@@ -74,10 +84,11 @@ type tcpMatch struct {
 }
 
 func (m *tcpMatch) match(e *eval, s *state) Tri {
-	if m.portsMatch.match(e, s) == No || (s.p.Flags&m.mask == m.comp) == m.notFlags {
+	met := m.portsMatch.match(e, s)
+	if met == No || (s.p.Flags&m.mask == m.comp) == m.notFlags {
 		return No
 	}
-	return m.hasOption(e, s)
+	return met.and(m.hasOption(e, s))
 }
 
 // hasOption answers --tcp-option. Of a SYN only the MSS is known (kind 2).
