@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/plumbnet/plumb/lab/cluster"
+	"github.com/plumbnet/plumb/lab/cluster/fault"
 	"github.com/plumbnet/plumb/lab/machine"
 	"golang.org/x/sys/unix"
 )
@@ -129,6 +130,9 @@ func clusterStatus(dir string, args []string) error {
 		return err
 	}
 	fmt.Printf("API server: https://%s   kubeconfig: %s\n", c.Server, c.Kubeconfig())
+	if name, err := fault.Current(c); err != nil || name != "" {
+		fmt.Printf("fault: %s (\"%s cluster heal\" undoes it)\n", name, os.Args[0])
+	}
 	for _, name := range append([]string{cluster.Control}, c.Nodes...) {
 		programs, err := machine.Programs(dir, name)
 		if err != nil {
