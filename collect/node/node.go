@@ -255,7 +255,7 @@ func (w *worker) netnsJSON(s space, links []snapshot.Link) {
 	if err != nil {
 		w.gaps = append(w.gaps, gap{"netns.json", err.Error()})
 	}
-	w.files["netns.json"] = snapshot.EncodeNetNS(s.inode, s.pod, w.seenAs(s.file.Name()), nsids)
+	w.files["netns.json"] = snapshot.EncodeNetNS(s.inode, s.pod, w.seenAs(s.path), nsids)
 }
 
 var errNoNetNS = errors.New("node: no network namespace can be read: is /proc mounted, and is this root?")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -139,8 +140,10 @@ func TestPods(t *testing.T) {
 		o.Pods = nil
 		all, err := Collect(context.Background(), o)
 		must(t, err)
+		// The namespace has two names here: that of the record, a link, and that of the mount.
+		path := regexp.MustCompile(`"path":"/run/netns/(cni-a|pods-a)"`)
 		for _, name := range part.Names() {
-			if !strings.HasSuffix(name, "node.json") && string(part[name]) != string(all[name]) {
+			if !strings.HasSuffix(name, "node.json") && path.ReplaceAllString(string(part[name]), "PATH") != path.ReplaceAllString(string(all[name]), "PATH") {
 				t.Errorf("%s differs:\n%s\n%s", name, part[name], all[name])
 			}
 		}

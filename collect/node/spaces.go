@@ -22,6 +22,7 @@ const maxNetNS = 4096
 // space is a network namespace to collect.
 type space struct {
 	name, pod string
+	path      string // by which it was opened
 	inode     uint64
 	file      *os.File // keeps it, and says it to the kernel
 }
@@ -108,7 +109,7 @@ func (f *finder) host() error {
 		return fmt.Errorf("%w: %w", errNoNetNS, err)
 	}
 	f.at[inode] = 0
-	f.list = append(f.list, space{name: "host", inode: inode, file: file})
+	f.list = append(f.list, space{name: "host", path: file.Name(), inode: inode, file: file})
 	return nil
 }
 
@@ -153,7 +154,7 @@ func (f *finder) keep(file *os.File, inode uint64, name, pod string) {
 		return
 	}
 	f.at[inode] = len(f.list)
-	f.list = append(f.list, space{name: f.unique(pathName(name)), pod: pod, inode: inode, file: file})
+	f.list = append(f.list, space{name: f.unique(pathName(name)), pod: pod, path: file.Name(), inode: inode, file: file})
 }
 
 // unique makes a name differ from the others.
