@@ -53,6 +53,7 @@ test: bin/helm lint
 	@sh lab/deps.sh test
 	go test -timeout 30m $$(go list ./... | grep -v /lab/agree)
 	go test -count=1 -v $(AGREE) | $(SHOW)
+	cd oracle && go vet ./... && go test -count=1 -v . | $(SHOW)
 	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
 
 # Helm itself, to try the chart with. It is no part of plumb's module.
@@ -78,7 +79,8 @@ faults-cluster:
 
 bench: deps
 	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores, load $$(cut -d' ' -f1 /proc/loadavg); $$(go version)"
-	@go test -p 1 -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./collect/node ./check/all ./lab/bench | awk -f lab/bench/lines.awk
+	@go test -p 1 -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./collect/node ./check/all ./intent ./lab/bench | awk -f lab/bench/lines.awk
+	@cd oracle && go test -run '^$$' -bench . | awk -f ../lab/bench/lines.awk
 
 # Every fuzz target for FUZZ each; findings land in testdata/fuzz and become tests. Go would otherwise spend
 # up to a minute on making each new input small, in which nothing new is tried.
