@@ -73,7 +73,7 @@ func TestFaults(t *testing.T) {
 	if n.misled > 0 {
 		t.Errorf("%d times the first finding is not the cause, and no probe contradicts it", n.misled)
 	}
-	if median > wantMedian {
+	if median > wantMedian && n.tried > 2 { // of one or two there is none
 		t.Errorf("the median is %s, want at most %s", median, wantMedian)
 	}
 }
