@@ -49,10 +49,11 @@ cluster: build
 cluster-down: build
 	@./bin/plumb-lab cluster down
 
+# Tests of the kernel wait more than they compute: more of them at once than there are cores.
 test: bin/helm lint
 	@sh lab/deps.sh test
-	go test -timeout 30m $$(go list ./... | grep -v /lab/agree)
-	go test -count=1 -v $(AGREE) | $(SHOW)
+	go test -p 4 -timeout 30m $$(go list ./... | grep -v /lab/agree)
+	go test -p 4 -count=1 -v $(AGREE) | $(SHOW)
 	cd oracle && go vet ./... && go test -count=1 -v . | $(SHOW)
 	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
 
