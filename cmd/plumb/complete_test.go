@@ -54,10 +54,7 @@ func TestComplete(t *testing.T) {
 		{"check --kubeconfig /does/not/exist -n _", ":4"},
 	} {
 		t.Run(tt.words, func(t *testing.T) {
-			words := strings.Fields(tt.words)
-			for i, w := range words {
-				words[i] = strings.TrimSuffix(w, "_")
-			}
+			words := wordsOf(tt.words)
 			if got := completed(t, words...); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
@@ -66,6 +63,15 @@ func TestComplete(t *testing.T) {
 	if got := completed(t); !strings.HasPrefix(got, "diagnose ") {
 		t.Errorf("of nothing: %s", got)
 	}
+}
+
+// wordsOf splits what is typed into words; "_" stands for one that is empty yet.
+func wordsOf(line string) []string {
+	words := strings.Fields(line)
+	for i, w := range words {
+		words[i] = strings.TrimSuffix(w, "_")
+	}
+	return words
 }
 
 // TestCompleteNames asks a running cluster.
@@ -88,10 +94,7 @@ func TestCompleteNames(t *testing.T) {
 		{"snapshot --node _", "node-a node-b node-c :4"},
 	} {
 		t.Run(tt.words, func(t *testing.T) {
-			words := strings.Fields(tt.words)
-			for i, w := range words {
-				words[i] = strings.TrimSuffix(w, "_")
-			}
+			words := wordsOf(tt.words)
 			words = append([]string{words[0], "--kubeconfig", config}, words[1:]...)
 			if got := completed(t, words...); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
