@@ -26,6 +26,7 @@ import (
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // live are the flags about a running cluster, named as kubectl's.
@@ -105,7 +106,21 @@ func (l *live) open(ctx context.Context, c *kube.Client, stderr io.Writer) *sess
 		s.fleet.Asker = installed
 	}
 	wg.Wait()
+	s.fleet.Silent = silent(s.objects.Objects.Nodes)
 	return s
+}
+
+// silent returns the nodes whose kubelet has not been heard for so long that their status is unknown.
+func silent(nodes []corev1.Node) map[string]bool {
+	out := map[string]bool{}
+	for i := range nodes {
+		for _, c := range nodes[i].Status.Conditions {
+			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionUnknown {
+				out[nodes[i].Name] = true
+			}
+		}
+	}
+	return out
 }
 
 // close removes the agents that were run for this session. It takes its time also after an interrupt.
@@ -175,7 +190,7 @@ const maxProbe = 64 << 10
 
 // probe has the agent of a node send a probe.
 func (s *session) probe(ctx context.Context, node string, ask snapshot.ProbeAsk) (out snapshot.Probe, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.fleet.Patience, fmt.Errorf("no answer within %s", s.fleet.Patience))
+	ctx, cancel := s.fleet.Within(ctx, node)
 	defer cancel()
 	body, err := json.Marshal(ask)
 	if err != nil {

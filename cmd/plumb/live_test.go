@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/collect/kube/kubetest"
 	"github.com/plumbnet/plumb/snapshot"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // running serves a cluster that was recorded in the lab, and returns it and its kubeconfig's name.
@@ -272,5 +274,18 @@ func TestLiveSnapshot(t *testing.T) {
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "r.map.json")); err != nil || !bytes.Contains(data, []byte(`"shop"`)) {
 		t.Errorf("the map: %v", err)
+	}
+}
+
+// TestSilent: of a node that calls itself not ready the control plane does hear.
+func TestSilent(t *testing.T) {
+	var nodes []corev1.Node
+	for _, status := range []corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse, corev1.ConditionUnknown} {
+		n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: string(status)}}
+		n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse}, {Type: corev1.NodeReady, Status: status}}
+		nodes = append(nodes, n)
+	}
+	if diff := cmp.Diff(map[string]bool{"Unknown": true}, silent(nodes)); diff != "" {
+		t.Error(diff)
 	}
 }

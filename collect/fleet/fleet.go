@@ -29,6 +29,9 @@ const (
 	maxAnswer = 64 << 20
 )
 
+// silentPatience is enough for an agent that has nothing but its node's network against it.
+const silentPatience = 5 * time.Second
+
 // An Asker sends a request to the agent of a node.
 type Asker interface {
 	// Ask returns the body of the answer, which the caller closes.
@@ -41,6 +44,9 @@ type Fleet struct {
 	// Patience is how long one node may take. A node with 10,000 Services takes 2 s; an
 	// agent that has to be run first, and its image fetched, much longer.
 	Patience time.Duration
+	// Silent are the nodes of which the control plane hears nothing. They are asked all the
+	// same, since they may be cut off from it alone, but for no longer than silentPatience.
+	Silent map[string]bool
 	// Progress hears of each node that has answered, or has not. It may be nil, and is
 	// called by one goroutine at a time.
 	Progress func(node string, took time.Duration, err error)
@@ -97,7 +103,7 @@ func (f *Fleet) Counters(ctx context.Context, places []diagnose.Want) (out snaps
 }
 
 func (f *Fleet) files(ctx context.Context, node string, pods []string, counters bool) (snapshot.Files, []snapshot.Gap, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, f.Patience, fmt.Errorf("no answer within %s", f.Patience))
+	ctx, cancel := f.Within(ctx, node)
 	defer cancel()
 	query := url.Values{}
 	if pods != nil {
@@ -117,6 +123,14 @@ func (f *Fleet) files(ctx context.Context, node string, pods []string, counters 
 		return nil, nil, cause(ctx, err)
 	}
 	return own(files, gaps, node)
+}
+
+// Within bounds one request to a node: its cause tells how long was waited.
+func (f *Fleet) Within(ctx context.Context, node string) (context.Context, context.CancelFunc) {
+	if p := min(f.Patience, silentPatience); f.Silent[node] {
+		return context.WithTimeoutCause(ctx, p, fmt.Errorf("no answer within %s, and the node's status is unknown", p))
+	}
+	return context.WithTimeoutCause(ctx, f.Patience, fmt.Errorf("no answer within %s", f.Patience))
 }
 
 // cause prefers why ctx ended to what that broke.

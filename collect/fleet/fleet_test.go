@@ -210,6 +210,7 @@ func TestHostile(t *testing.T) {
 			return io.NopCloser(bytes.NewReader(data[:len(data)/2])), nil
 		}, "", 1},
 		{"slow", func(ctx context.Context) (io.ReadCloser, error) { <-ctx.Done(); return nil, ctx.Err() }, "no answer within 50ms", 0},
+		{"silent and slow", func(ctx context.Context) (io.ReadCloser, error) { <-ctx.Done(); return nil, ctx.Err() }, "no answer within 50ms, and the node's status is unknown", 0},
 		{"never ends", func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(io.MultiReader(strings.NewReader(`{"kind":"List","items":["`), &endless{n: 1})), nil
 		}, "", 0},
@@ -218,8 +219,8 @@ func TestHostile(t *testing.T) {
 			a := record(t, recorded)
 			a.answer["node-a"] = tt.answer
 			f := &Fleet{Asker: a, Patience: time.Minute}
-			if tt.name == "slow" {
-				f.Patience = 50 * time.Millisecond
+			if strings.HasSuffix(tt.name, "slow") {
+				f.Patience, f.Silent = 50*time.Millisecond, map[string]bool{"node-a": tt.name != "slow"}
 			}
 			c := f.Node(t.Context(), "node-a", nil)
 			if len(c.Nodes) != tt.nodes || tt.nodes > 0 && c.Nodes[0].Name != "node-a" || len(c.Objects.Pods) > 0 {
@@ -311,4 +312,26 @@ type asker func(ctx context.Context, node, method, path string, query url.Values
 
 func (f asker) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
 	return f(ctx, node, method, path, query, body)
+}
+
+// TestPatience waits less for a node of which the control plane hears nothing, and no longer than for any.
+func TestPatience(t *testing.T) {
+	for _, tt := range []struct {
+		node     string
+		patience time.Duration
+		want     time.Duration
+	}{
+		{"well", time.Minute, time.Minute},
+		{"silent", time.Minute, silentPatience},
+		{"silent", time.Second, time.Second},
+	} {
+		f := &Fleet{Patience: tt.patience, Silent: map[string]bool{"silent": true}}
+		before := time.Now()
+		ctx, cancel := f.Within(t.Context(), tt.node)
+		end, _ := ctx.Deadline()
+		cancel()
+		if end.Before(before.Add(tt.want)) || end.After(time.Now().Add(tt.want)) {
+			t.Errorf("%s: waits %s, want %s", tt.node, end.Sub(before), tt.want)
+		}
+	}
 }
