@@ -57,7 +57,7 @@ func (r *Report) addNeeds() {
 // tells names the files, of the namespace where a path ended, that the sentences of
 // package trace tell of.
 var tells = map[string][]string{
-	"the rules of %s are not known: %s":                                     {"iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "nft.json"},
+	"the rules of %s are not known: %s":                                     {"iptables", "iptables-legacy", "ip6tables", "ip6tables-legacy", "nft.json", "ipvs"},
 	"the route to %s from %s is not known: %s":                              {"routes.json", "rules.json", "routes6.json", "rules6.json"},
 	"whether %s has a neighbour entry for %s is not known: %s":              {"neigh.json"},
 	"where %s sends frames for %s is not known: its forwarding entries: %s": {"fdb.json"},

@@ -8,6 +8,7 @@ package network
 
 import (
 	"net/netip"
+	"path"
 
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
@@ -58,7 +59,7 @@ func (n *Network) add(ns *NS) {
 		ns.FIB.Index()
 	}
 	ns.noRoutes = [2]string{n.routesMissing(ns, "addr.json", "routes.json", "rules.json"), n.routesMissing(ns, "addr.json", "routes6.json", "rules6.json")}
-	ns.noRules = [2]string{n.rulesMissing(ns, "iptables", false), n.rulesMissing(ns, "ip6tables", true)}
+	ns.noRules = [2]string{n.rulesMissing(ns, false), n.rulesMissing(ns, true)}
 	if ns.IsHost() && n.hosts[ns.Node.Name] == nil {
 		n.hosts[ns.Node.Name] = ns
 	}
@@ -81,14 +82,23 @@ func (n *Network) routesMissing(ns *NS, files ...string) string {
 	return ""
 }
 
-// rulesMissing says why no rules of a family were read, where there may be some.
-func (n *Network) rulesMissing(ns *NS, file string, v6 bool) string {
+// rulesMissing says which rules that a packet of a family passes were not read, though there may be some. A file of which
+// a part was read is not missing.
+func (n *Network) rulesMissing(ns *NS, v6 bool) string {
+	read := map[string]bool{"nft.json": len(ns.Netfilter.NFTables) > 0}
 	for _, t := range ns.Netfilter.Tables {
-		if t.Is6 == v6 {
-			return ""
+		read[path.Base(t.File)] = true
+	}
+	files := []string{"iptables", "iptables-legacy", "nft.json", "ipvs"}
+	if v6 {
+		files[0], files[1] = "ip6tables", "ip6tables-legacy"
+	}
+	for _, f := range files {
+		if why := n.Missing(ns, f); why != "" && !read[f] {
+			return f + ": " + why
 		}
 	}
-	return n.Missing(ns, file)
+	return ""
 }
 
 // namePods fills the names of Pods: what a namespace says of itself, else what the snapshot knows of its addresses.

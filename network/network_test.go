@@ -302,13 +302,37 @@ func TestRoutesMissing(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	n := load(t, "vxlan", without("a/p1/sockets", "a/p1/ip6tables"))
+	n := load(t, "vxlan", without("a/p1/sockets"))
 	p1, p2 := find(n, "a/p1"), find(n, "a/p2")
 	if n.Missing(p1, "sockets") == "" || n.Missing(p2, "sockets") != "" {
 		t.Errorf("sockets: %q, %q", n.Missing(p1, "sockets"), n.Missing(p2, "sockets"))
 	}
-	if p1.RulesMissing(true) == "" || p1.RulesMissing(false) != "" {
-		t.Errorf("rules: IPv6 %q, IPv4 %q", p1.RulesMissing(true), p1.RulesMissing(false))
+}
+
+// TestRulesMissing: packets of a family pass the rules of that family, and nf_tables and IPVS.
+func TestRulesMissing(t *testing.T) {
+	for _, tt := range []struct{ file, v4, v6 string }{
+		{"iptables", "iptables: not collected", ""},
+		{"iptables-legacy", "iptables-legacy: not collected", ""},
+		{"ip6tables", "", "ip6tables: not collected"},
+		{"ip6tables-legacy", "", "ip6tables-legacy: not collected"},
+		{"nft.json", "nft.json: not collected", "nft.json: not collected"},
+		{"ipvs", "ipvs: not collected", "ipvs: not collected"},
+		{"sockets", "", ""},
+	} {
+		ns := find(load(t, "vxlan", without("a/p1/"+tt.file)), "a/p1")
+		if v4, v6 := ns.RulesMissing(false), ns.RulesMissing(true); v4 != tt.v4 || v6 != tt.v6 {
+			t.Errorf("without %s: IPv4 %q, IPv6 %q", tt.file, v4, v6)
+		}
+	}
+	ns := find(load(t, "vxlan", func(path string, data []byte) []byte {
+		if path == "nodes/a/p1/nft.json" {
+			return []byte(`{"nftables": [{"table": {"family": "ip", "name": "t"}}, {"rule": {"table": "t"}}]}`)
+		}
+		return data
+	}), "a/p1")
+	if len(ns.Netfilter.NFTables) != 1 || ns.RulesMissing(false) != "" {
+		t.Errorf("read in part: %d tables, missing %q", len(ns.Netfilter.NFTables), ns.RulesMissing(false))
 	}
 }
 

@@ -61,7 +61,9 @@ func make2(t *testing.T, a, b made) *network.Network {
 		}
 		files[dir+"neigh.json"] = []byte("[" + m.neighs + "]")
 		files[dir+"vlan.json"] = []byte("[" + m.vlans + "]")
-		files[dir+"iptables"], files[dir+"ip6tables"] = []byte(""), []byte("")
+		for _, rules := range []string{"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy", "nft.json", "ipvs"} {
+			files[dir+rules] = []byte{}
+		}
 		files[dir+"sockets"] = []byte("tcp LISTEN 0 128 0.0.0.0:80 0.0.0.0:*\ntcp LISTEN 0 128 [::]:80 [::]:*\n")
 		conf := "net.ipv4.ip_forward = 1\n"
 		for _, l := range []string{"all", "eth0", "tunl0", "eth0/100", "bond0", "br0", "lo"} {

@@ -50,7 +50,7 @@ func (c Cut) keep(name string, data []byte) ([]byte, error) {
 	if part[0] == "objects" {
 		return c.objects(strings.TrimSuffix(part[1], ".json"), data)
 	}
-	if len(part) < 4 || !slices.Contains(c.NetNS, part[1]+"/"+part[2]) || !slices.Contains(c.Files, part[3]) {
+	if len(part) < 4 || !slices.Contains(c.NetNS, part[1]+"/"+part[2]) || !slices.Contains(c.Files, part[3]) && !c.noRules(part[3], data) {
 		return nil, nil
 	}
 	switch {
@@ -66,6 +66,12 @@ func (c Cut) keep(name string, data []byte) ([]byte, error) {
 		return elements(data)
 	}
 	return append([]byte{}, data...), nil
+}
+
+// noRules reports whether a file tells that rules which packets would pass are not there: without it, they would not be known.
+func (c Cut) noRules(file string, data []byte) bool {
+	return len(data) == 0 && slices.Contains(c.Files, "iptables") &&
+		(slices.Contains([]string{"iptables-legacy", "nft.json", "ipvs"}, file) || file == "ip6tables-legacy" && slices.Contains(c.Files, "ip6tables"))
 }
 
 // grep keeps the lines that match.
