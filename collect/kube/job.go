@@ -24,8 +24,12 @@ type Run struct {
 	For         time.Duration // after which they end by themselves
 }
 
-// runPort is where such an agent listens: not the installed one's port, which may be taken.
-const runPort = 10271
+// Such an agent listens on one of runPorts ports from runPort on: not on the installed one's, and seldom
+// on that of another run, which the node may not have given back yet.
+const (
+	runPort  = 10271
+	runPorts = 64
+)
 
 // keptAfter is how long a Job that ended stays, where nobody was left to remove it, in seconds.
 const keptAfter = 30
@@ -36,8 +40,8 @@ const keptAfter = 30
 func (c *Client) RunOn(ctx context.Context, r Run, node string) (Agent, error) {
 	var salt [4]byte
 	rand.Read(salt[:])
-	job := r.job("plumb-"+hex.EncodeToString(salt[:]), node)
-	a := Agent{Node: node, Namespace: r.Namespace, Port: runPort}
+	a := Agent{Node: node, Namespace: r.Namespace, Port: runPort + int32(salt[0]%runPorts)}
+	job := r.job("plumb-"+hex.EncodeToString(salt[:]), a)
 	t := target{verb: "create", group: "batch", version: "v1", namespace: r.Namespace, resource: "jobs"}
 	var made batchv1.Job
 	err := c.call(ctx, t, job, &made)
@@ -118,9 +122,9 @@ func (c *Client) Remove(ctx context.Context, a Agent) error {
 	return err
 }
 
-// job is the Job of an agent on one node. The node is named and not asked of the scheduler,
+// job is the Job of an agent. The node is named and not asked of the scheduler,
 // which a node in trouble would not be given by.
-func (r Run) job(name, node string) *batchv1.Job {
+func (r Run) job(name string, a Agent) *batchv1.Job {
 	seconds := int64(r.For.Seconds())
 	labels := map[string]string{"app.kubernetes.io/name": "plumbd-run", "app.kubernetes.io/managed-by": "plumb"}
 	return &batchv1.Job{
@@ -131,11 +135,11 @@ func (r Run) job(name, node string) *batchv1.Job {
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
-					NodeName: node, HostNetwork: true, HostPID: true, RestartPolicy: corev1.RestartPolicyNever,
+					NodeName: a.Node, HostNetwork: true, HostPID: true, RestartPolicy: corev1.RestartPolicyNever,
 					AutomountServiceAccountToken: ptr.To(false), EnableServiceLinks: ptr.To(false),
 					TerminationGracePeriodSeconds: ptr.To(int64(1)),
 					Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-					Containers:                    []corev1.Container{r.container(node)},
+					Containers:                    []corev1.Container{r.container(a)},
 					Volumes:                       []corev1.Volume{{Name: "run", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}}}},
 				},
 			},
@@ -143,14 +147,14 @@ func (r Run) job(name, node string) *batchv1.Job {
 	}
 }
 
-func (r Run) container(node string) corev1.Container {
+func (r Run) container(a Agent) corev1.Container {
 	return corev1.Container{
 		Name: "plumbd", Image: r.Image, ImagePullPolicy: r.PullPolicy,
 		Args: []string{
-			"--node", node, "--listen", fmt.Sprintf(":%d", runPort),
+			"--node", a.Node, "--listen", fmt.Sprintf(":%d", a.Port),
 			"--run-token-sha256", r.TokenSHA256, "--run-for", r.For.String(),
 		},
-		Ports:          []corev1.ContainerPort{{Name: AgentPortName, ContainerPort: runPort}},
+		Ports:          []corev1.ContainerPort{{Name: AgentPortName, ContainerPort: a.Port}},
 		ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/plumbd", "health"}}}, PeriodSeconds: 1, TimeoutSeconds: 5},
 		SecurityContext: &corev1.SecurityContext{
 			ReadOnlyRootFilesystem: ptr.To(true), AllowPrivilegeEscalation: ptr.To(true), // which SYS_ADMIN implies

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func TestRunOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.Ready || a.Node != "node-a" || a.Pod != j.made.Name+"-x" || a.Port != runPort {
+	if !a.Ready || a.Node != "node-a" || a.Pod != j.made.Name+"-x" || a.Port < runPort || a.Port >= runPort+runPorts {
 		t.Errorf("%+v", a)
 	}
 	spec, pod := j.made.Spec, j.made.Spec.Template.Spec
@@ -76,7 +77,7 @@ func TestRunOn(t *testing.T) {
 		t.Errorf("%+v", pod)
 	}
 	container := pod.Containers[0]
-	if got := strings.Join(container.Args, " "); got != "--node node-a --listen :10271 --run-token-sha256 abc --run-for 5m0s" {
+	if got := strings.Join(container.Args, " "); got != fmt.Sprintf("--node node-a --listen :%d --run-token-sha256 abc --run-for 5m0s", a.Port) || container.Ports[0].ContainerPort != a.Port {
 		t.Errorf("args %s", got)
 	}
 	if s := container.SecurityContext; !*s.ReadOnlyRootFilesystem || s.Privileged != nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) {
