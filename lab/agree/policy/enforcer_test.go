@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
-// sets is how many random policy sets the enforcer is asked about.
+// sets is how many random policy sets there are.
 func sets() uint64 {
 	if os.Getenv("PLUMB_AGREE") == "full" {
 		return 1000
@@ -89,11 +89,7 @@ func (env) Conntrack(p packet.Packet, _ uint16) netfilter.Conn {
 
 func passes(t *testing.T, r *netfilter.Ruleset, src, dst netip.Addr, port intent.Port) intent.Answer {
 	t.Helper()
-	p := packet.Packet{Src: netip.AddrPortFrom(src, 40000), Dst: netip.AddrPortFrom(dst, port.Number), Proto: port.Proto, Size: 60, TTL: 63}
-	if p.Proto == packet.TCP {
-		p.Flags = packet.SYN
-	}
-	out := r.Eval(netfilter.Input{Hook: netfilter.Forward, Packet: p, In: "veth1", Out: "veth2", Env: env{}})
+	out := r.Eval(netfilter.Input{Hook: netfilter.Forward, Packet: first(src, dst, port), In: "veth1", Out: "veth2", Env: env{}})
 	if len(out) != 1 {
 		t.Fatalf("%d outcomes: %+v", len(out), out)
 	}
