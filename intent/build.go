@@ -43,8 +43,8 @@ const partUnknown = -2
 
 // New makes an Engine of objects, which must not change as long as it is used.
 func New(o *snapshot.Objects) *Engine {
-	e := &Engine{objects: o, byAddr: map[netip.Addr]Peer{}, byPod: map[podName]int32{}, byNode: map[string]int32{}, byRange: map[netip.Prefix]int32{}}
-	b := &builder{Engine: e, blockAt: map[string]int32{}, portNames: map[string]int32{}, peerSets: map[string]*[2]tri{}, profiles: map[string]int32{}}
+	e := &Engine{objects: o, byAddr: map[netip.Addr]Peer{}, byPod: map[podName]int32{}, byNode: map[string]int32{}, byRange: map[netip.Prefix]int32{}, portNames: map[string]int32{}}
+	b := &builder{Engine: e, blockAt: map[string]int32{}, peerSets: map[string]*[2]tri{}, profiles: map[string]int32{}}
 	b.readPolicies()
 	b.readNamespaces()
 	e.space = [2]space{newSpace(v4, b.blocks), newSpace(v6, b.blocks)}

@@ -103,8 +103,9 @@ type Engine struct {
 	outside    [2][]int32    // the class of each part of a space
 	programs   [2][]*program // by direction
 	ports      [][]namedPort // port profiles, as class.ports has them
-	missing    [2]string     // why nothing is known of a direction, or ""
-	noPods     bool          // Pods were not collected: any address may be one's
+	portNames  map[string]int32
+	missing    [2]string // why nothing is known of a direction, or ""
+	noPods     bool      // Pods were not collected: any address may be one's
 }
 
 type podName struct{ namespace, name string }

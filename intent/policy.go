@@ -99,7 +99,6 @@ type builder struct {
 	*Engine
 	podSel, nsSel, nodeSel selectors
 	blockAt                map[string]int32
-	portNames              map[string]int32
 	profiles               map[string]int32 // of Engine.ports
 	nsAt                   map[string]int32
 	nsRange                [][2]int32 // the classes of each namespace's Pods

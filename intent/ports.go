@@ -26,7 +26,7 @@ func (r PortRange) String() string {
 
 // Ports returns all ports of TCP, UDP and SCTP, as few ranges as the policies allow.
 func (e *Engine) Ports() (out []PortRange) {
-	for _, proto := range []packet.Proto{packet.TCP, packet.UDP, packet.SCTP} {
+	for _, proto := range withPorts {
 		starts := []int{1}
 		e.eachPort(func(s *portSpec) {
 			if s.kind == portRange && s.proto == proto {

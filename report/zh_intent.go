@@ -41,4 +41,6 @@ var zhIntent = map[string]string{
 	"look why the policy agent of %s does not know %s; until it does, allow the Pods of %s by their range": "查看 %s 的策略代理为何不认识 %s；在它认识之前，按网段放行 %s 的 Pod",
 	"policies of another API may decide, whose rules are not judged: %s":                                   "可能由另一种 API 的策略决定，其规则未作判断：%s",
 	"take out, or narrow, %s": "去掉或收窄 %s",
+	"no policy limits it":     "没有策略限制它",
+	"no rule allows it: %s":   "没有规则允许它：%s",
 }
