@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/plumbnet/plumb/network"
+	"github.com/plumbnet/plumb/service"
 	"github.com/plumbnet/plumb/snapshot"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -18,7 +19,7 @@ type index struct {
 	podAddr   map[netip.Addr]*corev1.Pod
 	podName   map[string]*corev1.Pod
 	services  map[netip.Addr]*corev1.Service
-	endpoints map[objectName][]Endpoint
+	endpoints map[objectName][]service.Endpoint
 	broken    []Broken
 	brokenSet bool
 	lost      []Loss

@@ -42,7 +42,7 @@ func TestUsable(t *testing.T) {
 			c := &snapshot.Cluster{Objects: snapshot.Objects{EndpointSlices: []discoveryv1.EndpointSlice{sl}}}
 			p := &Pass{Snapshot: c, Network: network.New(c), index: &index{}}
 			var got []string
-			for _, e := range p.Usable(svc, "http", false) {
+			for _, e := range p.Usable(svc, &corev1.ServicePort{Name: "http"}, false) {
 				got = append(got, e.Addr.String())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {

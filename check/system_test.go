@@ -8,6 +8,7 @@ import (
 	"github.com/plumbnet/plumb/fib"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/service"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/trace"
 	corev1 "k8s.io/api/core/v1"
@@ -183,16 +184,16 @@ func TestEndpoints(t *testing.T) {
 	}
 	p.Snapshot.Objects.EndpointSlices = []discoveryv1.EndpointSlice{
 		slice("x", "http", ptr(int32(80)), discoveryv1.Endpoint{Addresses: []string{"10.244.1.3", "no address"}, NodeName: ptr("b"),
-			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "api-1"}, Hints: &discoveryv1.EndpointHints{}}),
+			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "api-1"}, Hints: &discoveryv1.EndpointHints{ForZones: []discoveryv1.ForZone{{Name: "eu-1"}}}}),
 		slice("y", "http", ptr(int32(80)), discoveryv1.Endpoint{Addresses: []string{"10.244.1.2"}, TargetRef: &corev1.ObjectReference{Kind: "VM", Name: "vm"},
 			Conditions: discoveryv1.EndpointConditions{Ready: ptr(false), Terminating: ptr(true)}}),
 		slice("z", "all", nil, discoveryv1.Endpoint{Addresses: []string{"10.244.1.9"}}),
 	}
 	got := p.Endpoints(&p.Snapshot.Objects.Services[0])
 	at := netip.MustParseAddrPort
-	want := []Endpoint{
-		{Addr: at("10.244.1.2:80"), Port: "http", Proto: "TCP", Terminating: true, Slice: "EndpointSlice/shop/y"},
-		{Addr: at("10.244.1.3:80"), Port: "http", Proto: "TCP", Ready: true, Serving: true, Node: "b", Pod: "shop/api-1", Hints: true, Slice: "EndpointSlice/shop/x"},
+	want := []service.Endpoint{
+		{Addr: at("10.244.1.2:80"), Port: "http", Proto: "TCP", Serving: true, Terminating: true, Slice: "EndpointSlice/shop/y"},
+		{Addr: at("10.244.1.3:80"), Port: "http", Proto: "TCP", Ready: true, Serving: true, Node: "b", Pod: "shop/api-1", Zones: []string{"eu-1"}, Slice: "EndpointSlice/shop/x"},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -72,7 +72,7 @@ func run(p *check.Pass) {
 		}
 		for j := range s.Spec.Ports {
 			port := &s.Spec.Ports[j]
-			if len(p.Usable(s, port.Name, false)) == 0 && len(p.Usable(s, port.Name, true)) == 0 {
+			if len(p.Usable(s, port, false)) == 0 && len(p.Usable(s, port, true)) == 0 {
 				p.Report(finding(p, s, port, selected(byNS[s.Namespace], s)))
 			}
 		}

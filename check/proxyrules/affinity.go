@@ -61,14 +61,14 @@ func affinity(p *check.Pass, n node) {
 	t, rule := g.way.targets[i], g.way.rules[i]
 	f := check.Finding{
 		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
-		What: text.F("session affinity of %s may hold clients to %s, which is not among its endpoints (%s)", g.port, t, list(g.want)),
+		What: text.F("session affinity of %s may hold clients to %s, which is not among its endpoints (%s)", g.port, t, list(g.all)),
 		Evidence: []snapshot.Evidence{
 			check.RuleOf(rule),
 			p.Object("Service", g.svc.Namespace, g.svc.Name, "sessionAffinity: "+string(g.svc.Spec.SessionAffinity)),
 		},
 	}
 	if b.set != "" {
-		f.What = text.F("session affinity of %s holds %d clients, such as %s, to %s, which is not among its endpoints (%s)", g.port, len(b.clients), b.clients[0], t, list(g.want))
+		f.What = text.F("session affinity of %s holds %d clients, such as %s, to %s, which is not among its endpoints (%s)", g.port, len(b.clients), b.clients[0], t, list(g.all))
 		f.Evidence = append([]snapshot.Evidence{clients(n, rule.Table, b)}, f.Evidence...)
 	}
 	if len(sticky) == len(differ(p, n)) {

@@ -10,6 +10,7 @@ import (
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/service"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
 	corev1 "k8s.io/api/core/v1"
@@ -74,20 +75,34 @@ type port struct {
 	svc  *corev1.Service
 	port *corev1.ServicePort
 	dest dest
-	want []check.Endpoint // usable ones
+	want []service.Endpoint // those that a proxy on the node may use
+	all  []service.Endpoint // those that a proxy may use somewhere
 }
 
 var protocols = map[corev1.Protocol]packet.Proto{corev1.ProtocolTCP: packet.TCP, corev1.ProtocolUDP: packet.UDP, corev1.ProtocolSCTP: packet.SCTP}
 
-// eachPort calls f for each cluster IP and port that has usable endpoints of its family.
-func eachPort(p *check.Pass, f func(port)) {
+// eachPort calls f for each cluster IP and port.
+func (n node) eachPort(p *check.Pass, f func(port)) {
+	here := service.Node{Name: n.ns.Node.Name}
+	o := p.NodeObject(here.Name)
+	if o != nil {
+		here = service.NodeOf(o)
+	}
 	for i := range p.Snapshot.Objects.Services {
 		s := &p.Snapshot.Objects.Services[i]
 		for _, a := range check.ClusterIPs(s) {
 			for j := range s.Spec.Ports {
 				sp := &s.Spec.Ports[j]
 				d := dest{netip.AddrPortFrom(a, uint16(sp.Port)), protocols[check.ProtoOf(sp.Protocol)]}
-				f(port{s, sp, d, p.Usable(s, sp.Name, a.Is6())})
+				c := service.Choose(service.Of(p.Endpoints(s), sp, a.Is6()), here)
+				pt := port{s, sp, d, c.Cluster, p.Usable(s, sp, a.Is6())}
+				if service.InternalLocal(s) {
+					pt.want = c.Local
+				}
+				if o == nil && len(pt.want) > 0 && len(pt.want[0].Zones) > 0 {
+					pt.want = nil // the node's zone is not known
+				}
+				f(pt)
 			}
 		}
 	}
@@ -95,12 +110,6 @@ func eachPort(p *check.Pass, f func(port)) {
 
 func (pt port) String() string {
 	return fmt.Sprintf("%s/%s:%d (%s)", pt.svc.Namespace, pt.svc.Name, pt.port.Port, pt.dest.at.Addr())
-}
-
-// local reports whether the Service may be without endpoints on a node that has some elsewhere.
-func (pt port) local() bool {
-	t := pt.svc.Spec.InternalTrafficPolicy
-	return t != nil && *t == corev1.ServiceInternalTrafficPolicyLocal
 }
 
 // way returns what the node's rules make of a port: one without targets where there are none for it.
@@ -118,8 +127,8 @@ func (n node) way(pt port) *way {
 func missing(p *check.Pass, n node) {
 	var lost []port
 	total := 0
-	eachPort(p, func(pt port) {
-		if len(pt.want) == 0 || pt.local() || p.Network.Missing(n.ns, n.file(pt)) != "" {
+	n.eachPort(p, func(pt port) {
+		if len(pt.want) == 0 || p.Network.Missing(n.ns, n.file(pt)) != "" {
 			return
 		}
 		total++
@@ -208,19 +217,19 @@ func differ(p *check.Pass, n node) []gone {
 
 func (n node) differ(p *check.Pass) []gone {
 	var out []gone
-	eachPort(p, func(pt port) {
+	n.eachPort(p, func(pt port) {
 		w := n.way(pt)
 		if len(w.targets) == 0 || w.odd != "" {
 			return // missing says so
 		}
 		g := gone{port: pt, way: w}
 		for i, t := range g.way.targets {
-			if !slices.ContainsFunc(p.Endpoints(pt.svc), func(e check.Endpoint) bool { return e.Addr == t && e.Port == pt.port.Name && (e.Ready || e.Serving) }) {
+			if !slices.ContainsFunc(p.Endpoints(pt.svc), func(e service.Endpoint) bool { return e.Addr == t && e.Port == pt.port.Name && (e.Ready || e.Serving) }) {
 				g.dead = append(g.dead, i)
 			}
 		}
 		for _, e := range pt.want {
-			if !pt.local() && !e.Hints && !slices.Contains(g.way.targets, e.Addr) {
+			if !slices.Contains(g.way.targets, e.Addr) {
 				g.absent = append(g.absent, e.Addr)
 			}
 		}
@@ -239,12 +248,12 @@ func stale(p *check.Pass, n node) {
 	g := all[0]
 	f := check.Finding{
 		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
-		Evidence: []snapshot.Evidence{p.Object("Service", g.svc.Namespace, g.svc.Name, "endpoints: "+list(g.want))},
+		Evidence: []snapshot.Evidence{p.Object("Service", g.svc.Namespace, g.svc.Name, "endpoints: "+list(g.all))},
 	}
 	switch {
 	case len(g.dead) > 0:
 		t := g.way.targets[g.dead[0]]
-		f.What = text.F("the rules for %s send to %s, which is not among its endpoints (%s); stale for %d ports of Services in all", g.port, t, list(g.want), len(all))
+		f.What = text.F("the rules for %s send to %s, which is not among its endpoints (%s); stale for %d ports of Services in all", g.port, t, list(g.all), len(all))
 		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[g.dead[0]]))
 	default:
 		f.What = text.F("no rule for %s sends to its endpoint %s; stale for %d ports of Services in all", g.port, g.absent[0], len(all))
@@ -263,7 +272,7 @@ func blame(p *check.Pass, f *check.Finding, n node, all []gone) {
 	})
 }
 
-func list(es []check.Endpoint) string {
+func list(es []service.Endpoint) string {
 	var out []string
 	for _, e := range es[:min(3, len(es))] {
 		out = append(out, e.Addr.String())

@@ -47,9 +47,9 @@ func TestNFTables(t *testing.T) {
 	checktest.Rows(t, checktest.Mixed, []*check.Check{Missing, Stale, Affinity, Leftover}, []checktest.Row{
 		{Name: "as recorded"},
 		{Name: "a Service is not in the map", Swap: []checktest.Swap{{File: nftFile, Old: api}},
-			Want: at + "missing: no rules for 1 of the 6 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
+			Want: at + "missing: no rules for 1 of the 7 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
 		{Name: "its chain is empty", Swap: []checktest.Swap{{File: nftFile, Old: `"chain": "service-WEZGB4Y6-shop/api/tcp/http", "handle": 79`, New: `"chain": "services", "handle": 79`}},
-			Want: at + "missing: no rules for 1 of the 6 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
+			Want: at + "missing: no rules for 1 of the 7 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
 		{Name: "an endpoint was replaced", Edit: replaced("api", "10.244.0.99"),
 			Want: "error: node-a/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 1 ports of Services in all\n" +
 				at + "stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 1 ports of Services in all\n" +
@@ -67,7 +67,7 @@ func TestNFTables(t *testing.T) {
 		}, Want: "warning: node-a/host: leftover-rules: rules for 8 addresses that no Service has, such as 10.96.57.63:80\n" +
 			"warning: node-b/host: leftover-rules: rules for 8 addresses that no Service has, such as 10.96.0.10:53\n" +
 			"warning: node-c/host: leftover-rules: rules for 8 addresses that no Service has, such as 10.96.57.63:80"},
-		{Name: "the tables are gone", Edit: without, Want: at + "missing: no rules for 6 of the 6 ports of Services that have endpoints, such as default/kubernetes:443 (10.96.0.1)"},
+		{Name: "the tables are gone", Edit: without, Want: at + "missing: no rules for 7 of the 7 ports of Services that have endpoints, such as default/kubernetes:443 (10.96.0.1)"},
 		{Name: "nft.json was not collected", Without: []string{nftFile},
 			Want: "? node-b/host: affinity-dead-endpoint: " + mode + "not collected\n? node-b/host: proxy-rules-missing: " + mode + "not collected\n? node-b/host: proxy-rules-stale: " + mode + "not collected"},
 		{Name: "the rules of iptables were not collected", Without: []string{"nodes/node-b/host/iptables"},
@@ -119,7 +119,9 @@ func TestTwoModes(t *testing.T) {
 	const says = "warning: node-b/host: leftover-rules: kube-proxy has rules of iptables and of nf_tables, "
 	checktest.Rows(t, checktest.Mixed, []*check.Check{Missing, Stale, Leftover}, []checktest.Row{
 		{Name: "iptables before", Edit: old, Want: says + "45 and 28 chains; both are run"},
-		{Name: "nf_tables before", Edit: less, Want: says + "45 and 28 chains; both are run", Fix: []string{"nft delete table ip kube-proxy"}},
+		{Name: "nf_tables before", Edit: less, Want: says + "45 and 28 chains; both are run\n" +
+			"> error: node-b/host: proxy-rules-stale: no rule for shop/local:80 (10.96.57.63) sends to its endpoint 10.244.1.2:8080; stale for 1 ports of Services in all",
+			Fix: []string{"nft delete table ip kube-proxy"}},
 	})
 }
 
