@@ -35,6 +35,9 @@ type kind struct {
 	sort    func(*Objects)
 	keys    func(*Objects) []string
 	encode  func(*Objects) ([]byte, error) // a List
+	fresh   func() any                     // a pointer to an object without content
+	find    func(o *Objects, namespace, name string) apiObject
+	overlay func(base, over *Objects, gone map[string]bool, to *Objects)
 }
 
 // kinds are all kinds that Objects holds.
@@ -139,6 +142,22 @@ func newKindOf[T any, P object[T]](name, api, version, also string, at func(*Obj
 				metav1.TypeMeta `json:",inline"`
 				Items           []T `json:"items"`
 			}{metav1.TypeMeta{Kind: api + "List", APIVersion: version}, *at(o)})
+		},
+		fresh: func() any { return P(new(T)) },
+		find: func(o *Objects, namespace, name string) apiObject {
+			for i := range *at(o) {
+				if v := P(&(*at(o))[i]); v.GetName() == name && v.GetNamespace() == namespace {
+					found := (*at(o))[i]
+					if is, ok := P(&found).GetObjectKind().(*metav1.TypeMeta); ok {
+						*is = metav1.TypeMeta{Kind: api, APIVersion: version} // the API server's lists leave it out
+					}
+					return P(&found)
+				}
+			}
+			return nil
+		},
+		overlay: func(base, over *Objects, gone map[string]bool, to *Objects) {
+			*at(to) = overlaid[T, P](name, *at(base), *at(over), gone)
 		},
 	}
 }
