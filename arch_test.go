@@ -26,6 +26,7 @@ var core = map[string][]string{
 	"snapshot":        {"packet", "fib", "netfilter"},
 	"snapshot/redact": {"packet", "snapshot"},
 	"service":         {},
+	"manifest":        {"snapshot"},
 	"intent":          {"text", "packet", "snapshot"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
@@ -48,6 +49,7 @@ var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encod
 var foreign = map[string][]string{
 	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
+	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it
 	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"service":         {"k8s.io/api/"},
 	"check":           {"k8s.io/api/", "k8s.io/apimachinery/"},
@@ -59,6 +61,7 @@ var foreign = map[string][]string{
 var sole = map[string]string{
 	"github.com/vishvananda/netlink": "collect/node",
 	"k8s.io/client-go":               "collect/kube",
+	"go.yaml.in/yaml/v3":             "manifest",
 }
 
 // coreDir returns the entry of core that dir comes under.

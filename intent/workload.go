@@ -3,6 +3,7 @@ package intent
 import (
 	"strings"
 
+	"github.com/plumbnet/plumb/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -13,10 +14,21 @@ type workload struct{ namespace, kind, name string }
 // owners knows which Deployment a ReplicaSet is of, and which CronJob a Job.
 type owners map[workload]workload
 
-func (e *Engine) owners() owners {
+func (e *Engine) owners() owners { return ownersOf(e.objects) }
+
+// Workloads returns what finds the workload of a Pod: the Pod, where it has none.
+func Workloads(objects *snapshot.Objects) func(*corev1.Pod) Member {
+	known := ownersOf(objects)
+	return func(p *corev1.Pod) Member {
+		w := known.of(p)
+		return Member{Namespace: w.namespace, Kind: w.kind, Name: w.name}
+	}
+}
+
+func ownersOf(objects *snapshot.Objects) owners {
 	out := owners{}
-	for i := range e.objects.ReplicaSets {
-		r := &e.objects.ReplicaSets[i]
+	for i := range objects.ReplicaSets {
+		r := &objects.ReplicaSets[i]
 		if o := metav1.GetControllerOf(r); o != nil {
 			out[workload{r.Namespace, "ReplicaSet", r.Name}] = workload{r.Namespace, o.Kind, o.Name}
 		}
