@@ -46,7 +46,7 @@ func (f Fault) Topology() lab.Topology {
 
 // All lists the faults.
 func All() []Fault {
-	return slices.Concat(filters, routes, overlays, links, services, agents, ranges, load)
+	return slices.Concat(filters, routes, overlays, links, services, policies, agents, ranges, load)
 }
 
 // Named returns the fault of that name.

@@ -19,6 +19,20 @@ var policies = []Fault{
 		heal:     every(allowAll, unenforce),
 	},
 	{
+		Name: "policy-egress", Check: "policy-denies",
+		Story:    "A NetworkPolicy lets the shop's Pods send to Pods of app=db alone: they do not reach the API.",
+		Question: Question{From: "web@node-a", To: "svc/shop/api:80"},
+		inject:   do(enforce(nil), sendOnly("db")),
+		heal:     every(allowAll, unenforce),
+	},
+	{
+		Name: "policy-dns-forgotten", Check: "policy-denies",
+		Story:    "A NetworkPolicy lets the shop's Pods send to the API, and forgets the cluster's DNS: they find no name any more.",
+		Question: Question{From: "web@node-a", To: "svc/kube-system/kube-dns:53", Proto: "udp"},
+		inject:   do(enforce(nil), sendOnly("api")),
+		heal:     every(allowAll, unenforce),
+	},
+	{
 		Name: "policy-unknown-identity", Check: "policy-stale", Incident: 4,
 		Story:    "A NetworkPolicy lets the shop's Pods reach the API; node-b's enforcer knows only its own node's Pods, and takes all others for the world.",
 		Question: Question{From: "web@node-a", To: "api@node-b:8080"},
@@ -67,4 +81,20 @@ spec:
 	}
 }
 
-var allowAll = kubectl("delete --ignore-not-found -n shop networkpolicy/api")
+// sendOnly makes a policy by which the shop's Pods can send to one app's alone.
+func sendOnly(app string) step {
+	return func(ctx context.Context, c *cluster.Cluster) error {
+		return c.Apply(ctx, `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Egress]
+  egress:
+  - to: [{podSelector: {matchLabels: {app: `+app+`}}}]
+`)
+	}
+}
+
+var allowAll = kubectl("delete --ignore-not-found -n shop networkpolicy/api networkpolicy/web")
