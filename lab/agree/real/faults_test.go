@@ -104,7 +104,8 @@ func (b *bench) try(t *testing.T, f fault.Fault, n *tally) {
 	}
 	fmt.Printf("faults: %-22s %-34s %-20s %-12s %-15s %4.1f s\n", f.Name, strings.Join(args, " "), d.first(), d.Verdict, d.probes(), d.took.Seconds())
 	if !right {
-		t.Errorf("first is %s, want %q: %s\n%s", d.first(), f.Check, d.Summary.EN, strings.Join(d.alarms(), "\n"))
+		t.Errorf("first is %s, want %q: %s\n%s", d.first(), f.Check, d.Summary.EN, strings.Join(slices.Concat(d.alarms(), d.open()), "\n"))
+		t.Logf("%s", d.json)
 	}
 	if d.Verdict == "works" {
 		t.Errorf("the verdict is %s: %s", d.Verdict, d.Summary.EN)

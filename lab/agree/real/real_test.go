@@ -154,9 +154,11 @@ type diagnosis struct {
 		Where string
 		Why   struct{ EN string }
 	}
-	Gaps []gap
+	Needs []struct{ What struct{ EN string } }
+	Gaps  []gap
 
 	took time.Duration
+	json []byte
 }
 
 // A gap is what could not be had.
@@ -177,8 +179,19 @@ func (b *bench) diagnose(ctx context.Context, args ...string) (d diagnosis, err 
 	if err != nil {
 		return d, err
 	}
-	d.took = took
+	d.took, d.json = took, out
 	return d, json.Unmarshal(out, &d)
+}
+
+// open is what was left open, and why.
+func (d diagnosis) open() (out []string) {
+	for _, n := range d.Needs {
+		out = append(out, "needs: "+n.What.EN)
+	}
+	for _, u := range d.Unjudged {
+		out = append(out, "not judged: "+u.Where+": "+u.Why.EN)
+	}
+	return out
 }
 
 // check has plumb check the whole cluster.
