@@ -28,7 +28,7 @@ var policies = []Fault{
 	{
 		Name: "policy-dns-forgotten", Check: "policy-denies",
 		Story:    "A NetworkPolicy lets the shop's Pods send to the API, and forgets the cluster's DNS: they find no name any more.",
-		Question: Question{From: "web@node-a", To: "svc/kube-system/kube-dns:53", Proto: "udp"},
+		Question: Question{From: "web@node-a", To: "svc/kube-system/kube-dns:53", Proto: "udp", By: lookup},
 		inject:   do(enforce(nil), sendOnly("api")),
 		heal:     every(allowAll, unenforce),
 	},
