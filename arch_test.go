@@ -28,12 +28,13 @@ var core = map[string][]string{
 	"service":         {},
 	"manifest":        {"snapshot"},
 	"intent":          {"text", "packet", "snapshot"},
+	"route":           {"text", "snapshot"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
 	"check":           {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "service"},
-	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "intent", "service", "network", "trace", "check"},
+	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "intent", "service", "route", "network", "trace", "check"},
 	"check/all":       {"check", "check/*"},
-	"diagnose":        {"text", "packet", "snapshot", "network", "trace", "check"},
+	"diagnose":        {"text", "packet", "snapshot", "service", "route", "network", "trace", "check"},
 	"report":          {"text", "packet", "snapshot", "intent", "trace", "check", "diagnose"},
 }
 
@@ -47,11 +48,12 @@ var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encod
 // foreign says which packages of the core may import what beyond pure. The
 // snapshot compares objects that two parts of it hold, for which it needs reflect.
 var foreign = map[string][]string{
-	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
+	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
 	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it
 	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"service":         {"k8s.io/api/"},
+	"route":           {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/"},
 	"check":           {"k8s.io/api/", "k8s.io/apimachinery/"},
 	"check/*":         {"k8s.io/api/", "k8s.io/apimachinery/"},
 	"diagnose":        {"k8s.io/api/"},

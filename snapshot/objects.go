@@ -19,6 +19,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1alpha2 "sigs.k8s.io/gateway-api/apis/v1alpha2"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 	policyv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
@@ -40,6 +43,8 @@ type kind struct {
 	overlay func(base, over *Objects, gone map[string]bool, to *Objects)
 }
 
+const gatewayAPI = "gateway.networking.k8s.io/"
+
 // kinds are all kinds that Objects holds.
 var kinds = []kind{
 	newKind("Pod", "v1", func(o *Objects) *[]corev1.Pod { return &o.Pods }),
@@ -54,6 +59,12 @@ var kinds = []kind{
 	newKind("StatefulSet", "apps/v1", func(o *Objects) *[]appsv1.StatefulSet { return &o.StatefulSets }),
 	newKind("NetworkPolicy", "networking.k8s.io/v1", func(o *Objects) *[]networkingv1.NetworkPolicy { return &o.NetworkPolicies }),
 	newKind("Ingress", "networking.k8s.io/v1", func(o *Objects) *[]networkingv1.Ingress { return &o.Ingresses }),
+	newKind("IngressClass", "networking.k8s.io/v1", func(o *Objects) *[]networkingv1.IngressClass { return &o.IngressClasses }),
+	newKindOf("GatewayClass", "GatewayClass", gatewayAPI+"v1", gatewayAPI+"v1beta1", func(o *Objects) *[]gatewayv1.GatewayClass { return &o.GatewayClasses }),
+	newKindOf("Gateway", "Gateway", gatewayAPI+"v1", gatewayAPI+"v1beta1", func(o *Objects) *[]gatewayv1.Gateway { return &o.Gateways }),
+	newKindOf("HTTPRoute", "HTTPRoute", gatewayAPI+"v1", gatewayAPI+"v1beta1", func(o *Objects) *[]gatewayv1.HTTPRoute { return &o.HTTPRoutes }),
+	newKind("TCPRoute", gatewayAPI+"v1alpha2", func(o *Objects) *[]gatewayv1alpha2.TCPRoute { return &o.TCPRoutes }),
+	newKind("ReferenceGrant", gatewayAPI+"v1beta1", func(o *Objects) *[]gatewayv1beta1.ReferenceGrant { return &o.ReferenceGrants }),
 	newKind("ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2", func(o *Objects) *[]policyv1alpha2.ClusterNetworkPolicy { return &o.ClusterNetworkPolicies }),
 	newKind("AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", func(o *Objects) *[]policyv1alpha1.AdminNetworkPolicy { return &o.AdminNetworkPolicies }),
 	newKind("BaselineAdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1", func(o *Objects) *[]policyv1alpha1.BaselineAdminNetworkPolicy {

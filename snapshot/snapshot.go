@@ -45,6 +45,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1alpha2 "sigs.k8s.io/gateway-api/apis/v1alpha2"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 	policyv1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
@@ -218,6 +221,13 @@ type Objects struct {
 	// Policies of other APIs, which CNI plugins have of their own.
 	CiliumNetworkPolicies, CiliumClusterwideNetworkPolicies []OtherPolicy
 	CalicoNetworkPolicies, CalicoGlobalNetworkPolicies      []OtherPolicy
+	// How connections from outside get in (gateway.networking.k8s.io, and the classes of Ingresses).
+	IngressClasses  []networkingv1.IngressClass
+	GatewayClasses  []gatewayv1.GatewayClass
+	Gateways        []gatewayv1.Gateway
+	HTTPRoutes      []gatewayv1.HTTPRoute
+	TCPRoutes       []gatewayv1alpha2.TCPRoute
+	ReferenceGrants []gatewayv1beta1.ReferenceGrant
 	// Have holds the kinds that were collected, even where there are no objects: "Pod", "Service" …
 	Have map[string]bool
 	// Source holds the file that each object was read from, by [Key]: "Pod/shop/web-0".

@@ -44,6 +44,12 @@ func (o *Objects) Trim() {
 	}
 	trimAll(o.NetworkPolicies)
 	trimAll(o.Ingresses)
+	trimAll(o.IngressClasses)
+	trimAll(o.GatewayClasses)
+	trimAll(o.Gateways)
+	trimAll(o.HTTPRoutes)
+	trimAll(o.TCPRoutes)
+	trimAll(o.ReferenceGrants)
 	trimAll(o.ClusterNetworkPolicies)
 	trimAll(o.AdminNetworkPolicies)
 	trimAll(o.BaselineAdminNetworkPolicies)

@@ -76,6 +76,15 @@ var sources = []source{
 		return l.Items, l.ListMeta
 	},
 		func(o *snapshot.Objects) *[]networkingv1.Ingress { return &o.Ingresses }),
+	listed("IngressClass", "networking.k8s.io", "ingressclasses", func(l *networkingv1.IngressClassList) ([]networkingv1.IngressClass, metav1.ListMeta) {
+		return l.Items, l.ListMeta
+	},
+		func(o *snapshot.Objects) *[]networkingv1.IngressClass { return &o.IngressClasses }),
+	custom("GatewayClass", "gateway.networking.k8s.io", "v1", "gatewayclasses"),
+	custom("Gateway", "gateway.networking.k8s.io", "v1", "gateways"),
+	custom("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes"),
+	custom("TCPRoute", "gateway.networking.k8s.io", "v1alpha2", "tcproutes"),
+	custom("ReferenceGrant", "gateway.networking.k8s.io", "v1beta1", "referencegrants"),
 	custom("ClusterNetworkPolicy", "policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies"),
 	custom("AdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies"),
 	custom("BaselineAdminNetworkPolicy", "policy.networking.k8s.io", "v1alpha1", "baselineadminnetworkpolicies"),

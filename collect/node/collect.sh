@@ -410,12 +410,14 @@ if [ -n "$objects" ]; then
 	dir=$work/bundle/objects
 	mkdir -p "$dir"
 	for kind in pods nodes services endpoints endpointslices.discovery.k8s.io namespaces daemonsets.apps deployments.apps \
-		replicasets.apps statefulsets.apps networkpolicies.networking.k8s.io ingresses.networking.k8s.io; do
+		replicasets.apps statefulsets.apps networkpolicies.networking.k8s.io ingresses.networking.k8s.io \
+		ingressclasses.networking.k8s.io; do
 		get "${kind%%.*}.json" "$kind" --all-namespaces
 	done
 	# Kinds that a cluster need not have: then it has none of their objects.
 	custom=$(kubectl --request-timeout=60s api-resources -o name 2>/dev/null) || custom=
-	for kind in clusternetworkpolicies.policy.networking.k8s.io adminnetworkpolicies.policy.networking.k8s.io \
+	for kind in gatewayclasses.gateway.networking.k8s.io gateways.gateway.networking.k8s.io httproutes.gateway.networking.k8s.io \
+		tcproutes.gateway.networking.k8s.io referencegrants.gateway.networking.k8s.io clusternetworkpolicies.policy.networking.k8s.io adminnetworkpolicies.policy.networking.k8s.io \
 		baselineadminnetworkpolicies.policy.networking.k8s.io ciliumnetworkpolicies.cilium.io ciliumclusterwidenetworkpolicies.cilium.io \
 		networkpolicies.crd.projectcalico.org globalnetworkpolicies.crd.projectcalico.org; do
 		file=${kind%%.*}.json

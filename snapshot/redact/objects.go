@@ -37,7 +37,7 @@ var (
 		ipFamilyPolicy policyTypes operator effect restartPolicy dnsPolicy qosClass preemptionPolicy pathType scheme clusterIP clusterIPs podManagementPolicy updateStrategy tier action`)
 	objectNames = set(`name namespace nodeName hostname subdomain serviceAccountName serviceAccount priorityClassName runtimeClassName ingressClassName loadBalancerClass
 		externalName host zone nominatedNodeName port targetPort portName appProtocol serviceName secretName address addresses ip finalizers schedulerName topologyKey
-		clusterName setHostnameAsFQDN service hosts nodeNames targetRef namedPort destinationNamedPort domainNames`)
+		clusterName setHostnameAsFQDN service hosts nodeNames targetRef namedPort destinationNamedPort domainNames gatewayClassName hostnames sectionName controller controllerName`)
 	// objectMaps are those under which a map of names to names is one of labels.
 	objectMaps = set("labels matchLabels selector nodeSelector")
 	quantities = set("requests limits capacity allocatable allocatedResources overhead")
@@ -109,7 +109,7 @@ func (r *redactor) objectString(text, key, parent string) string {
 }
 
 // apiWord is a word of the API, or a reason.
-var apiWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}(\.k8s\.io)?(/v[0-9][a-z0-9]*)?$|^(policy\.networking\.k8s\.io|(crd\.)?projectcalico\.org|cilium\.io)/v[0-9][a-z0-9]*$`)
+var apiWord = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,63}(\.k8s\.io)?(/v[0-9][a-z0-9]*)?$|^((policy|gateway)\.networking\.k8s\.io|(crd\.)?projectcalico\.org|cilium\.io)/v[0-9][a-z0-9]*$`)
 
 // labelKeys are the keys of labels that everybody has.
 var labelKeys = set(`app k8s-app name component tier run role version controller-revision-hash pod-template-hash pod-template-generation metadata.name metadata.namespace

@@ -223,6 +223,10 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		page(w, r, o.Ingresses, func(i []networkingv1.Ingress, m metav1.ListMeta) marshaler {
 			return &networkingv1.IngressList{ListMeta: m, Items: i}
 		})
+	case "/apis/networking.k8s.io/v1/ingressclasses":
+		page(w, r, o.IngressClasses, func(i []networkingv1.IngressClass, m metav1.ListMeta) marshaler {
+			return &networkingv1.IngressClassList{ListMeta: m, Items: i}
+		})
 	case "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies":
 		custom(w, r, o.Have["ClusterNetworkPolicy"], "ClusterNetworkPolicyList", o.ClusterNetworkPolicies)
 	default:
