@@ -56,6 +56,7 @@ test: bin/helm lint
 	go test -p 4 -count=1 -v $(AGREE) | $(SHOW)
 	cd oracle && go vet ./... && go test -count=1 -v . | $(SHOW)
 	cd oracle/proxy && go vet ./... && go test -count=1 -v . | $(SHOW)
+	cd oracle/coredns && go vet ./... && go test -count=1 -v . | $(SHOW)
 	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
 
 # Helm itself, to try the chart with. It is no part of plumb's module.

@@ -27,6 +27,7 @@ var core = map[string][]string{
 	"snapshot/redact": {"packet", "snapshot"},
 	"service":         {},
 	"manifest":        {"snapshot"},
+	"dns":             {"text"}, // knows names and records, and neither snapshots nor Kubernetes' types
 	"intent":          {"text", "packet", "snapshot"},
 	"route":           {"text", "snapshot"},
 	"network":         {"packet", "fib", "snapshot"},
@@ -43,7 +44,8 @@ var testOnly = []string{"check/checktest"}
 
 // pure are the packages of the standard library that only compute.
 var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encoding/binary encoding/json errors fmt
-	hash/fnv html html/template io io/fs iter maps math math/bits net/netip path regexp slices sort strconv strings time unicode unicode/utf8`)
+	hash/fnv html html/template io io/fs iter maps math math/bits net/netip path regexp slices sort strconv strings text/template
+	text/template/parse time unicode unicode/utf8`)
 
 // foreign says which packages of the core may import what beyond pure. The
 // snapshot compares objects that two parts of it hold, for which it needs reflect.
@@ -51,6 +53,7 @@ var foreign = map[string][]string{
 	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
 	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it
+	"dns":             {"github.com/coredns/caddy/caddyfile"},                              // splits Corefiles into words as CoreDNS does
 	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"service":         {"k8s.io/api/"},
 	"route":           {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/"},

@@ -1,0 +1,126 @@
+package dns
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// before is a server block that has lines before what most Corefiles have.
+func before(lines string) string {
+	return ".:53 {\n" + lines + "\nkubernetes cluster.local in-addr.arpa {\npods verified\nfallthrough in-addr.arpa\n}\nforward . 203.0.113.10\n}\n"
+}
+
+const (
+	toSvc = "api.shop.svc.cluster.local. 5 A 10.96.0.20"
+	toUp  = " to 203.0.113.10:53"
+)
+
+func TestPlugins(t *testing.T) {
+	for _, row := range []struct {
+		name, lines string
+		ask         asked
+	}{
+		{"hosts has it", "hosts {\n10.0.0.1 api.example.org\nfallthrough\n}", asked{q: "api.example.org A", want: "NOERROR by hosts:2; api.example.org. 3600 A 10.0.0.1"}},
+		{"hosts has its other family", "hosts {\n10.0.0.1 api.example.org\nfallthrough\n}", asked{q: "api.example.org AAAA", want: "NOERROR by hosts:2"}},
+		{"hosts has its address", "hosts {\n10.0.0.1 api.example.org\n}", asked{q: "1.0.0.10.in-addr.arpa PTR", want: "NOERROR by hosts:2; 1.0.0.10.in-addr.arpa. 3600 PTR api.example.org."}},
+		{"hosts has not, and falls through", "hosts {\n10.0.0.1 api.example.org\nfallthrough\n}", asked{q: "www.example.org A", want: "forwarded by line 10: www.example.org. A" + toUp}},
+		{"hosts has not, and does not fall through", "hosts {\n10.0.0.1 api.example.org\n}", asked{q: "www.example.org A", want: "SERVFAIL by hosts:2"}},
+		{"hosts of other zones", "hosts /dev/null example.net {\n10.0.0.1 api.example.org\n}", asked{q: "www.example.org A", want: "forwarded by line 9: www.example.org. A" + toUp}},
+		{"hosts of a file", "hosts /etc/some.hosts {\nfallthrough\n}", asked{q: "www.example.org A", want: "unknown at hosts:2: the plugin hosts answers from /etc/some.hosts, which is not read"}},
+		{"hosts of a file that is there", "hosts /etc/coredns/NodeHosts {\nttl 60\nfallthrough\n}", asked{q: "node-a A", want: "NOERROR by hosts:2; node-a. 60 A 192.0.2.10"}},
+		{"hosts of the Pod itself", "hosts {\nfallthrough\n}", asked{q: "localhost A", want: "unknown at hosts:2: the plugin hosts answers from /etc/hosts, which is not read"}},
+		{"a wildcard", "hosts {\n10.0.0.1 *.example.org\n}", asked{q: "a.example.org A", want: "NOERROR by hosts:2; a.example.org. 3600 A 10.0.0.1"}},
+		{"rewrite exact", "rewrite name www.example.org api.shop.svc.cluster.local", asked{q: "www.example.org A", want: "NOERROR by kubernetes:3; www.example.org. 5 A 10.96.0.20"}},
+		{"rewrite suffix without answer", "rewrite name suffix .example.org .shop.svc.cluster.local", asked{q: "api.example.org A", want: "NOERROR by kubernetes:3; " + toSvc}},
+		{"rewrite suffix with answer", "rewrite name suffix .example.org .shop.svc.cluster.local answer auto", asked{q: "api.example.org A", want: "NOERROR by kubernetes:3; api.example.org. 5 A 10.96.0.20"}},
+		{"rewrite regex", `rewrite name regex (.*)\.example\.org {1}.shop.svc.cluster.local answer name (.*)\.shop\.svc\.cluster\.local\. {1}.example.org`, asked{q: "api.example.org A", want: "NOERROR by kubernetes:3; api.example.org. 5 A 10.96.0.20"}},
+		{"rewrite makes no name", `rewrite name regex (.*)\.example\.org {1}..x`, asked{q: "api.example.org A", want: "SERVFAIL by rewrite:2"}},
+		{"an answer that cannot be sent", `rewrite name exact www.example.org api.shop.svc.cluster.local answer name (.*) {1}`, asked{q: "api.shop.svc.cluster.local A", want: "NOERROR by kubernetes:3; " + toSvc}},
+		{"rules that go on", "rewrite continue name a.b c.d\nrewrite name c.d api.shop.svc.cluster.local", asked{q: "a.b A", want: "NOERROR by kubernetes:4; a.b. 5 A 10.96.0.20"}},
+		{"rules that stop", "rewrite name a.b c.d\nrewrite name c.d api.shop.svc.cluster.local", asked{q: "a.b A", want: "forwarded by line 8: c.d. A" + toUp}},
+		{"another type", "rewrite type AAAA A", asked{q: "db.shop.svc.cluster.local AAAA", want: "NOERROR by kubernetes:3; db.shop.svc.cluster.local. 5 A 10.244.1.3; db.shop.svc.cluster.local. 5 A 10.244.2.3"}},
+		{"a TTL", "rewrite ttl suffix cluster.local 40-50", asked{q: "api.shop.svc.cluster.local A", want: "NOERROR by kubernetes:3; api.shop.svc.cluster.local. 40 A 10.96.0.20"}},
+		{"an rcode", "rewrite rcode suffix cluster.local NXDOMAIN NOERROR", asked{q: "x.shop.svc.cluster.local A", want: "NOERROR by kubernetes:3"}},
+		{"an alias that is rewritten", "rewrite cname exact www.example.org example.net", asked{q: "out.shop.svc.cluster.local CNAME", want: "unknown at rewrite:2: what its rule in line 2 does with answers is not followed"}},
+		{"a template", `template IN A example.org {` + "\n" + `answer "{{ .Name }} 60 IN A 192.0.2.1"` + "\n}", asked{q: "a.example.org A", want: "NOERROR by template:2; a.example.org. 60 A 192.0.2.1"}},
+		{"a template with groups", "template IN A {\nmatch ^ip-(?P<a>[0-9]*)-(?P<b>[0-9]*)[.]example[.]org[.]$\n" + `answer "{{ .Name }} IN A 10.0.{{ .Group.a }}.{{ .Group.b }}"` + "\nfallthrough\n}", asked{q: "ip-3-4.example.org A", want: "NOERROR by template:2; ip-3-4.example.org. 3600 A 10.0.3.4"}},
+		{"a template that does not match", "template IN A {\nmatch ^x\nrcode NXDOMAIN\n}", asked{q: "a.example.org A", want: "SERVFAIL by template:2"}},
+		{"a template that makes an alias", "template IN A example.org {\n" + `answer "{{ .Name }} 60 IN CNAME api.shop.svc.cluster.local."` + "\n}", asked{q: "a.example.org A", want: "NOERROR by template:2; a.example.org. 60 CNAME api.shop.svc.cluster.local.; " + toSvc}},
+		{"a template that leads to itself", "template IN A example.org {\n" + `answer "{{ .Name }} 60 IN CNAME x{{ .Name }}"` + "\n}", asked{q: "a.example.org A", want: "unknown at template:2: more than 8 names lead one to the other"}},
+		{"a template with a loop", "template IN A example.org {\n" + `answer "{{ range .Match }}{{ . }}{{ end }}"` + "\n}", asked{q: "a.example.org A", want: "unknown at template:2: {{range .Match}}{{.}}{{end}} of the one in line 2 is not followed"}},
+		{"a template of whom it is asked by", "template IN A example.org {\n" + `answer "{{ .Remote }}"` + "\n}", asked{q: "a.example.org A", want: "unknown at template:2: Remote of the one in line 2 is not followed"}},
+		{"a template that makes no record", "template IN A example.org {\n" + `answer "{{ .Name }} IN A nothing"` + "\n}", asked{q: "a.example.org A", want: "SERVFAIL by template:2"}},
+		{"autopath", "autopath @kubernetes", asked{q: "api.shop.shop.svc.cluster.local A", want: "NOERROR by kubernetes:3; api.shop.shop.svc.cluster.local. 5 CNAME api.shop.svc.cluster.local.; " + toSvc}},
+		{"autopath to outside", "autopath @kubernetes", asked{q: "www.example.org.shop.svc.cluster.local A", want: "forwarded by line 7: www.example.org. A" + toUp}},
+		{"a plugin that is not followed", "acl {\nblock type ANY\n}", asked{q: "www.example.org A", want: "unknown at acl:2: what the plugin acl does is not followed"}},
+		{"a zone's file", "file /etc/coredns/db example.org", asked{q: "www.example.org A", want: "unknown at file:2: the plugin file answers from /etc/coredns/db, which is not read"}},
+		{"beside a zone's file", "file /etc/coredns/db example.org", asked{q: "www.example.net A", want: "forwarded by line 7: www.example.net. A" + toUp}},
+		{"an environment variable", "forward example.org {$UPSTREAM}", asked{q: "www.example.org A", want: "unknown at forward:2: the environment variable UPSTREAM is not known"}},
+		{"an import that is not known", "import custom/*.override", asked{q: "www.example.org A", want: "unknown at :2: it imports custom/*.override, which is not known"}},
+		{"an import that is", "import one.override", asked{q: "www.example.org A", want: "NOERROR by hosts:1; www.example.org. 3600 A 10.0.0.7"}},
+		{"localhost", "local", asked{q: "localhost A", want: "unknown at local:2: what the plugin local does is not followed"}},
+		{"except", "forward example.org 192.0.2.1 {\nexcept www.example.org\n}", asked{q: "www.example.org A", want: "forwarded by line 9: www.example.org. A" + toUp}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.ask.run(t, before(row.lines), Options{Files: Files{Corefile: "/etc/coredns/Corefile", Dirs: []string{"/etc/coredns"},
+				Text: map[string]string{"/etc/coredns/NodeHosts": "192.0.2.10 node-a\n", "/etc/coredns/one.override": "hosts {\n10.0.0.7 www.example.org\n}\n", "/dev/null": ""}}})
+		})
+	}
+}
+
+// TestServers says which server block a query comes to.
+func TestServers(t *testing.T) {
+	const corefile = ".:53 {\nforward . 192.0.2.1\n}\nexample.org {\nforward . 192.0.2.2\n}\nwww.example.org:5353 {\nforward . 192.0.2.3\n}\ntls://secret.test {\nforward . 192.0.2.4\n}\n" +
+		"10.0.0.0/23 {\nforward . 192.0.2.5\n}\nempty.test {\n}\n"
+	for _, row := range []asked{
+		{"the longest zone", "www.example.org A", "forwarded by line 5: www.example.org. A to 192.0.2.2:53"},
+		{"of its parent, for a DS", "example.org DS", "forwarded by line 5: example.org. DS to 192.0.2.2:53"},
+		{"another transport", "secret.test A", "forwarded by line 2: secret.test. A to 192.0.2.1:53"},
+		{"the first half of a range", "1.0.0.10.in-addr.arpa PTR", "forwarded by line 14: 1.0.0.10.in-addr.arpa. PTR to 192.0.2.5:53"},
+		{"the second half of a range", "1.1.0.10.in-addr.arpa PTR", "forwarded by line 14: 1.1.0.10.in-addr.arpa. PTR to 192.0.2.5:53"},
+		{"behind a range", "1.2.0.10.in-addr.arpa PTR", "forwarded by line 2: 1.2.0.10.in-addr.arpa. PTR to 192.0.2.1:53"},
+		{"one without plugins", "empty.test A", "REFUSED by :16"},
+	} {
+		t.Run(row.name, func(t *testing.T) { row.run(t, corefile, Options{}) })
+	}
+}
+
+// TestNotKnown has answers that rest on what was not collected.
+func TestNotKnown(t *testing.T) {
+	for _, row := range []struct{ missing, q, want string }{
+		{"Service", "api.shop.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind Service are not known"},
+		{"EndpointSlice", "api.shop.svc.cluster.local A", "NOERROR by kubernetes:7; api.shop.svc.cluster.local. 30 A 10.96.0.20"},
+		{"EndpointSlice", "db.shop.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind EndpointSlice are not known"},
+		{"Namespace", "api.shop.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind Namespace are not known"},
+		{"Service", "www.example.org A", "forwarded by line 13: www.example.org. A to 203.0.113.10:53, 203.0.113.11:5353"},
+	} {
+		t.Run(fmt.Sprint(row.missing, " for ", row.q), func(t *testing.T) {
+			c, err := Parse(kubeadm, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cl := shop()
+			cl.Missing = []string{row.missing}
+			if diff := cmp.Diff(row.want, brief(c.Ask(query(row.q), Env{Cluster: cl}))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReverse(t *testing.T) {
+	for _, s := range []string{"10.0.0.1", "2001:db8::1", "fd00:10:96::a"} {
+		a := netip.MustParseAddr(s)
+		if got, ok := reverseAddr(ReverseName(a)); !ok || got != a {
+			t.Errorf("%s: got %s by %s", s, got, ReverseName(a))
+		}
+	}
+	for _, s := range []string{"1.2.3.in-addr.arpa.", "x.ip6.arpa.", "1.2.3.4.example.org.", "300.0.0.10.in-addr.arpa."} {
+		if a, ok := reverseAddr(s); ok {
+			t.Errorf("%s: got %s", s, a)
+		}
+	}
+}

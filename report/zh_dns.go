@@ -1,0 +1,32 @@
+package report
+
+// zhDNS is what package dns says, in Chinese.
+var zhDNS = map[string]string{
+	"%q is no name that can be looked up":                                      "%q 不是可以查询的名称",
+	"%q is no name, and the answer with it is not sent":                        "%q 不是合法名称，含有它的应答无法发出",
+	"%s comes to the server block %s":                                          "%s 由 server block %s 处理",
+	"%s is asked for as %s":                                                    "%s 改为查询 %s",
+	"%s is forwarded to %s":                                                    "%s 转发给 %s",
+	"%s is forwarded to %s, and answered by %s":                                "%s 转发给 %s，应答为 %s",
+	"%s is forwarded to %s, answered by %s, and asked of the next":             "%s 转发给 %s，应答为 %s，于是继续询问下一个 forward",
+	"%s is looked up":                                                          "继续查询 %s",
+	"%s of the one in line %d is not followed":                                 "无法推演第 %[2]d 行中的 %[1]s",
+	"it has no %s, and does not fall through":                                  "其中没有 %s，且没有 fallthrough",
+	"it has no %s, and falls through":                                          "其中没有 %s，按 fallthrough 交给后面的插件",
+	"it imports %s, which is not known":                                        "它 import 了 %s，而其内容未知",
+	"it imports more than is read":                                             "它 import 的内容过多，未全部读取",
+	"more than %d names lead one to the other":                                 "名称之间互相指向超过 %d 层",
+	"objects of the kind %s are not known":                                     "没有采集 %s 类型的对象",
+	"rule in line %d: %s is asked for as %s":                                   "第 %d 行的规则：%s 改为查询 %s",
+	"several server blocks serve %s, and which one is asked is not known":      "多个 server block 都服务于 %s，无法得知询问的是哪一个",
+	"the addresses of CoreDNS itself are not known":                            "CoreDNS 自身的地址未知",
+	"the domains of CoreDNS's own resolv.conf are not known, and are left out": "CoreDNS 自己的 resolv.conf 中的搜索域未知，已略过",
+	"the environment variable %s is not known":                                 "环境变量 %s 的值未知",
+	"the one in line %d does not match %s, and does not fall through":          "第 %d 行的 template 不匹配 %s，且没有 fallthrough",
+	"the one in line %d makes no record: %s":                                   "第 %d 行的 template 生成不了记录：%s",
+	"the plugin %s answers from %s, which is not read":                         "插件 %s 的应答来自 %s，其内容没有读取",
+	"what its property %s does is not followed":                                "无法推演其属性 %s 的作用",
+	"what its rule in line %d does with answers is not followed":               "无法推演其第 %d 行规则对应答的改写",
+	"what the plugin %s does is not followed":                                  "无法推演插件 %s 的作用",
+	"which Pod asks is not known":                                              "不知道是哪个 Pod 在查询",
+}
