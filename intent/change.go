@@ -20,7 +20,7 @@ type Decision struct {
 	Answer Answer // of both ends together
 	Egress bool   // it is the source's policies
 	Why    text.Text
-	Rules  []Ref // that decide, of all these connections; or of some, where they have none in common
+	Rules  []Ref // that decide, of all these connections; where they have none in common, of any
 }
 
 // Compare says which connections two Engines answer differently, between Pods that both know,
@@ -94,20 +94,28 @@ const samples = 8
 // decision says what decides a rectangle in one of the Engines.
 func (c *comparer) decision(r *rectangle, to []int32, k int) Decision {
 	d := Decision{Answer: r.answers[k], Egress: r.egress}
+	var one Side
+	var common, any []Ref
 	for i := range samples {
 		from, dst := r.from[i*len(r.from)/samples], to[i*len(to)/samples]
 		s, rules := c.ask(&c.joints[from], &c.joints[dst], r, k)
 		if i == 0 {
-			d.Why, d.Rules = whyAll(s, rules), rules
-			continue
+			one, common = s, rules
 		}
-		common := slices.DeleteFunc(slices.Clone(d.Rules), func(x Ref) bool {
-			return !slices.ContainsFunc(rules, func(y Ref) bool { return x.String() == y.String() })
-		})
-		if len(common) > 0 && len(common) < len(d.Rules) {
-			d.Why, d.Rules = whyAll(s, common), common
+		in := func(list []Ref, x Ref) bool {
+			return slices.ContainsFunc(list, func(y Ref) bool { return x.String() == y.String() })
+		}
+		common = slices.DeleteFunc(slices.Clone(common), func(x Ref) bool { return !in(rules, x) })
+		for _, x := range rules {
+			if !in(any, x) {
+				any = append(any, x)
+			}
 		}
 	}
+	if d.Rules = common; len(common) == 0 {
+		d.Rules = any
+	}
+	d.Why = whyAll(one, d.Rules)
 	return d
 }
 

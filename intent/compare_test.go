@@ -149,7 +149,7 @@ func shortChanges(changes []Change) string {
 			if m.Pods < m.Of {
 				name += fmt.Sprintf("(%d of %d)", m.Pods, m.Of)
 			}
-			if m.Kind == "" && m.Name == "" {
+			if m.Name == "" {
 				name = "*"
 			}
 			out = append(out, name)

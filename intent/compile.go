@@ -55,19 +55,13 @@ func (b *builder) where(f func(*class) match) tri {
 // any returns that everything may match.
 func (b *builder) any() tri { return b.where(func(*class) match { return maybe }) }
 
-// spec returns the classes that a peer matches as the other end of a connection, whose Pod is
-// at the end of a direction.
-func (b *builder) spec(s peerSpec, direction int, family uint8) tri {
+// spec returns the classes that a peer, which is no block, matches as the other end of a connection.
+func (b *builder) spec(s peerSpec) tri {
 	switch s.kind {
 	case specPods:
 		return b.selectedPods(s)
 	case specNodes:
 		return b.nodeSel.sets[s.sel]
-	case specBlock:
-		if s.block < 0 {
-			return tri{}
-		}
-		return b.inBlock(s.block, direction, family)
 	}
 	return b.any()
 }
@@ -89,12 +83,12 @@ func (b *builder) selectedPods(s peerSpec) tri {
 	return out
 }
 
-// inBlock returns the classes whose addresses of a family are in a block. A node sends from the
-// address of the device that the packet leaves by: one of the node's own, or one of its Pod range.
-func (b *builder) inBlock(at int32, direction int, family uint8) tri {
+// inBlocks returns the classes whose addresses of a family are in one of some blocks. A node sends from
+// the address of the device that the packet leaves by: one of the node's own, or one of its Pod range.
+func (b *builder) inBlocks(list []int32, direction int, family uint8) tri {
 	in := make([]bool, len(b.space[family].parts))
 	for i, blocks := range b.space[family].parts {
-		_, in[i] = slices.BinarySearch(blocks, at)
+		in[i] = slices.ContainsFunc(list, func(at int32) bool { _, ok := slices.BinarySearch(blocks, at); return ok })
 	}
 	return b.where(func(c *class) match {
 		switch part := c.parts[family]; {
@@ -134,22 +128,29 @@ func (b *builder) peers(list []peerSpec, direction int) *[2]tri {
 		return nil
 	}
 	key := []byte{byte(direction)}
-	blocks := false
+	var blocks []int32
 	for _, s := range list {
 		key = appendInts(append(append(key, byte(s.kind)), s.namespace...), []int32{s.nsSel, s.sel, s.block})
-		blocks = blocks || s.kind == specBlock
+		if s.kind == specBlock && s.block >= 0 {
+			blocks = append(blocks, s.block)
+		}
 	}
 	if out := b.peerSets[string(key)]; out != nil {
 		return out
 	}
 	out := &[2]tri{}
 	for f := range out {
-		if f > 0 && !blocks {
+		if f > 0 && blocks == nil {
 			out[f] = out[0]
 			break
 		}
+		if blocks != nil { // together: a node's addresses may be in several
+			out[f] = b.inBlocks(blocks, direction, uint8(f))
+		}
 		for _, s := range list {
-			out[f] = out[f].or(b.spec(s, direction, uint8(f)))
+			if s.kind != specBlock {
+				out[f] = out[f].or(b.spec(s))
+			}
 		}
 	}
 	b.peerSets[string(key)] = out

@@ -107,17 +107,24 @@ func (x *jointer) outside() {
 	}
 }
 
+// Outside is the kind of the Member that stands for all addresses outside the cluster.
+const Outside = "Outside"
+
 // A namer names what is in joints.
 type namer struct {
 	engine *Engine
 	joints []joint
 	owners owners
 	total  map[workload]int
+	ranges int // how many joints are of addresses outside
 }
 
 func newNamer(e *Engine, joints []joint) *namer {
-	n := &namer{e, joints, e.owners(), map[workload]int{}}
+	n := &namer{e, joints, e.owners(), map[workload]int{}, 0}
 	for i := range joints {
+		if joints[i].kind == isOutside {
+			n.ranges++
+		}
 		for _, p := range joints[i].pods {
 			n.total[n.owners.of(e.pods[p].object)]++
 		}
@@ -127,7 +134,15 @@ func newNamer(e *Engine, joints []joint) *namer {
 
 // members returns the workloads, nodes and ranges in some of the joints, sorted.
 func (n *namer) members(list []int32) (out []Member) {
-	pods := map[workload]int{}
+	pods, outside := map[workload]int{}, 0
+	for _, i := range list {
+		if n.joints[i].kind == isOutside {
+			outside++
+		}
+	}
+	if outside == n.ranges {
+		out = append(out, Member{Kind: Outside})
+	}
 	for _, i := range list {
 		j := &n.joints[i]
 		for _, p := range j.pods {
@@ -136,7 +151,10 @@ func (n *namer) members(list []int32) (out []Member) {
 		for _, name := range j.nodes {
 			out = append(out, Member{Kind: "Node", Name: name})
 		}
-		if j.kind == isOutside && !j.named {
+		switch {
+		case j.kind == isOutside && outside == n.ranges:
+			continue
+		case j.kind == isOutside && !j.named:
 			out = append(out, Member{})
 			continue
 		}
@@ -158,7 +176,7 @@ func memberOrder(m Member) int {
 	switch {
 	case m.Namespace != "":
 		return 0
-	case m.Kind != "":
+	case m.Kind == "Node":
 		return 1
 	}
 	return 2

@@ -112,6 +112,7 @@ func TestAddresses(t *testing.T) {
 	}
 	const most = `{"ipBlock":{"cidr":"10.0.0.0/8","except":["10.9.0.0/16"]}}`
 	runFlows(t, []flowRow{
+		{"a node, all of whose addresses are in one of two blocks", fromPeers(`{"ipBlock":{"cidr":"0.0.0.0/0","except":["10.1.0.0/16"]}},{"ipBlock":{"cidr":"10.1.0.0/16"}}`), "node/n1 > a/db tcp/80", Allowed},
 		{"in a block", out(most), "a/web > 10.8.0.1 tcp/80", Allowed},
 		{"in its exception", out(most), "a/web > 10.9.0.1 tcp/80", Denied},
 		{"outside", out(most), "a/web > 11.0.0.1 tcp/80", Denied},
