@@ -30,13 +30,14 @@ var core = map[string][]string{
 	"dns":             {"text"}, // knows names and records, and neither snapshots nor Kubernetes' types
 	"intent":          {"text", "packet", "snapshot"},
 	"route":           {"text", "snapshot"},
+	"whatif":          {"text", "packet", "snapshot", "service", "intent"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
 	"check":           {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "service"},
 	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "intent", "service", "route", "network", "trace", "check"},
 	"check/all":       {"check", "check/*"},
 	"diagnose":        {"text", "packet", "snapshot", "service", "route", "network", "trace", "check"},
-	"report":          {"text", "packet", "snapshot", "intent", "trace", "check", "diagnose"},
+	"report":          {"text", "packet", "snapshot", "intent", "trace", "check", "diagnose", "whatif"},
 }
 
 // testOnly are packages below the core's folders that only tests import.
@@ -54,6 +55,7 @@ var foreign = map[string][]string{
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
 	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it
 	"dns":             {"github.com/coredns/caddy/caddyfile"},                              // splits Corefiles into words as CoreDNS does
+	"whatif":          {"k8s.io/api/", "k8s.io/apimachinery/"},
 	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"service":         {"k8s.io/api/"},
 	"route":           {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/"},

@@ -64,6 +64,9 @@ func Read(file string, data []byte, namespace string) ([]Object, error) {
 	return r.out, errors.Join(r.errs...)
 }
 
+// joined is the file of a snapshot that objects are read from.
+const joined = "objects/manifest.json"
+
 // Objects joins objects to those of a snapshot. Of two of one name it is an error.
 func Objects(list []Object) (*snapshot.Objects, error) {
 	var all bytes.Buffer
@@ -83,12 +86,14 @@ func Objects(list []Object) (*snapshot.Objects, error) {
 	if all.Len() == 0 {
 		return &snapshot.Objects{}, nil
 	}
-	c, err := snapshot.Read(snapshot.Files{"objects/manifest.json": all.Bytes()})
+	c, err := snapshot.Read(snapshot.Files{joined: all.Bytes()})
 	if err != nil {
 		return nil, err
 	}
-	if len(c.Gaps) > 0 {
-		return nil, errors.New(c.Gaps[0].Why)
+	for _, g := range c.Gaps {
+		if g.Path == joined { // others are of nodes whose state is not here
+			return nil, errors.New(g.Why)
+		}
 	}
 	return &c.Objects, nil
 }

@@ -153,7 +153,7 @@ type completer struct {
 }
 
 // files are flags whose values are files.
-var files = strings.Fields("snapshot kubeconfig html objects map redact-key restore")
+var files = strings.Fields("snapshot kubeconfig html objects map redact-key restore filename")
 
 // flag returns the values that a flag may have.
 func (c completer) flag(f *pflag.Flag, last string) (values []choice, file bool) {

@@ -27,8 +27,8 @@ func completed(t *testing.T, words ...string) string {
 
 func TestComplete(t *testing.T) {
 	for _, tt := range []struct{ words, want string }{
-		{"_", "diagnose check matrix explain snapshot completion version help :4"},
-		{"di", "diagnose :4"},
+		{"_", "diagnose check matrix diff explain snapshot completion version help :4"},
+		{"di", "diagnose diff :4"},
 		{"nothing _", ":4"},
 		{"diagnose --no", "--no-probe :4"},
 		{"diagnose --n", "--no-probe --namespace :4"},
@@ -40,6 +40,7 @@ func TestComplete(t *testing.T) {
 		{"check -v _", ":4"},
 		{"diagnose --proto _", "tcp udp sctp icmp :4"},
 		{"diagnose --snapshot _", ":0"},
+		{"diff -f _", ":0"},
 		{"diagnose --snapshot=x", ":0"},
 		{"snapshot -o _", ":0"},
 		{"check --unknown --lang _", "en zh :4"},
