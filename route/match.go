@@ -62,7 +62,7 @@ func (t *Table) way(e *Entry, q Request) (Way, bool) {
 		w.Unclear, w.Rivals = text.Text{}, nil // a better one takes it
 	}
 	for _, r := range best[1:] {
-		if r.Object.Kind == "Ingress" && r.Object != w.Rule.Object && r.compare(w.Rule) == 0 && !same(r.Backends, w.Rule.Backends) {
+		if r.Object.Kind == "Ingress" && r.Object != w.Rule.Object && r.compare(w.Rule) == 0 && !r.Agrees(w.Rule) {
 			w.Rivals = append(w.Rivals, r)
 			w.Unclear = text.F("%s and %s both have %s, and Ingress does not say which one counts", w.Rule.Object, r.Object, r.Title())
 		}
@@ -73,8 +73,9 @@ func (t *Table) way(e *Entry, q Request) (Way, bool) {
 	return w, true
 }
 
-func same(a, b []Backend) bool {
-	return slices.EqualFunc(a, b, func(a, b Backend) bool {
+// Agrees reports whether two rules send to the same ports of the same Services.
+func (r *Rule) Agrees(o *Rule) bool {
+	return slices.EqualFunc(r.Backends, o.Backends, func(a, b Backend) bool {
 		return a.Namespace == b.Namespace && a.Name == b.Name && a.Port == b.Port && a.PortName == b.PortName
 	})
 }

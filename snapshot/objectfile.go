@@ -40,7 +40,7 @@ func (k *kind) plural() string {
 	switch {
 	case strings.HasSuffix(one, "s"):
 		return one + "es"
-	case strings.HasSuffix(one, "y"):
+	case strings.HasSuffix(one, "y") && !strings.HasSuffix(one, "ay"): // gateways
 		return strings.TrimSuffix(one, "y") + "ies"
 	}
 	return one + "s"

@@ -66,7 +66,7 @@ func TestObjects(t *testing.T) {
 
 func TestKindOfFile(t *testing.T) {
 	for file, want := range map[string]string{
-		"pods.json": "Pod", "endpointslices.json": "EndpointSlice", "ingresses.json": "Ingress",
+		"pods.json": "Pod", "endpointslices.json": "EndpointSlice", "ingresses.json": "Ingress", "gateways.json": "Gateway", "ingressclasses.json": "IngressClass",
 		"networkpolicies.json": "NetworkPolicy", "networkpolicy.json": "NetworkPolicy", "daemonsets.json": "DaemonSet", "all.json": "",
 		"clusternetworkpolicies.json": "ClusterNetworkPolicy", "adminnetworkpolicies.json": "AdminNetworkPolicy", "baselineadminnetworkpolicies.json": "BaselineAdminNetworkPolicy",
 	} {

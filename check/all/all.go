@@ -12,6 +12,7 @@ import (
 	"github.com/plumbnet/plumb/check/drops"
 	"github.com/plumbnet/plumb/check/duplicateaddress"
 	"github.com/plumbnet/plumb/check/hairpin"
+	"github.com/plumbnet/plumb/check/ingress"
 	"github.com/plumbnet/plumb/check/ipforward"
 	"github.com/plumbnet/plumb/check/link"
 	"github.com/plumbnet/plumb/check/listen"
@@ -46,6 +47,10 @@ var Checks = []*check.Check{
 	noendpoints.PortName,
 	noendpoints.Check,
 	trafficpolicy.Check,
+	ingress.Class,
+	ingress.Refused,
+	ingress.Backend,
+	ingress.Twice,
 	link.Down,
 	link.Detached,
 	link.AddressMissing,
