@@ -33,11 +33,11 @@ var core = map[string][]string{
 	"whatif":          {"text", "packet", "snapshot", "service", "intent"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
-	"check":           {"text", "packet", "fib", "netfilter", "snapshot", "network", "trace", "service"},
-	"check/*":         {"text", "packet", "fib", "netfilter", "snapshot", "intent", "service", "route", "network", "trace", "check"},
+	"check":           {"text", "dns", "packet", "fib", "netfilter", "snapshot", "network", "trace", "service"},
+	"check/*":         {"text", "dns", "packet", "fib", "netfilter", "snapshot", "intent", "service", "route", "network", "trace", "check"},
 	"check/all":       {"check", "check/*"},
-	"diagnose":        {"text", "packet", "snapshot", "service", "route", "network", "trace", "check"},
-	"report":          {"text", "packet", "snapshot", "intent", "trace", "check", "diagnose", "whatif"},
+	"diagnose":        {"text", "dns", "packet", "snapshot", "service", "route", "network", "trace", "check"},
+	"report":          {"text", "dns", "packet", "snapshot", "intent", "trace", "check", "diagnose", "whatif"},
 }
 
 // testOnly are packages below the core's folders that only tests import.

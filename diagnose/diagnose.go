@@ -65,6 +65,7 @@ type Report struct {
 	Ask     Ask
 	Source  Endpoint
 	Dest    Endpoint
+	Name    *Resolution // of a destination that is a name; nil where it was not followed
 	Traces  []Trace
 	Checks  check.Result
 	Verdict Verdict
@@ -101,7 +102,7 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Gaps: c.Gaps, Needs: q.needs, network: n}
+	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Name: q.name, Gaps: c.Gaps, Needs: q.needs, network: n}
 	for _, a := range q.aims {
 		if a.missing {
 			continue
@@ -111,6 +112,10 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	var results []trace.Result
 	for _, t := range r.Traces {
 		results = append(results, t.Result)
+	}
+	if r.Name != nil && q.from != nil {
+		r.Name.way(n, q.from)
+		results = append(results, r.Name.Way.Result)
 	}
 	r.Checks = check.Run(c, n, results, ask.External, checks...)
 	r.judge(q)

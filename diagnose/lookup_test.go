@@ -121,8 +121,12 @@ func TestObserveLookup(t *testing.T) {
 		{"the server itself, which knows no such name", "svc/kube-system/kube-dns:53", seen(3, "NXDOMAIN"), Agrees, Works, "3 of 3 lookups of " + name + at + "answered, by NXDOMAIN", "reaches"},
 		{"the server itself, silent", "svc/kube-system/kube-dns:53", seen(0, ""), Differs, Broken, "3 lookups of " + name + at + "not answered", "prediction and probe disagree"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r, err := Run(healthy(t), Ask{Src: "shop/web-0", Dst: tt.dst, Proto: map[bool]string{true: "udp"}[strings.HasPrefix(tt.dst, "svc")]})
+		for _, followed := range []bool{true, false} {
+			c := healthy(t)
+			if !followed {
+				c.Objects.ConfigMaps = nil
+			}
+			r, err := Run(c, Ask{Src: "shop/web-0", Dst: tt.dst, Proto: map[bool]string{true: "udp"}[strings.HasPrefix(tt.dst, "svc")]})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,13 +134,13 @@ func TestObserveLookup(t *testing.T) {
 			plan := plans[slices.IndexFunc(plans, func(p ProbePlan) bool { return p.Lookup != "" })]
 			tt.probe.Dst, tt.probe.Lookup.Name = plan.Dst, name
 			r.Observe(plan, tt.probe, nil)
-			if lacks := slices.ContainsFunc(r.Needs, func(n Need) bool { return n.What.Format == lookupNeed }); lacks != (plan.named && tt.probe.Answered == 0) {
-				t.Errorf("the lookup is needed: %v", lacks)
+			if lacks := slices.ContainsFunc(r.Needs, func(n Need) bool { return n.What.Format == lookupNeed }); lacks != (!followed && plan.named && tt.probe.Answered == 0) {
+				t.Errorf("%s: the lookup is needed: %v", tt.name, lacks)
 			}
 			o := r.Observed[0]
 			if o.Agreement != tt.agreement || r.Verdict != tt.verdict || o.What.String() != tt.what || !strings.Contains(r.Summary.String(), tt.summary) {
-				t.Errorf("%s, verdict %s: %s\n%s", o.Agreement, r.Verdict, r.Summary, o.What)
+				t.Errorf("%s: %s, verdict %s: %s\n%s", tt.name, o.Agreement, r.Verdict, r.Summary, o.What)
 			}
-		})
+		}
 	}
 }

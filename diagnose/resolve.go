@@ -21,6 +21,7 @@ type question struct {
 	aims     []aim
 	needs    []Need
 	nothing  text.Text // why there is nothing to trace, where that is so and is itself the answer
+	name     *Resolution
 }
 
 // need notes what the answer lacks.
@@ -235,6 +236,9 @@ func (r *resolver) node(t target, e *Endpoint) error {
 
 // host resolves a host name: a Service's name in the cluster's domain, or what the edge resolved.
 func (r *resolver) host(t target, e Endpoint) error {
+	if done, err := r.named(t, e); done || err != nil {
+		return err
+	}
 	labels := strings.Split(strings.TrimSuffix(t.name, "."), ".")
 	if len(labels) == 1 || len(labels) == 2 || labels[2] == "svc" {
 		ns := strings.Split(r.q.src.Name, "/")[0]

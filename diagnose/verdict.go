@@ -162,7 +162,25 @@ func (r *Report) judge(q question) {
 	default:
 		r.Verdict, r.Summary = CannotTell, text.F("cannot tell whether %s reaches %s", r.Source.Name, r.destName())
 	}
+	r.judgeName(j)
 	r.addNeeds()
+}
+
+// judgeName takes the lookup of the destination's name into account: who cannot ask does not connect.
+func (r *Report) judgeName(j judge) {
+	if r.Name == nil || len(r.Name.Way.Result.Paths) == 0 {
+		return
+	}
+	way := &r.Name.Way
+	way.Verdict = j.result(way.Result)
+	switch {
+	case way.Verdict == Broken && r.Verdict != Broken:
+		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s: it cannot ask the name server %s for the name", r.Source.Name, r.Name.Name, r.Name.Server)
+	case way.Verdict == Partly && r.Verdict == Works:
+		r.Verdict, r.Summary = Partly, text.F("%s reaches %s with some connections only: some queries to the name server %s are lost", r.Source.Name, r.Name.Name, r.Name.Server)
+	case way.Verdict == CannotTell && r.Verdict == Works:
+		r.Needs = append(r.Needs, Need{What: text.F("whether queries arrive at the name server %s", r.Name.Server)})
+	}
 }
 
 // needed drops the full-sized packets to where not even the first packet comes:

@@ -36,6 +36,9 @@ func Wants(c *snapshot.Cluster, ask Ask, r *Report) []Want {
 	for _, t := range r.Traces {
 		w.paths(t.Result.Paths)
 	}
+	if r.Name != nil {
+		w.paths(r.Name.Way.Result.Paths)
+	}
 	return w.list
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/coredns/caddy/caddyfile"
 )
@@ -78,6 +79,19 @@ func Parse(body string, o Options) (*Corefile, error) {
 		return nil, err
 	}
 	return c, c.distinct()
+}
+
+// Domain returns the cluster's domain: the first zone of the plugin kubernetes that is none of
+// addresses, without its dot; "" where no server has the plugin.
+func (c *Corefile) Domain() string {
+	for _, s := range c.Servers {
+		for _, p := range s.Plugins {
+			if k, ok := p.handler.(*kubernetes); ok {
+				return strings.TrimSuffix(k.primary, ".")
+			}
+		}
+	}
+	return ""
 }
 
 // newServer reads the keys of a block.

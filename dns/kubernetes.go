@@ -387,10 +387,13 @@ func (s *kubeSearch) exposed(namespace string) (bool, error) {
 	if len(s.namespaces) > 0 && !slices.Contains(s.namespaces, namespace) {
 		return false, nil
 	}
+	if s.c != nil && s.c.spaces[namespace] { // one that has something in it is known without its object
+		return true, nil
+	}
 	if m := s.c.lacks("Namespace"); m != "" {
 		return false, errMissing(m)
 	}
-	return s.c.spaces[namespace], nil
+	return false, nil
 }
 
 // items returns what is served under a name: nothing, and no error, for a name that only others are below.

@@ -94,7 +94,8 @@ func TestNotKnown(t *testing.T) {
 		{"Service", "api.shop.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind Service are not known"},
 		{"EndpointSlice", "api.shop.svc.cluster.local A", "NOERROR by kubernetes:7; api.shop.svc.cluster.local. 30 A 10.96.0.20"},
 		{"EndpointSlice", "db.shop.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind EndpointSlice are not known"},
-		{"Namespace", "api.shop.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind Namespace are not known"},
+		{"Namespace", "api.shop.svc.cluster.local A", "NOERROR by kubernetes:7; api.shop.svc.cluster.local. 30 A 10.96.0.20"},
+		{"Namespace", "api.other.svc.cluster.local A", "unknown at kubernetes:7: objects of the kind Namespace are not known"},
 		{"Service", "www.example.org A", "forwarded by line 13: www.example.org. A to 203.0.113.10:53, 203.0.113.11:5353"},
 	} {
 		t.Run(fmt.Sprint(row.missing, " for ", row.q), func(t *testing.T) {
