@@ -113,9 +113,11 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	for _, t := range r.Traces {
 		results = append(results, t.Result)
 	}
-	if r.Name != nil && q.from != nil {
-		r.Name.way(n, q.from)
-		results = append(results, r.Name.Way.Result)
+	if r.Name != nil {
+		r.Name.ways(n, q.from)
+		for _, t := range r.Name.Ways() {
+			results = append(results, t.Result)
+		}
 	}
 	r.Checks = check.Run(c, n, results, ask.External, checks...)
 	r.judge(q)

@@ -23,7 +23,9 @@ type Resolution struct {
 	Server  netip.Addr // who is asked first
 	Queries []Query    // in the order in which they go out, to the one that ends it
 	Addrs   []netip.Addr
-	Way     Trace // the first query's packet to Server; no verdict where its namespace is not known
+	Way     Trace // the first query's packet to Server; without paths where the source's namespace is not known
+	// Onward are the ways from one of CoreDNS's Pods to each upstream that decides, where these are known.
+	Onward []Trace
 	// Upstreams are those that decide, where the last query is forwarded.
 	Upstreams []dns.Upstream
 }
@@ -177,14 +179,15 @@ func (r *resolver) outside(t target, e Endpoint, res *Resolution) (done bool, er
 	}
 	if len(e.Addrs) == 0 {
 		r.q.dst = e
-		r.q.need(text.F("what %s answer to %s", upstreamNames(res.Upstreams), asked))
+		r.q.need(text.F("what %s answer to %s", UpstreamNames(res.Upstreams), asked))
 		return true, nil
 	}
-	r.q.need(text.F("what %s answer to %s: the addresses are those that this machine finds", upstreamNames(res.Upstreams), asked))
+	r.q.need(text.F("what %s answer to %s: the addresses are those that this machine finds", UpstreamNames(res.Upstreams), asked))
 	return true, r.connect(t, e)
 }
 
-func upstreamNames(us []dns.Upstream) string {
+// UpstreamNames writes upstreams in a row.
+func UpstreamNames(us []dns.Upstream) string {
 	var out []string
 	for _, u := range us {
 		out = append(out, u.String())
@@ -213,11 +216,36 @@ func names(res *Resolution) int {
 	return len(seen)
 }
 
-// way follows the first query to the name server.
-func (res *Resolution) way(n *network.Network, from *network.NS) {
-	if from == nil {
+// ways follows the first query to the name server and, where the last one is forwarded, those of
+// CoreDNS to its upstreams.
+func (res *Resolution) ways(n *network.Network, from *network.NS) {
+	if from != nil {
+		q := trace.Query{From: from, Dst: netip.AddrPortFrom(res.Server, dnsPort), Proto: packet.UDP, DF: true}
+		res.Way = newTrace(text.F("the query to the name server %s", q.Dst), trace.Run(n, q))
+	}
+	d := check.FindCoreDNS(&n.Snapshot.Objects)
+	for _, pod := range d.Pods {
+		ns := n.Pod(pod.Namespace + "/" + pod.Name)
+		if ns == nil {
+			continue
+		}
+		for _, u := range res.Upstreams[:min(maxOnward, len(res.Upstreams))] {
+			if u.Addr.IsValid() && u.Transport == "dns" {
+				q := trace.Query{From: ns, Dst: u.Addr, Proto: packet.UDP, DF: true}
+				res.Onward = append(res.Onward, newTrace(text.F("the query of %s to the upstream %s", ns.PodName, u.Addr), trace.Run(n, q)))
+			}
+		}
 		return
 	}
-	q := trace.Query{From: from, Dst: netip.AddrPortFrom(res.Server, dnsPort), Proto: packet.UDP, DF: true}
-	res.Way = newTrace(text.F("the query to the name server %s", q.Dst), trace.Run(n, q))
+}
+
+// maxOnward is how many upstreams are followed to.
+const maxOnward = 3
+
+// Ways returns the packets of the resolution that were followed.
+func (res *Resolution) Ways() (out []Trace) {
+	if len(res.Way.Result.Paths) > 0 {
+		out = append(out, res.Way)
+	}
+	return append(out, res.Onward...)
 }

@@ -22,7 +22,7 @@ func chain(r *Report) string {
 		s := q.Query.Name + " " + q.Type + " "
 		switch a := q.Answer; {
 		case len(a.Upstreams) > 0:
-			s += "> " + upstreamNames(a.Upstreams)
+			s += "> " + UpstreamNames(a.Upstreams)
 		case a.Why.IsZero():
 			s += a.Rcode
 		default:
@@ -72,7 +72,7 @@ func TestResolution(t *testing.T) {
 	}{
 		{"a Service of the namespace", nil, "api.shop:80", "api.shop.shop.svc.cluster.local. A NXDOMAIN, api.shop.svc.cluster.local. A NOERROR, 10.96.0.20; service shop/api", Works, "shop/web-0 reaches", ""},
 		{"its full name", nil, "api.shop.svc.cluster.local.:80", "api.shop.svc.cluster.local. A NOERROR, 10.96.0.20; service shop/api", Works, "reaches", ""},
-		{"no such name", nil, "nope.shop:80", "nope.shop.shop.svc.cluster.local. A NXDOMAIN, nope.shop.svc.cluster.local. A NXDOMAIN, nope.shop.cluster.local. A NXDOMAIN, nope.shop. A > 203.0.113.10:53; host nope.shop", CannotTell, "", "what 203.0.113.10:53 answer to nope.shop"},
+		{"no such name", nil, "nope.shop:80", "nope.shop.shop.svc.cluster.local. A NXDOMAIN, nope.shop.svc.cluster.local. A NXDOMAIN, nope.shop.cluster.local. A NXDOMAIN, nope.shop. A > 203.0.113.10:53; host nope.shop", CannotTell, "203.0.113.10:53 decide what its address is", "what 203.0.113.10:53 answer to nope.shop"},
 		{"outside", nil, "www.example.org:80", "www.example.org.shop.svc.cluster.local. A NXDOMAIN, www.example.org.svc.cluster.local. A NXDOMAIN, www.example.org.cluster.local. A NXDOMAIN, www.example.org. A > 203.0.113.10:53; host www.example.org", CannotTell, "", "the addresses are those that this machine finds"},
 		{"ndots 2", policyOf(corev1.DNSClusterFirst, &corev1.PodDNSConfig{Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: &two}}}), "www.example.org:80", "www.example.org. A > 203.0.113.10:53; host www.example.org", CannotTell, "", ""},
 		{"a rewrite", corefile("ready\n", "ready\n    rewrite name www.example.org api.shop.svc.cluster.local\n"), "www.example.org.:80", "www.example.org. A NOERROR, 10.96.0.20; service shop/api", Works, "reaches", ""},

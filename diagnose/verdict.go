@@ -168,12 +168,25 @@ func (r *Report) judge(q question) {
 
 // judgeName takes the lookup of the destination's name into account: who cannot ask does not connect.
 func (r *Report) judgeName(j judge) {
-	if r.Name == nil || len(r.Name.Way.Result.Paths) == 0 {
+	if r.Name == nil {
 		return
 	}
 	way := &r.Name.Way
-	way.Verdict = j.result(way.Result)
+	if len(way.Result.Paths) > 0 {
+		way.Verdict = j.result(way.Result)
+	}
+	for i := range r.Name.Onward {
+		r.Name.Onward[i].Verdict = j.result(r.Name.Onward[i].Result)
+	}
+	onward := r.Name.Onward
 	switch {
+	case len(onward) > 0 && worst(onward) == Broken && len(onward) == len(r.Name.Upstreams) && r.Verdict != Broken:
+		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s: CoreDNS cannot ask its upstreams for the name", r.Source.Name, r.Name.Name)
+	case len(r.Traces) == 0 && len(r.Name.Upstreams) > 0 && r.Verdict == CannotTell:
+		r.Summary = text.F("cannot tell whether %s reaches %s: %s decide what its address is", r.Source.Name, r.Name.Name, UpstreamNames(r.Name.Upstreams))
+	}
+	switch {
+	case len(way.Result.Paths) == 0:
 	case way.Verdict == Broken && r.Verdict != Broken:
 		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s: it cannot ask the name server %s for the name", r.Source.Name, r.Name.Name, r.Name.Server)
 	case way.Verdict == Partly && r.Verdict == Works:

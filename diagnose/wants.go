@@ -37,7 +37,9 @@ func Wants(c *snapshot.Cluster, ask Ask, r *Report) []Want {
 		w.paths(t.Result.Paths)
 	}
 	if r.Name != nil {
-		w.paths(r.Name.Way.Result.Paths)
+		for _, t := range r.Name.Ways() {
+			w.paths(t.Result.Paths)
+		}
 	}
 	return w.list
 }

@@ -36,6 +36,7 @@ func HTML(w io.Writer, r *diagnose.Report, o Options) error {
 		p.NoCause = &e
 	}
 	p.Probes = v.probes(r)
+	p.Name = v.name(r)
 	p.Traces = v.traces(r)
 	v.missing(&p, missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
 	return v.write(w, p)

@@ -16,21 +16,22 @@ type jsonText struct {
 }
 
 type jsonDiagnosis struct {
-	Schema      string         `json:"schema"`
-	Kind        string         `json:"kind"`
-	Ask         jsonAsk        `json:"ask"`
-	Source      jsonEndpoint   `json:"source"`
-	Destination jsonEndpoint   `json:"destination"`
-	Verdict     string         `json:"verdict"`
-	Summary     jsonText       `json:"summary"`
-	Findings    []jsonFinding  `json:"findings"`
-	Traces      []jsonTrace    `json:"traces"`
-	Unjudged    []jsonUnjudged `json:"unjudged"`
-	Needs       []jsonText     `json:"needs"`
-	Observed    []jsonObserved `json:"observed"`
-	Disagree    bool           `json:"disagree"`
-	Gaps        []jsonGap      `json:"gaps"`
-	ChecksRun   []string       `json:"checks_run"`
+	Schema      string          `json:"schema"`
+	Kind        string          `json:"kind"`
+	Ask         jsonAsk         `json:"ask"`
+	Source      jsonEndpoint    `json:"source"`
+	Destination jsonEndpoint    `json:"destination"`
+	Verdict     string          `json:"verdict"`
+	Summary     jsonText        `json:"summary"`
+	Resolution  *jsonResolution `json:"resolution,omitempty"`
+	Findings    []jsonFinding   `json:"findings"`
+	Traces      []jsonTrace     `json:"traces"`
+	Unjudged    []jsonUnjudged  `json:"unjudged"`
+	Needs       []jsonText      `json:"needs"`
+	Observed    []jsonObserved  `json:"observed"`
+	Disagree    bool            `json:"disagree"`
+	Gaps        []jsonGap       `json:"gaps"`
+	ChecksRun   []string        `json:"checks_run"`
 }
 
 type jsonObserved struct {

@@ -14,6 +14,7 @@ import (
 func Text(w io.Writer, r *diagnose.Report, o Options) error {
 	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, judge{r}, new(bool)}
 	t.ask(r)
+	t.name(r)
 	t.ways(r)
 	t.verdict(r)
 	t.probes(r)

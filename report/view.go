@@ -21,7 +21,8 @@ type viewPage struct {
 	Summary           string
 	Causes, Also      []viewFinding
 	Wrong, Notes      []viewFinding
-	NoCause           *viewEnd // where it ends, if no check explains it
+	NoCause           *viewEnd  // where it ends, if no check explains it
+	Name              *viewName // how the destination's name was resolved
 	Traces            []viewTrace
 	Probes            []viewProbe
 	Needs             []viewNeed
