@@ -74,10 +74,7 @@ func parted(v viewer, r check.Result) viewPage {
 
 // write fills in the page.
 func (v viewer) write(w io.Writer, p viewPage) error {
-	t, err := template.New("page").Funcs(template.FuncMap{
-		"t":   func(s string) string { return v.say(text.Text{Format: s}) },
-		"css": func() template.CSS { return template.CSS(pageCSS) },
-	}).Parse(pageSource)
+	t, err := template.New("page").Funcs(v.funcs()).Parse(pageSource)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -87,4 +84,12 @@ func (v viewer) write(w io.Writer, p viewPage) error {
 	}
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// funcs are what the templates call.
+func (v viewer) funcs() template.FuncMap {
+	return template.FuncMap{
+		"t":   func(s string) string { return v.say(text.Text{Format: s}) },
+		"css": func() template.CSS { return template.CSS(pageCSS) },
+	}
 }

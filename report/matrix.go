@@ -74,7 +74,11 @@ func (m *matrix) number() int { return len(strconv.Itoa(len(m.t.Groups))) }
 const maxMembers = 6
 
 func (m *matrix) group(i int) {
-	g := &m.t.Groups[i]
+	m.para(fmt.Sprintf("%*d  ", m.number(), i+1), strings.Repeat(" ", m.number()+2), plain, m.groupName(&m.t.Groups[i]))
+}
+
+// groupName names a group by its first members.
+func (m *matrix) groupName(g *intent.Group) string {
 	var names []string
 	for _, member := range g.Members[:min(len(g.Members), maxMembers)] {
 		names = append(names, m.member(member))
@@ -85,13 +89,11 @@ func (m *matrix) group(i int) {
 	what := strings.Join(names, ", ")
 	switch g.Kind {
 	case "nodes":
-		what = m.say(text.F("nodes: %s", what))
+		return m.say(text.F("nodes: %s", what))
 	case "outside":
-		what = m.say(text.F("outside the cluster: %s", what))
-	default:
-		what = m.say(text.F("%s (Pods: %d)", what, g.Pods))
+		return m.say(text.F("outside the cluster: %s", what))
 	}
-	m.para(fmt.Sprintf("%*d  ", m.number(), i+1), strings.Repeat(" ", m.number()+2), plain, what)
+	return m.say(text.F("%s (Pods: %d)", what, g.Pods))
 }
 
 func (m *matrix) member(x intent.Member) string {

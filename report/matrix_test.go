@@ -100,3 +100,43 @@ func TestMatrixJSON(t *testing.T) {
 		t.Errorf("%v: %q", err, b.String())
 	}
 }
+
+// TestMatrixHTML wants one page without script or network, whose hostile names are escaped, in both languages.
+func TestMatrixHTML(t *testing.T) {
+	for _, tt := range []struct {
+		name, lang string
+		groups     int
+		want, not  []string
+	}{
+		{"a table", "en", 3, []string{`<html lang="en">`, `<table class="grid">`, "<b>a</b> allowed: tcp 80", "&lt;script&gt;", `<details open>`, "&#43; allowed"}, []string{"<script", "src=", "http:", "https:"}},
+		{"in Chinese", "zh", 3, []string{`<html lang="zh-CN">`, "从行到列", "允许：tcp 80"}, []string{"from a row"}},
+		{"too many for a table", "en", 60, []string{"shop/w59", "1-60"}, []string{`<table`, `<details open>`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			table := tableOf(tt.groups, func(i, j int) intent.Cell {
+				if tt.groups > maxGrid {
+					return someCells[0]
+				}
+				return someCells[(i*3+j)%len(someCells)]
+			})
+			table.Groups[0].Members[0].Name = "\x1b[31m<script>"
+			var b bytes.Buffer
+			if err := MatrixHTML(&b, table, []string{"NetworkPolicy"}, Options{Lang: tt.lang}); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range tt.want {
+				if !strings.Contains(b.String(), s) {
+					t.Errorf("no %q", s)
+				}
+			}
+			for _, s := range append(tt.not, "\x1b") {
+				if strings.Contains(b.String(), s) {
+					t.Errorf("%q is in it", s)
+				}
+			}
+			if t.Failed() {
+				t.Log(b.String()[strings.Index(b.String(), "<body>"):])
+			}
+		})
+	}
+}

@@ -48,8 +48,8 @@ func collect(t *testing.T) literals {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`\bt "([^"]+)"`).FindAllStringSubmatch(pageSource, -1) {
-		l.formats[m[1]] = "page.html.tmpl"
+	for _, m := range regexp.MustCompile(`\bt "([^"]+)"`).FindAllStringSubmatch(pageSource+matrixSource, -1) {
+		l.formats[m[1]] = "a template"
 	}
 	return l
 }

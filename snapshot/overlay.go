@@ -70,7 +70,7 @@ var shortKinds = map[string]string{
 }
 
 // wholeCluster are the kinds whose objects are in no namespace.
-var wholeCluster = []string{"Node", "Namespace", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy",
+var wholeCluster = []string{"Node", "Namespace", "IngressClass", "GatewayClass", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy",
 	"CiliumClusterwideNetworkPolicy", "CalicoGlobalNetworkPolicy"}
 
 // Namespaced reports whether objects of a kind that Objects holds are in a namespace.

@@ -117,15 +117,18 @@ func workloadsOnlyIn(a, b *snapshot.Objects) (out []intent.Member) {
 func unjudged(was, is *snapshot.Objects, key string) text.Text {
 	kind, rest, _ := strings.Cut(key, "/")
 	namespace, name, _ := strings.Cut(rest, "/")
-	switch {
-	case strings.HasPrefix(kind, "Cilium"), strings.HasPrefix(kind, "Calico"), kind == "Ingress", kind == "EndpointSlice", kind == "Node",
-		kind == "ConfigMap" && snapshot.NetworkConfig(namespace, name): // lookups: package dns is to say what a Corefile changes
-		if meaning(was, kind, namespace, name) != meaning(is, kind, namespace, name) {
-			return text.F("%s %s changes, and what that does is not judged", kind, strings.TrimPrefix(namespace+"/"+name, "/"))
-		}
-	case kind == "Pod" || kind == "Deployment" || kind == "DaemonSet" || kind == "StatefulSet" || kind == "ReplicaSet":
+	switch kind {
+	case "Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet":
 		if hostNetwork(was, namespace, name) != hostNetwork(is, namespace, name) {
 			return text.F("%s %s changes hostNetwork, and what that does is not judged", kind, namespace+"/"+name)
+		}
+	case "Namespace", "Service", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy": // judged
+	default: // a ConfigMap may hold the Corefile: package dns is to say which lookups it changes
+		if kind == "ConfigMap" && !snapshot.NetworkConfig(namespace, name) {
+			return text.Text{}
+		}
+		if meaning(was, kind, namespace, name) != meaning(is, kind, namespace, name) {
+			return text.F("%s %s changes, and what that does is not judged", kind, strings.TrimPrefix(namespace+"/"+name, "/"))
 		}
 	}
 	return text.Text{}

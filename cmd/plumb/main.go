@@ -28,7 +28,7 @@ Usage:
                    [--snapshot PATH]... [-o wide|json|yaml] [--html FILE] [--http ADDR]
                    [--context NAME] [-n NAMESPACE] [--ephemeral] [--no-probe] [--lang zh]
     plumb check    [--snapshot PATH]... [--external CIDR]... [-o wide|json|yaml] [--lang zh]
-    plumb matrix   [-n NAMESPACE] [-p PORT] [--snapshot PATH]... [-o json|yaml] [--lang zh]
+    plumb matrix   [-n NAMESPACE] [-p PORT] [--snapshot PATH]... [-o json|yaml] [--html FILE] [--lang zh]
     plumb diff     -f FILE... [--delete KIND/NS/NAME]... [--rollback] [--snapshot PATH]... [-o json|yaml]
     plumb explain  [CHECK] [--lang zh]
     plumb snapshot -o FILE.tar.gz [--redact] | --script

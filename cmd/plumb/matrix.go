@@ -31,8 +31,8 @@ func (f *matrixFlags) add(fs *pflag.FlagSet) {
 	f.cluster.flags(fs)
 	fs.Lookup("namespace").Usage = "what matters to the Pods of this `namespace`, instead of all"
 	f.out.flags(fs)
-	for _, name := range []string{"html", "ephemeral", "image", "agent-namespace", "local"} {
-		_ = fs.MarkHidden(name) // it asks no agent, and makes no page
+	for _, name := range []string{"ephemeral", "image", "agent-namespace", "local"} {
+		_ = fs.MarkHidden(name) // it asks no agent
 	}
 }
 
@@ -67,7 +67,7 @@ func matrixVerb(args []string, stdout, stderr io.Writer) int {
 	}
 	t, err := e.Table(ports, f.is6, namespaces...)
 	if err == nil {
-		err = f.write(stdout, t, e.Missing())
+		err = f.write(stdout, stderr, t, e.Missing())
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -98,7 +98,11 @@ func (f *matrixFlags) objects(stderr io.Writer) (*snapshot.Objects, error) {
 	return &o, nil
 }
 
-func (f *matrixFlags) write(stdout io.Writer, t *intent.Table, missing []string) error {
+func (f *matrixFlags) write(stdout, stderr io.Writer, t *intent.Table, missing []string) error {
+	err := f.out.page(stderr, func(w io.Writer) error { return report.MatrixHTML(w, t, missing, options(stdout, f.out.lang)) })
+	if err != nil {
+		return err
+	}
 	if f.out.machine() {
 		return f.out.encode(stdout, func(w io.Writer) error { return report.MatrixJSON(w, t, missing) })
 	}
