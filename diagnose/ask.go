@@ -12,7 +12,7 @@ import (
 
 // A target is what -s or -d names, before it is looked up in a snapshot.
 type target struct {
-	kind string // "pod", "service", "node", "address", "host"
+	kind string // "pod", "service", "node", "address", "host", "url"
 	ns   string // of a Pod or a Service
 	name string
 	addr netip.Addr
@@ -20,13 +20,16 @@ type target struct {
 }
 
 // hint is the end of every error about a name that cannot be read.
-const hint = "write ns/pod, svc/ns/name:port, node/NAME, an address or a host name"
+const hint = "write ns/pod, svc/ns/name:port, node/NAME, an address, a host name or a URL"
 
 // parseTarget reads what -s or -d names. flag is "-s" or "-d", for the error. Where namespace
 // is not "", a name without a namespace, that is no host's, is a Pod's or a Service's there.
 func parseTarget(flag, s, namespace string) (target, error) {
 	if s == "" {
 		return target{}, fmt.Errorf("%s: nothing given: %s", flag, hint)
+	}
+	if strings.Contains(s, "://") {
+		return target{kind: "url", name: s}, nil
 	}
 	if a, err := netip.ParseAddr(s); err == nil {
 		return target{kind: "address", addr: a.Unmap()}, nil

@@ -16,7 +16,7 @@ import (
 
 // An Ask is what the user wants to know.
 type Ask struct {
-	Src, Dst  string // "shop/web-0", "svc/shop/api:80", "node/a", an address, a host name
+	Src, Dst  string // "shop/web-0", "svc/shop/api:80", "node/a", an address, a host name; Dst a URL too
 	Port      string // -p: a number or a port's name; "" where Dst has it
 	Proto     string // "tcp", "udp", "sctp", "icmp"; "" is tcp, or icmp where no port is given
 	Namespace string // of a Pod or Service that is named without one; "" leaves such names to hosts
@@ -66,6 +66,7 @@ type Report struct {
 	Source  Endpoint
 	Dest    Endpoint
 	Name    *Resolution // of a destination that is a name; nil where it was not followed
+	Links   []Link      // of a URL: how the objects send requests on, in the order of their way
 	Traces  []Trace
 	Checks  check.Result
 	Verdict Verdict
@@ -78,6 +79,7 @@ type Report struct {
 
 	lost    judge // what Judge has to know
 	network *network.Network
+	vias    []string // Pods that requests for a URL come from
 }
 
 // A Need is something that is not known, and that bears on the verdict.
@@ -102,7 +104,7 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Name: q.name, Gaps: c.Gaps, Needs: q.needs, network: n}
+	r := &Report{Ask: ask, Source: q.src, Dest: q.dst, Name: q.name, Gaps: c.Gaps, Needs: q.needs, network: n, vias: q.vias}
 	for _, a := range q.aims {
 		if a.missing {
 			continue
@@ -121,21 +123,32 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	}
 	r.Checks = check.Run(c, n, results, ask.External, checks...)
 	r.judge(q)
+	r.judgeURL(q)
 	return r, nil
 }
 
 // follow traces the first packet to an aim and, where that arrives, full-sized packets either way.
 func follow(n *network.Network, q question, a aim) []Trace {
-	query := trace.Query{From: q.from, Src: a.src, Dst: a.dst, Proto: q.proto, DF: true}
-	first := newTrace(text.F("the first packet to %s", a), trace.Run(n, query))
+	from := q.from
+	if a.from != nil {
+		from = a.from
+	}
+	query := trace.Query{From: from, Src: a.src, Dst: a.dst, Proto: q.proto, DF: true}
+	title := func(t text.Text) text.Text {
+		if a.via != "" {
+			return text.F("from %s: %s", a.via, t)
+		}
+		return t
+	}
+	first := newTrace(title(text.F("the first packet to %s", a)), trace.Run(n, query))
 	out := []Trace{first}
 	if first.Verdict == Broken || q.proto == packet.ICMP || q.proto == packet.ICMPv6 {
 		return out
 	}
 	query.Size = trace.FullSegment
-	big := newTrace(text.F("a full-sized packet to %s", a), trace.Run(n, query))
+	big := newTrace(title(text.F("a full-sized packet to %s", a)), trace.Run(n, query))
 	query.Size, query.ReplySize = 0, trace.FullSegment
-	back := newTrace(text.F("a full-sized answer from %s", a), trace.Run(n, query))
+	back := newTrace(title(text.F("a full-sized answer from %s", a)), trace.Run(n, query))
 	big.Big, back.Big = true, true
 	return append(out, big, back)
 }

@@ -20,6 +20,8 @@ type question struct {
 	proto    packet.Proto
 	aims     []aim
 	needs    []Need
+	links    []Link    // of a URL
+	vias     []string  // the Pods that its requests come from
 	nothing  text.Text // why there is nothing to trace, where that is so and is itself the answer
 	name     *Resolution
 }
@@ -32,6 +34,8 @@ type aim struct {
 	src     netip.Addr // of the same family; invalid: the kernel chooses
 	dst     netip.AddrPort
 	missing bool
+	from    *network.NS // where it is not from the source: that of
+	via     string      // this Pod
 }
 
 func (a aim) String() string {
@@ -52,6 +56,9 @@ func resolve(n *network.Network, ask Ask) (question, error) {
 		return question{}, err
 	}
 	if ask.Port != "" {
+		if dt.kind == "url" {
+			return question{}, fmt.Errorf("-p %s: -d %s names its port itself", ask.Port, ask.Dst)
+		}
 		if dt.port != "" && dt.port != ask.Port {
 			return question{}, fmt.Errorf("-p %s: -d %s names port %s already", ask.Port, ask.Dst, dt.port)
 		}
@@ -142,6 +149,8 @@ func (r *resolver) dest(t target) error {
 		}
 	case "host":
 		return r.host(t, e)
+	case "url":
+		return r.url(t.name)
 	}
 	if err != nil {
 		return err

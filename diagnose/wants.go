@@ -33,6 +33,9 @@ func Wants(c *snapshot.Cluster, ask Ask, r *Report) []Want {
 	for _, name := range []string{ask.Src, ask.Dst} {
 		w.named(name, ask.Namespace)
 	}
+	for _, name := range r.vias {
+		w.named(name, "")
+	}
 	for _, t := range r.Traces {
 		w.paths(t.Result.Paths)
 	}

@@ -37,6 +37,9 @@ func HTML(w io.Writer, r *diagnose.Report, o Options) error {
 	}
 	p.Probes = v.probes(r)
 	p.Name = v.name(r)
+	for _, l := range r.Links {
+		p.Links = append(p.Links, viewProbe{Class: classOf[l.Verdict], Mark: verdictMarks[l.Verdict], What: clean(strings.TrimPrefix(l.Object+v.say(text.F(": "))+v.say(l.What), v.say(text.F(": "))))})
+	}
 	p.Traces = v.traces(r)
 	v.missing(&p, missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
 	return v.write(w, p)

@@ -29,6 +29,9 @@ func JSON(w io.Writer, r *diagnose.Report, o Options) error {
 		ChecksRun: list(r.Checks.Ran), Gaps: j.gaps(r.Gaps),
 		Traces: []jsonTrace{}, Needs: []jsonText{}, Observed: j.observed(r.Observed), Disagree: r.Disagree,
 	}
+	for _, l := range r.Links {
+		v.Links = append(v.Links, jsonLink{l.Object, l.Verdict.String(), j.text(l.What)})
+	}
 	for _, t := range r.Traces {
 		v.Traces = append(v.Traces, j.trace(t))
 	}

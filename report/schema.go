@@ -25,6 +25,7 @@ type jsonDiagnosis struct {
 	Summary     jsonText        `json:"summary"`
 	Resolution  *jsonResolution `json:"resolution,omitempty"`
 	Findings    []jsonFinding   `json:"findings"`
+	Links       []jsonLink      `json:"links,omitempty"`
 	Traces      []jsonTrace     `json:"traces"`
 	Unjudged    []jsonUnjudged  `json:"unjudged"`
 	Needs       []jsonText      `json:"needs"`
@@ -32,6 +33,12 @@ type jsonDiagnosis struct {
 	Disagree    bool            `json:"disagree"`
 	Gaps        []jsonGap       `json:"gaps"`
 	ChecksRun   []string        `json:"checks_run"`
+}
+
+type jsonLink struct {
+	Object  string   `json:"object,omitempty"`
+	Verdict string   `json:"verdict"`
+	What    jsonText `json:"what"`
 }
 
 type jsonObserved struct {

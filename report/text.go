@@ -15,6 +15,7 @@ func Text(w io.Writer, r *diagnose.Report, o Options) error {
 	t := textReport{newPrinter(o), tongue(o.Lang), o.Verbose, judge{r}, new(bool)}
 	t.ask(r)
 	t.name(r)
+	t.links(r)
 	t.ways(r)
 	t.verdict(r)
 	t.probes(r)
@@ -43,6 +44,20 @@ func (t textReport) ask(r *diagnose.Report) {
 	}
 	t.para("", "  ", bold, t.say(line))
 	t.put()
+}
+
+// links prints how the objects send a request on.
+func (t textReport) links(r *diagnose.Report) {
+	for _, l := range r.Links {
+		body := t.say(l.What)
+		if l.Object != "" {
+			body = clean(l.Object) + t.say(text.F(": ")) + body
+		}
+		t.para("  "+verdictMarks[l.Verdict]+" ", "      ", plain, body)
+	}
+	if len(r.Links) > 0 {
+		t.put()
+	}
 }
 
 // askedDest is the destination as it was asked for, with the port that -p named.

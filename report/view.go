@@ -25,6 +25,7 @@ type viewPage struct {
 	Name              *viewName // how the destination's name was resolved
 	Traces            []viewTrace
 	Probes            []viewProbe
+	Links             []viewProbe // of a URL
 	Needs             []viewNeed
 	Blanks, Gaps      []viewBlank
 	Dies              bool // a drawing holds the place of death

@@ -86,8 +86,13 @@ func (a Answer) String() string { return [...]string{"unknown", "yes", "no"}[a] 
 // An Object names an object of the cluster.
 type Object struct{ Kind, Namespace, Name string }
 
-// String returns the name as [snapshot.Key] has it.
-func (o Object) String() string { return snapshot.Key(o.Kind, o.Namespace, o.Name) }
+// String returns "Ingress/shop/api", "IngressClass/nginx".
+func (o Object) String() string {
+	if o.Namespace == "" {
+		return o.Kind + "/" + o.Name
+	}
+	return snapshot.Key(o.Kind, o.Namespace, o.Name)
+}
 
 // An Entry is where requests get in: the Ingresses of one class, or a Gateway.
 type Entry struct {

@@ -250,10 +250,10 @@ func TestEntries(t *testing.T) {
 	want := []string{
 		"Gateway/infra/edge example.com/edge  [] []",
 		"Gateway/infra/lost  there is no GatewayClass gone [] []",
-		"IngressClass//  it has no class, and there was no default one when it was made [] []",
-		"IngressClass//gone  there is no IngressClass gone [] []",
-		"IngressClass//nginx k8s.io/ingress-nginx  [] []",
-		"IngressClass//old   [192.0.2.1] [lb.example.com]",
+		"IngressClass/  it has no class, and there was no default one when it was made [] []",
+		"IngressClass/gone  there is no IngressClass gone [] []",
+		"IngressClass/nginx k8s.io/ingress-nginx  [] []",
+		"IngressClass/old   [192.0.2.1] [lb.example.com]",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

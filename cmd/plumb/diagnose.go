@@ -14,6 +14,7 @@ import (
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/report"
+	"github.com/plumbnet/plumb/route"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +30,7 @@ type diagnoseFlags struct {
 
 func (f *diagnoseFlags) add(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.ask.Src, "source", "s", "", "`source`: ns/pod, node/NAME or an address")
-	fs.StringVarP(&f.ask.Dst, "destination", "d", "", "`destination`: ns/pod:port, svc/ns/name:port, node/NAME, an address, a host name")
+	fs.StringVarP(&f.ask.Dst, "destination", "d", "", "`destination`: ns/pod:port, svc/ns/name:port, node/NAME, an address, a host name, a URL")
 	fs.StringVarP(&f.ask.Port, "port", "p", "", "destination `port`: a number or a name")
 	fs.StringVar(&f.ask.Proto, "proto", "", "tcp, udp, sctp or icmp (default tcp; icmp without a port)")
 	fs.Var(&f.paths, "snapshot", "a `folder`, bundle or kubectl output to read, instead of a cluster; may be repeated")
@@ -124,6 +125,9 @@ func prefixes(in []string) ([]netip.Prefix, error) {
 // lookup resolves a destination that looks like a host name as this machine does.
 // The cluster's own names are looked up in the snapshot first, so a failure here is no error.
 func lookup(dst string) map[string][]netip.Addr {
+	if q, err := route.Parse(dst); err == nil {
+		dst = q.Host
+	}
 	name, _, _ := strings.Cut(dst, ":")
 	if strings.Contains(name, "/") || !strings.Contains(name, ".") || strings.Contains(dst, "[") {
 		return nil
