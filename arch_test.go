@@ -30,6 +30,7 @@ var core = map[string][]string{
 	"dns":             {"text"}, // knows names and records, and neither snapshots nor Kubernetes' types
 	"intent":          {"text", "packet", "snapshot"},
 	"route":           {"text", "snapshot"},
+	"plan":            {"text", "snapshot"},
 	"whatif":          {"text", "packet", "snapshot", "service", "intent"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
@@ -37,7 +38,7 @@ var core = map[string][]string{
 	"check/*":         {"text", "dns", "packet", "fib", "netfilter", "snapshot", "intent", "service", "route", "network", "trace", "check"},
 	"check/all":       {"check", "check/*"},
 	"diagnose":        {"text", "dns", "packet", "snapshot", "service", "route", "network", "trace", "check"},
-	"report":          {"text", "dns", "packet", "snapshot", "intent", "trace", "check", "diagnose", "whatif"},
+	"report":          {"text", "dns", "packet", "snapshot", "intent", "trace", "check", "diagnose", "whatif", "plan"},
 }
 
 // testOnly are packages below the core's folders that only tests import.
@@ -56,6 +57,7 @@ var foreign = map[string][]string{
 	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it
 	"dns":             {"github.com/coredns/caddy/caddyfile"},                              // splits Corefiles into words as CoreDNS does
 	"whatif":          {"k8s.io/api/", "k8s.io/apimachinery/"},
+	"plan":            {"k8s.io/api/"},
 	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"service":         {"k8s.io/api/"},
 	"route":           {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/"},

@@ -32,7 +32,7 @@ func checkVerb(args []string, stdout, stderr io.Writer) int {
 	if _, status, ok := parse(fs, args, 0, stderr); !ok {
 		return status
 	}
-	outside, err := prefixes(f.external)
+	outside, err := prefixes("--external", f.external)
 	if err == nil {
 		err = f.out.check()
 	}

@@ -52,7 +52,7 @@ func diagnoseVerb(args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, fmt.Errorf("diagnose needs a source and a destination: plumb diagnose -s shop/web-0 -d svc/shop/api:80"))
 	}
 	var err error
-	if f.ask.External, err = prefixes(f.external); err != nil {
+	if f.ask.External, err = prefixes("--external", f.external); err != nil {
 		return fail(stderr, err)
 	}
 	if err := f.out.check(); err != nil {
@@ -109,13 +109,13 @@ func diagnoseStatus(r *diagnose.Report) int {
 	return statusUnsure
 }
 
-// prefixes reads --external.
-func prefixes(in []string) ([]netip.Prefix, error) {
+// prefixes reads the ranges of a flag.
+func prefixes(flag string, in []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, s := range in {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
-			return nil, fmt.Errorf("--external %q: want a range such as 10.20.0.0/16", s)
+			return nil, fmt.Errorf("%s %q: want a range such as 10.20.0.0/16", flag, s)
 		}
 		out = append(out, p.Masked())
 	}

@@ -30,6 +30,8 @@ Usage:
     plumb check    [--snapshot PATH]... [--external CIDR]... [-o wide|json|yaml] [--lang zh]
     plumb matrix   [-n NAMESPACE] [-p PORT] [--snapshot PATH]... [-o json|yaml] [--html FILE] [--lang zh]
     plumb diff     -f FILE... [--delete KIND/NS/NAME]... [--rollback] [--snapshot PATH]... [-o json|yaml]
+    plumb plan     --nodes N [--pods-per-node N] [--external CIDR]... [--node-cidr CIDR] [--dual-stack] |
+                   [--snapshot PATH]...
     plumb explain  [CHECK] [--lang zh]
     plumb snapshot -o FILE.tar.gz [--redact] | --script
     plumb completion bash | zsh | fish
@@ -58,6 +60,7 @@ func verbs() []verb {
 		{"check", "every fault of a cluster", checkVerb, func(fs *pflag.FlagSet) *live { var f checkFlags; f.add(fs); return &f.cluster }},
 		{"matrix", "who may talk to whom, by the policies", matrixVerb, func(fs *pflag.FlagSet) *live { var f matrixFlags; f.add(fs); return &f.cluster }},
 		{"diff", "what a change of objects would do", diffVerb, func(fs *pflag.FlagSet) *live { var f diffFlags; f.add(fs); return &f.cluster }},
+		{"plan", "address ranges that collide with nothing and last", planVerb, func(fs *pflag.FlagSet) *live { var f planFlags; f.add(fs); return &f.cluster }},
 		{"explain", "what a fault is, and its cure", explainVerb, func(fs *pflag.FlagSet) *live { langFlag(fs); return nil }},
 		{"snapshot", "collect the state of a cluster or a node", snapshotVerb, func(fs *pflag.FlagSet) *live { var f snapshotFlags; f.add(fs); return &f.live }},
 		{"completion", "print a script for a shell", completionVerb, func(*pflag.FlagSet) *live { return nil }},
@@ -86,7 +89,7 @@ func main() {
 }
 
 // typed is a command line as plumb tells users to type it.
-var typed = regexp.MustCompile(`\bplumb (diagnose|check|matrix|diff|explain|snapshot|completion|version|help|VERB)\b`)
+var typed = regexp.MustCompile(`\bplumb (diagnose|check|matrix|diff|plan|explain|snapshot|completion|version|help|VERB)\b`)
 
 // say returns a text with its command lines as they are to be typed here.
 func say(s string) string { return typed.ReplaceAllString(s, command+" $1") }
