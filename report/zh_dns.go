@@ -2,6 +2,23 @@ package report
 
 // zhDNS is what package dns says, and what is said of names, in Chinese.
 var zhDNS = map[string]string{
+	"CoreDNS %s refuses it: %s; %d of its %d Pods do not start":                                   "CoreDNS %[1]s 拒绝加载：%[2]s；其 %[4]d 个 Pod 中有 %[3]d 个无法启动",
+	"CoreDNS %s refuses it: %s; what runs keeps its last configuration, and does not start again": "CoreDNS %s 拒绝加载：%s；运行中的 Pod 仍用旧配置，重启后将无法启动",
+	"correct the line": "改正该行",
+	"hosts has no fallthrough: all names of %s that it does not list get SERVFAIL, and %s is not asked": "hosts 没有 fallthrough：%s 下未列出的名称都得到 SERVFAIL，不会再问 %s",
+	"add fallthrough to hosts": "为 hosts 加上 fallthrough",
+	"the rewrite rule in line %d does not rewrite answers: resolvers drop an answer to another name than they asked for": "第 %d 行的 rewrite 规则不改写应答：解析器会丢弃与所问名称不符的应答",
+	"add answer auto to the rule": "为该规则加上 answer auto",
+	"kubernetes serves no zone for the names of addresses such as %s: upstreams are asked for them": "kubernetes 插件没有 %s 等地址的反向区域：反查会被发往上游",
+	"name the zones in-addr.arpa and ip6.arpa after the cluster's domain":                           "在集群域名之后写上 in-addr.arpa 和 ip6.arpa",
+	"it forwards names of %s to %s, which is CoreDNS itself: each query comes back":                 "它把 %s 下的名称转发给 %s，而那就是 CoreDNS 自己：每个查询都会转回来",
+	"forward to the name servers of the network outside":                                            "改为转发到集群外网络的 DNS 服务器",
+	"queries of %s to the upstream %s are lost at %s: %s":                                           "%s 发往上游 %s 的查询在 %s 丢失：%s",
+	"let CoreDNS's queries to %s pass, or forward to another name server":                           "放行 CoreDNS 发往 %s 的查询，或转发到其他 DNS 服务器",
+	"names of %s are forwarded to %s, Service %s/%s, which has no endpoint for that port":           "%s 下的名称转发给 %s（Service %s/%s），而它在该端口没有后端",
+	"get the Service's Pods ready, or forward to another name server":                               "让该 Service 的 Pod 就绪，或转发到其他 DNS 服务器",
+	"all %d Pods of CoreDNS are on %s: when it is away, no name resolves":                           "CoreDNS 的 %d 个 Pod 都在 %s 上：该节点不可用时，任何名称都无法解析",
+	"spread them over nodes, and place them anew":                                                   "把它们打散到多个节点并重新调度",
 	"How %s resolves in %s":                                                                 "%[2]s 中 %[1]s 的解析过程",
 	"resolv.conf: nameserver %s, search %s, ndots %d":                                       "resolv.conf：nameserver %s，search %s，ndots %d",
 	"the node's own search list, which is not known, comes behind it":                       "其后还有节点自己的搜索域，其内容未知",

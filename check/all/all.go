@@ -7,6 +7,7 @@ import (
 	"github.com/plumbnet/plumb/check/cidroverlap"
 	"github.com/plumbnet/plumb/check/cnimissing"
 	"github.com/plumbnet/plumb/check/conntrackfull"
+	"github.com/plumbnet/plumb/check/corefile"
 	"github.com/plumbnet/plumb/check/criticalpriority"
 	"github.com/plumbnet/plumb/check/drift"
 	"github.com/plumbnet/plumb/check/drops"
@@ -44,6 +45,11 @@ var Checks = []*check.Check{
 	nodenotready.Check,
 	proxyevicted.Check,
 	cnimissing.Check,
+	corefile.Refused,
+	corefile.Loop,
+	corefile.Hosts,
+	corefile.Dead,
+	corefile.Rewrite,
 	noendpoints.PortName,
 	noendpoints.Check,
 	trafficpolicy.Check,
@@ -87,5 +93,7 @@ var Checks = []*check.Check{
 	listen.Loopback,
 	listen.NotListening,
 	criticalpriority.Check,
+	corefile.OneNode,
+	corefile.Reverse,
 	path.Check,
 }

@@ -98,6 +98,8 @@ func (r *redactor) objectString(text, key, parent string) string {
 		return text
 	case key == "message":
 		return r.prose(text)
+	case key == "image":
+		return corednsImage.FindString(text)
 	}
 	if to, ok := r.one(text); ok {
 		return to
@@ -195,8 +197,13 @@ var modes = set("iptables ipvs nftables true false vxlan host-gw wireguard udp")
 func (r *redactor) configData(n *node) {
 	var out []*node
 	for _, k := range n.kids {
-		if keys := configKeys[k.key]; keys != nil && k.str {
+		switch keys := configKeys[k.key]; {
+		case !k.str:
+		case keys != nil:
 			k.text = r.settings(k.text, keys)
+			out = append(out, k)
+		case k.key == "Corefile":
+			k.text = r.corefile(k.text)
 			out = append(out, k)
 		}
 	}
