@@ -31,7 +31,7 @@ var core = map[string][]string{
 	"intent":          {"text", "packet", "snapshot"},
 	"route":           {"text", "snapshot"},
 	"plan":            {"text", "snapshot"},
-	"whatif":          {"text", "packet", "snapshot", "service", "intent"},
+	"whatif":          {"text", "packet", "snapshot", "service", "dns", "intent", "check"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
 	"check":           {"text", "dns", "packet", "fib", "netfilter", "snapshot", "network", "trace", "service"},

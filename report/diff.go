@@ -19,9 +19,13 @@ func Diff(w io.Writer, d *whatif.Diff, o Options) error {
 	if d.None() {
 		p.para("✓ ", "  ", green, p.say(text.F("no change: every connection is answered as before")))
 	}
+	if d.Refusal != "" {
+		p.para("✗ ", "  ", red, p.say(text.F("every lookup would fail: CoreDNS refuses the new Corefile: %s", d.Refusal)))
+	}
 	for i := range d.Lookups {
 		p.para("✗ ", "  ", red, p.lookup(&d.Lookups[i]))
 	}
+	p.names()
 	p.services()
 	for _, k := range diffKinds {
 		p.connections(k)
@@ -69,6 +73,26 @@ func (p *differ) lookup(l *whatif.Lookup) string {
 		return p.say(text.F("every lookup of %s would fail: %s to the cluster's DNS Pods (%s) is closed: %s", from, ports, dns, l.After.Why))
 	}
 	return p.say(text.F("lookups of %s whose answer is too large for UDP would fail: %s to the cluster's DNS Pods (%s) is closed: %s", from, ports, dns, l.After.Why))
+}
+
+// names tells of the names that CoreDNS answers otherwise, those that break first.
+func (p *differ) names() {
+	list := slices.Clone(p.d.Names)
+	slices.SortStableFunc(list, func(a, b whatif.Name) int { return map[bool]int{a.Breaks: -1}[true] - map[bool]int{b.Breaks: -1}[true] })
+	for i, n := range list {
+		if i == maxChanges && !p.all {
+			p.para("· ", "  ", dim, p.say(text.F("%d more", len(list)-i)))
+			break
+		}
+		mark, st := "· ", plain
+		if n.Breaks {
+			mark, st = "✗ ", red
+		}
+		p.para(mark, "  ", st, p.say(text.F("%s: before: %s; after: %s", n.Name, n.Before, n.After)))
+	}
+	if p.d.Asked > 0 {
+		p.para("· ", "  ", dim, p.say(text.F("the configuration of CoreDNS changes; names that were asked: %d; answered otherwise: %d", p.d.Asked, len(list))))
+	}
 }
 
 func (p *differ) services() {
@@ -192,7 +216,9 @@ func (p *differ) members(list []intent.Member) string {
 // The stable form of a diff. Fields are added, never changed.
 type (
 	diffJSON struct {
+		Refusal     string               `json:"refusal,omitempty"` // why CoreDNS would not start
 		Lookups     []diffLookupJSON     `json:"lookups"`
+		Names       []diffNameJSON       `json:"names,omitempty"`
 		Services    []diffServiceJSON    `json:"services"`
 		Connections []diffConnectionJSON `json:"connections"`
 		New         []matrixMemberJSON   `json:"new,omitempty"`
@@ -206,6 +232,12 @@ type (
 		Ports []string           `json:"ports"`
 		All   bool               `json:"all"` // false: only those whose answer is too large for UDP
 		Why   jsonText           `json:"why"`
+	}
+	diffNameJSON struct {
+		Name   string   `json:"name"`
+		Breaks bool     `json:"breaks"`
+		Before jsonText `json:"before"`
+		After  jsonText `json:"after"`
 	}
 	diffServiceJSON struct {
 		Namespace string             `json:"namespace"`
@@ -240,6 +272,10 @@ func DiffJSON(w io.Writer, d *whatif.Diff, o Options) error {
 	for i := range d.Lookups {
 		l := &d.Lookups[i]
 		out.Lookups = append(out.Lookups, diffLookupJSON{membersJSON(l.From), membersJSON(l.DNS), names(l.Ports), l.All, j.text(l.After.Why)})
+	}
+	out.Refusal = d.Refusal
+	for _, n := range d.Names {
+		out.Names = append(out.Names, diffNameJSON{n.Name, n.Breaks, j.text(n.Before), j.text(n.After)})
 	}
 	for i := range d.Services {
 		s := &d.Services[i]

@@ -24,7 +24,8 @@ func TestOthers(t *testing.T) {
 		unsure            bool
 	}{
 		{"a new workload and its Service", shopNew, "· shop/cart 80/TCP: the Service is new; its endpoints: 1\n· Pods that are new, whose connections are not compared: shop/cart", false},
-		{"a Corefile", "edit ConfigMap kube-system/coredns: cluster.local => cluster.lokal", "? ConfigMap kube-system/coredns changes, and what that does is not judged", true},
+		{"a Corefile", "edit ConfigMap kube-system/coredns: forward . /etc/resolv.conf => forward . 9.9.9.9", "· www.example.com.: before: www.example.com. is asked of /etc/resolv.conf; after: www.example.com. is asked of 9.9.9.9:53\n· the configuration of CoreDNS changes; names that were asked: ", false},
+		{"a Corefile that says the same", "edit ConfigMap kube-system/coredns: kubernetes cluster.local => # the cluster\\n    kubernetes cluster.local", "✓ no change: every connection is answered as before\n· the configuration of CoreDNS changes; names that were asked: 7; answered otherwise: 0", false},
 		{"a Corefile that stays", "edit ConfigMap kube-system/coredns: name: coredns} => name: coredns, labels: {a: b}}", "✓ no change: every connection is answered as before", false},
 		{"a ConfigMap of somebody", "new {apiVersion: v1, kind: ConfigMap, metadata: {namespace: shop, name: settings}, data: {a: b}}", "✓ no change: every connection is answered as before", false},
 		{"a policy of another API", "new {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {namespace: monitoring, name: x}, spec: {endpointSelector: {matchLabels: {app: none}}, ingress: [{}]}}",

@@ -19,7 +19,10 @@ import (
 
 // A Diff is what a change would do.
 type Diff struct {
+	Refusal     string   // why CoreDNS would not start with the new Corefile, so that every lookup fails; ""
 	Lookups     []Lookup // that would fail: of connections, those that are said first
+	Names       []Name   // that CoreDNS answers otherwise
+	Asked       int      // of how many names that were asked, where its configuration changes
 	Connections []Connection
 	Services    []Service
 	New, Gone   []intent.Member // workloads whose Pods are only after the change, or only before; their connections are not compared
@@ -52,12 +55,12 @@ type Service struct {
 
 // None reports whether nothing changes.
 func (d *Diff) None() bool {
-	return len(d.Lookups)+len(d.Connections)+len(d.Services)+len(d.New)+len(d.Gone)+len(d.Unjudged) == 0
+	return d.Refusal == "" && len(d.Names)+len(d.Lookups)+len(d.Connections)+len(d.Services)+len(d.New)+len(d.Gone)+len(d.Unjudged) == 0
 }
 
 // Breaks reports whether something closes, or breaks.
 func (d *Diff) Breaks() bool {
-	return len(d.Lookups) > 0 || slices.ContainsFunc(d.Services, func(s Service) bool { return s.Breaks }) ||
+	return d.Refusal != "" || len(d.Lookups) > 0 || slices.ContainsFunc(d.Names, func(n Name) bool { return n.Breaks }) || slices.ContainsFunc(d.Services, func(s Service) bool { return s.Breaks }) ||
 		slices.ContainsFunc(d.Connections, func(c Connection) bool { return c.After.Answer == intent.Denied })
 }
 
@@ -84,6 +87,11 @@ func Compare(was, is *snapshot.Objects, touched []string) *Diff {
 		}
 	}
 	d.New, d.Gone = workloadsOnlyIn(is, was), workloadsOnlyIn(was, is)
+	if slices.ContainsFunc(corednsConfigs, func(m string) bool {
+		return slices.Contains(touched, "ConfigMap/"+m) && meaning(was, "ConfigMap", "kube-system", m[len("kube-system/"):]) != meaning(is, "ConfigMap", "kube-system", m[len("kube-system/"):])
+	}) {
+		d.names(was, is)
+	}
 	for _, key := range touched {
 		if t := unjudged(was, is, key); !t.IsZero() {
 			d.Unjudged = append(d.Unjudged, t)
@@ -91,6 +99,9 @@ func Compare(was, is *snapshot.Objects, touched []string) *Diff {
 	}
 	return d
 }
+
+// corednsConfigs are the ConfigMaps that CoreDNS reads.
+var corednsConfigs = []string{"kube-system/coredns", "kube-system/coredns-custom"}
 
 // workloadsOnlyIn returns the workloads that have Pods in one of two sets of objects alone.
 func workloadsOnlyIn(a, b *snapshot.Objects) (out []intent.Member) {
@@ -123,8 +134,8 @@ func unjudged(was, is *snapshot.Objects, key string) text.Text {
 			return text.F("%s %s changes hostNetwork, and what that does is not judged", kind, namespace+"/"+name)
 		}
 	case "Namespace", "Service", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy": // judged
-	default: // a ConfigMap may hold the Corefile: package dns is to say which lookups it changes
-		if kind == "ConfigMap" && !snapshot.NetworkConfig(namespace, name) {
+	default:
+		if kind == "ConfigMap" && (!snapshot.NetworkConfig(namespace, name) || slices.Contains(corednsConfigs, namespace+"/"+name)) {
 			return text.Text{}
 		}
 		if meaning(was, kind, namespace, name) != meaning(is, kind, namespace, name) {
