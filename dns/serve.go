@@ -38,7 +38,10 @@ func (c *Corefile) Ask(q Query, env Env) Answer {
 	a.Steps = r.steps
 	if name, is := unsendable(a); is && a.Outcome == Answered {
 		a.Steps = append(a.Steps, Step{a.By, text.F("%q is no name, and the answer with it is not sent", name)})
-		a.Rcode, a.Records, a.Extra = "", nil, nil
+		a.Records, a.Extra = nil, nil
+		if !a.failed { // else the server's own message comes
+			a.Rcode = ""
+		}
 	}
 	return a
 }
