@@ -38,6 +38,7 @@ var zhRoute = map[string]string{
 	"requests for %s get from the controller's Pods to every backend":                                "对 %s 的请求能从控制器的 Pod 到达每个后端",
 	"requests for %s are answered by %d: no Pod of the controller gets to a backend":                 "对 %s 的请求的应答为 %d：控制器的 Pod 都到不了后端",
 	"some requests for %s are answered by %d: not every Pod of the controller gets to every backend": "对 %s 的部分请求的应答为 %d：控制器的 Pod 并非都能到达每个后端",
+	"%s may take a share of it: it is a canary":                                                      "%s 可能接收其中一部分：它是金丝雀",
 	"Services were not collected":                                                                    "没有采集 Service",
 	"there is no Service %s/%s":                                                                      "没有 Service %s/%s",
 	"Service %s/%s has no port named %q":                                                             "Service %s/%s 没有名为 %q 的端口",

@@ -11,6 +11,9 @@ import (
 // classAnnotation named the class before the field did; controllers still read it.
 const classAnnotation = "kubernetes.io/ingress.class"
 
+// canaryAnnotation marks an Ingress of ingress-nginx that takes a share of another's requests.
+const canaryAnnotation = "nginx.ingress.kubernetes.io/canary"
+
 func (t *Table) ingresses() {
 	for i := range t.o.Ingresses {
 		in := &t.o.Ingresses[i]
@@ -49,7 +52,7 @@ func (t *Table) class(in *networkingv1.Ingress) *Entry {
 }
 
 func (t *Table) ingress(in *networkingv1.Ingress, e *Entry) {
-	base := Rule{Object: Object{"Ingress", in.Namespace, in.Name}, Entry: e, created: in.CreationTimestamp.Time}
+	base := Rule{Object: Object{"Ingress", in.Namespace, in.Name}, Entry: e, Canary: in.Annotations[canaryAnnotation] == "true", created: in.CreationTimestamp.Time}
 	add := func(r Rule, b *networkingv1.IngressBackend) {
 		r.order = len(t.Rules)
 		r.Backends = []Backend{t.judge(t.ingressBackend(in, b))}

@@ -46,6 +46,12 @@ func (t *Table) way(e *Entry, q Request) (Way, bool) {
 		if takes == No || !r.Fault.IsZero() {
 			continue
 		}
+		if r.Canary && takes == Yes && w.Unclear.IsZero() {
+			w.Unclear, w.Rivals = text.F("%s may take a share of it: it is a canary", r.Object), append(w.Rivals, r)
+		}
+		if r.Canary {
+			continue
+		}
 		if takes == Unknown && w.Unclear.IsZero() && (len(best) == 0 || r.compare(best[0]) <= 0) {
 			w.Unclear, w.Rivals = text.F("whether %s takes it is its controller's matter: %s", r.Object, r.Title()), append(w.Rivals, r)
 		}
@@ -58,7 +64,7 @@ func (t *Table) way(e *Entry, q Request) (Way, bool) {
 		return w, concerned || !w.Unclear.IsZero()
 	}
 	w.Rule = best[0]
-	if !w.Unclear.IsZero() && !slices.ContainsFunc(w.Rivals, func(r *Rule) bool { return r.compare(w.Rule) < 0 }) {
+	if !w.Unclear.IsZero() && !slices.ContainsFunc(w.Rivals, func(r *Rule) bool { return r.compare(w.Rule) < 0 || r.Canary && r.compare(w.Rule) == 0 }) {
 		w.Unclear, w.Rivals = text.Text{}, nil // a better one takes it
 	}
 	for _, r := range best[1:] {

@@ -114,6 +114,7 @@ type Rule struct {
 	Headers  []Pair
 	Query    []Pair
 	Backends []Backend
+	Canary   bool      // it takes a share of what another Ingress's rule is for
 	Redirect bool      // it answers by itself that the request is to go elsewhere
 	Unclear  text.Text // why it is not known what it does with a request
 	Fault    text.Text // why it does nothing

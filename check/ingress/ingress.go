@@ -182,11 +182,11 @@ func twice(p *check.Pass) {
 	failed(p, "ingresses")
 	t := table(p)
 	for i, r := range t.Rules {
-		if r.Object.Kind != "Ingress" || r.Host == "" {
+		if r.Object.Kind != "Ingress" || r.Host == "" || r.Canary {
 			continue
 		}
 		j := slices.IndexFunc(t.Rules[:i], func(o *route.Rule) bool {
-			return o.Object != r.Object && o.Entry == r.Entry && o.Title() == r.Title() && o.Type == r.Type && !r.Agrees(o)
+			return o.Object != r.Object && !o.Canary && o.Entry == r.Entry && o.Title() == r.Title() && o.Type == r.Type && !r.Agrees(o)
 		})
 		if j < 0 {
 			continue

@@ -52,6 +52,10 @@ func TestRows(t *testing.T) {
 		{Name: "twice, any host", Edit: func(f *checktest.Facts) { put(f, "a", "nginx", "", "web"); put(f, "b", "nginx", "", "api") }},
 		{Name: "twice", Edit: func(f *checktest.Facts) { put(f, "a", "nginx", "x.io", "web"); put(f, "b", "nginx", "x.io", "api") },
 			Want: "warning: ingress/shop/b: route-host-twice: it and Ingress/shop/a both have x.io /, and send it to api and web"},
+		{Name: "twice, the other is a canary", Edit: func(f *checktest.Facts) {
+			put(f, "a", "nginx", "x.io", "web")
+			put(f, "b", "nginx", "x.io", "api").Annotations = map[string]string{"nginx.ingress.kubernetes.io/canary": "true"}
+		}},
 		{Name: "a Gateway without its class", Edit: func(f *checktest.Facts) {
 			f.Objects.Gateways = []gatewayv1.Gateway{{ObjectMeta: metav1.ObjectMeta{Namespace: "infra", Name: "edge"}, Spec: gatewayv1.GatewaySpec{GatewayClassName: "gone"}}}
 			f.Objects.Have["GatewayClass"] = true
