@@ -49,7 +49,7 @@ func setCache(in *input) (handler, error) {
 
 func (c *cache) property(in *input, name string) error {
 	args := in.RemainingArgs()
-	wrong := fmt.Errorf("wrong argument count or unexpected line ending after '%s'", name)
+	wrong := in.argErr()
 	switch name {
 	case "success":
 		return c.success.read(args, wrong)

@@ -230,7 +230,7 @@ func (in *input) argErr() error {
 	return fmt.Errorf("wrong argument count or unexpected line ending after '%s'", in.Val())
 }
 
-// options calls each for each property in the plugin's block, with its name. A property that an
+// each calls f for each property in the plugin's block, with its name. A property that an
 // older CoreDNS does not know is refused as one that none knows.
 func (in *input) each(f func(property string) error) error {
 	for in.NextBlock() {

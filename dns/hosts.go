@@ -12,7 +12,6 @@ import (
 
 // hosts answers from lines as of /etc/hosts.
 type hosts struct {
-	line    int
 	zones   zones
 	through zones
 	others  bool // types other than A, AAAA and PTR fall through too
@@ -32,7 +31,6 @@ func setHosts(in *input) (handler, error) {
 	h := &hosts{ttl: 3600, reverse: true, wild: !refused(in.options.Version, "hosts", "wildcards"),
 		addrs: map[string][]netip.Addr{}, names: map[netip.Addr][]string{}}
 	return h, in.once(func() error {
-		h.line = in.Line()
 		args := in.RemainingArgs()
 		file := hostsFile
 		if len(args) > 0 {

@@ -11,7 +11,7 @@ import (
 type Kubelet struct {
 	DNS    []netip.Addr // none: Pods get the node's
 	Domain string       // "cluster.local"; "" adds nothing to search lists
-	Host   *Conf        // the node's resolv.conf; nil: not known
+	Host   *Conf        // the node's resolv.conf, of which kubelets take no line "domain"; nil: not known
 }
 
 // A PodDNS is what a Pod asks for.
@@ -36,6 +36,7 @@ func (k Kubelet) Conf(p PodDNS) (c Conf, host bool) {
 	node := Conf{}
 	if k.Host != nil {
 		node = *k.Host
+		node.Search = slices.DeleteFunc(slices.Clone(node.Search), func(s string) bool { return s == "" }) // as they leave out the root
 	}
 	switch {
 	case p.Policy == "None":

@@ -63,7 +63,7 @@ func setKubernetes(in *input) (handler, error) {
 	})
 }
 
-// flags are the properties without arguments.
+// flag returns what a property without arguments sets, nil for the others.
 func (k *kubernetes) flag(name string) *bool {
 	switch name {
 	case "endpoint_pod_names":
@@ -81,21 +81,18 @@ func (k *kubernetes) property(in *input, name string) (err error) {
 		*f = true
 		return in.none()
 	}
+	if name == "fallthrough" {
+		k.through = in.through()
+		return nil
+	}
 	args := in.RemainingArgs()
 	first := ""
 	if len(args) > 0 {
 		first = args[0]
 	}
 	switch name {
-	case "fallthrough":
-		if k.through = (zones{"."}); len(args) > 0 {
-			k.through = parseZones(args, nil)
-		}
-		return nil
 	case "multicluster":
-		if k.multi = nil; len(args) > 0 {
-			k.multi = parseZones(args, nil)
-		}
+		k.multi = parseZones(args, nil)
 		return nil
 	case "ignore":
 		if k.noEmpty = first == "empty_service"; !k.noEmpty && first != "" {
@@ -103,17 +100,16 @@ func (k *kubernetes) property(in *input, name string) (err error) {
 		}
 		return err
 	case "upstream", "resyncperiod", "transfer": // of old, and without a meaning here
-		if !accepts(in.options.Version, "kubernetes", name) {
-			return fmt.Errorf("unknown property '%s'", name)
+		if accepts(in.options.Version, "kubernetes", name) {
+			return nil
 		}
-		return nil
-	case "pods", "namespaces", "endpoint", "tls", "labels", "namespace_labels", "ttl", "kubeconfig", "startup_timeout", "apiserver_qps",
-		"apiserver_burst", "apiserver_max_inflight":
-	default:
-		return fmt.Errorf("unknown property '%s'", name)
 	}
-	if n := numberOf[name]; len(args) < n.low || len(args) > n.high {
-		return fmt.Errorf("wrong argument count or unexpected line ending after '%s'", name)
+	n, known := numberOf[name]
+	switch {
+	case !known:
+		return fmt.Errorf("unknown property '%s'", name)
+	case len(args) < n.low || len(args) > n.high:
+		return in.argErr()
 	}
 	switch name {
 	case "pods":
@@ -138,7 +134,7 @@ func (k *kubernetes) property(in *input, name string) (err error) {
 	return err
 }
 
-// numberOf says how many arguments the properties have.
+// numberOf says how many arguments the other properties have.
 var numberOf = map[string]struct{ low, high int }{
 	"pods": {1, 1}, "namespaces": {1, math.MaxInt}, "endpoint": {1, math.MaxInt}, "tls": {3, 3}, "labels": {1, math.MaxInt},
 	"namespace_labels": {1, math.MaxInt}, "ttl": {1, math.MaxInt}, "kubeconfig": {1, 2}, "startup_timeout": {1, math.MaxInt},

@@ -54,7 +54,7 @@ func TestLines(t *testing.T) {
 		{"kubernetes {\nignore everything\n}", "Corefile:3: kubernetes: unable to parse ignore value: 'everything'"},
 		{"kubernetes {\nstartup_timeout 5\n}", "Corefile:3: kubernetes: time: missing unit in duration \"5\""},
 		{"kubernetes {\napiserver_qps -1\n}", "Corefile:3: kubernetes: apiserver_qps must be >= 0"},
-		{"kubernetes {\ntls a b\n}", "Corefile:3: kubernetes: wrong argument count or unexpected line ending after 'tls'"},
+		{"kubernetes {\ntls a b\n}", "Corefile:3: kubernetes: wrong argument count or unexpected line ending after 'b'"},
 		{"kubernetes {\nnamespaces\n}", "Corefile:3: kubernetes: wrong argument count or unexpected line ending after 'namespaces'"},
 		{"kubernetes {\nendpoint_pod_names yes\n}", "Corefile:3: kubernetes: wrong argument count or unexpected line ending after 'yes'"},
 		{"kubernetes {\nfallthrough\nbogus\n}", "Corefile:4: kubernetes: unknown property 'bogus'"},

@@ -3,6 +3,7 @@ package dns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -82,7 +83,9 @@ func isReverse(name string) bool {
 // reverseAddr returns the address that a name of in-addr.arpa or ip6.arpa stands for, if it is one's.
 func reverseAddr(name string) (a netip.Addr, ok bool) {
 	if s, is4 := strings.CutSuffix(name, arpa4); is4 {
-		a, err := netip.ParseAddr(joinReversed(strings.Split(s, "."), "."))
+		parts := strings.Split(s, ".")
+		slices.Reverse(parts)
+		a, err := netip.ParseAddr(strings.Join(parts, "."))
 		return a, err == nil && a.Is4()
 	}
 	s, is6 := strings.CutSuffix(name, arpa6)
@@ -90,7 +93,8 @@ func reverseAddr(name string) (a netip.Addr, ok bool) {
 	if !is6 || len(nibbles) != 32 {
 		return a, false
 	}
-	digits := joinReversed(nibbles, "")
+	slices.Reverse(nibbles)
+	digits := strings.Join(nibbles, "")
 	if len(digits) != 32 {
 		return a, false
 	}
@@ -114,17 +118,6 @@ func ReverseName(a netip.Addr) string {
 		fmt.Fprintf(&s, "%x.%x.", b[i]&15, b[i]>>4)
 	}
 	return s.String() + "ip6.arpa."
-}
-
-func joinReversed(parts []string, sep string) string {
-	var b strings.Builder
-	for i := len(parts) - 1; i >= 0; i-- {
-		b.WriteString(parts[i])
-		if i > 0 {
-			b.WriteString(sep)
-		}
-	}
-	return b.String()
 }
 
 // A zoneKey is what a server block or a plugin's argument names as a zone.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	gotemplate "text/template"
@@ -371,5 +370,5 @@ func txt(s string) string {
 		}
 		out, s = append(out, `"`+s[:end]+`"`), s[end:]
 	}
-	return strings.Join(slices.Clip(out), " ")
+	return strings.Join(out, " ")
 }
