@@ -9,6 +9,7 @@ import (
 	"strings"
 	gotemplate "text/template"
 	"text/template/parse"
+	"unicode"
 
 	"github.com/plumbnet/plumb/text"
 )
@@ -326,7 +327,7 @@ func parseRecord(s string) (r Record, err error) {
 	case !types[r.Type]:
 		return r, fmt.Errorf("%q is no record", s)
 	case r.Type == "TXT" && len(f) > 0 && strings.Count(s, `"`)%2 == 0:
-		r.Head = txt(s[strings.Index(s, f[0]):])
+		r.Head = txt(behind(s, len(strings.Fields(s))-len(f)))
 		return r, nil
 	case !ok:
 		return r, errRecord
@@ -350,6 +351,15 @@ func parseRecord(s string) (r Record, err error) {
 	}
 	r.Head, r.Target = strings.Join(f[:n], " "), fqdn(f[n])
 	return r, nil
+}
+
+// behind returns what comes after so many words, of which there are more.
+func behind(s string, words int) string {
+	for range words {
+		s = strings.TrimSpace(s)
+		s = s[strings.IndexFunc(s, unicode.IsSpace):]
+	}
+	return s
 }
 
 // places says how many numbers are before the name or address in the data of a record.
