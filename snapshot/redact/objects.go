@@ -40,7 +40,9 @@ var (
 		clusterName setHostnameAsFQDN service hosts nodeNames targetRef namedPort destinationNamedPort domainNames gatewayClassName hostnames sectionName controller controllerName`)
 	// objectMaps are those under which a map of names to names is one of labels.
 	objectMaps = set("labels matchLabels selector nodeSelector")
-	quantities = set("requests limits capacity allocatable allocatedResources overhead")
+	// gatewayWords say what a Gateway's listener does with TLS, and whose routes it takes.
+	gatewayWords = set("Terminate Passthrough All Same Selector None")
+	quantities   = set("requests limits capacity allocatable allocatedResources overhead")
 )
 
 // object redacts a value. key is that of the object or array that it is in, parent that of the one around it.
@@ -96,6 +98,20 @@ func (r *redactor) objectString(text, key, parent string) string {
 			return to
 		}
 		return text
+	case key == "path" && parent == "paths", key == "value" && parent == "path":
+		return r.urlPath(text)
+	case key == "value" && (parent == "headers" || parent == "queryParams"):
+		return r.value(text)
+	case key == "group":
+		if text == "" || strings.HasSuffix(text, ".k8s.io") {
+			return text
+		}
+		return r.value(text)
+	case key == "mode" || key == "from":
+		if gatewayWords[text] {
+			return text
+		}
+		return ""
 	case key == "message":
 		return r.prose(text)
 	case key == "image":
@@ -108,6 +124,17 @@ func (r *redactor) objectString(text, key, parent string) string {
 		return text
 	}
 	return ""
+}
+
+// urlPath redacts a path of a URL by its segments, so that one which begins as another still does.
+func (r *redactor) urlPath(text string) string {
+	segments := strings.Split(text, "/")
+	for i, s := range segments {
+		if s != "" {
+			segments[i] = r.name(s)
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // apiWord is a word of the API, or a reason.
@@ -135,10 +162,11 @@ func (r *redactor) labelKey(key string) string {
 	return r.name(key)
 }
 
-// annotationKeys are the annotations that are kept: those that say where a node or Pod has its addresses.
+// annotationKeys are the annotations that are kept: those that say where a node or Pod has its addresses, and which
+// Ingress takes a share of another's requests.
 var annotationKeys = regexp.MustCompile(`^(flannel\.alpha\.coreos\.com/(backend-(v6-)?data|backend-type|public-ip(v6)?(-overwrite)?|kube-subnet-manager|node-public-ip)|` +
 	`(cni\.)?projectcalico\.org/[A-Za-z0-9]+|kube-router\.io/[a-z.-]+|(network\.)?cilium\.io/[a-z0-9.-]+|io\.cilium\.network\.[a-z0-9-]+|k8s\.v1\.cni\.cncf\.io/(network-status|networks-status)|` +
-	`alpha\.kubernetes\.io/provided-node-ip)$`)
+	`alpha\.kubernetes\.io/provided-node-ip|nginx\.ingress\.kubernetes\.io/canary)$`)
 
 // annotations keeps the annotations that are known, and of their values the addresses.
 func (r *redactor) annotations(n *node) {

@@ -59,7 +59,7 @@ var words = set(`a an and any are as at be been by can cannot could did do does 
 	must namespace net netlink netns network networking nft nodeport nodes none nor not number operation option out own packet packets path peer permission
 	permitted pid plugin pods policy port portals ports possible posting postrouting pressure priority process program prohibited protocol public pull
 	pulling pulled read readiness reading ready reason receive received redirect refused reject rejected requests required requiring reserved reset resource
-	resources rest restart restarting return returned returns route router rule rules run running runtime save schedulable scheduled
+	resources rest restart restarting return returned returns route router rule rules run running runtime save schedulable scheduled secret
 	service services set sets setup signal skip snat socket source space started starting state status stopped stopping storage such sufficient
 	support supported syntax sysctl table tables taint taints target temporarily terminated terminating time timed timeout times tolerate toleration took
 	traffic try type unable unavailable understood unexpected unhealthy unknown unreachable unschedulable unsupported until untolerated up usage
