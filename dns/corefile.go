@@ -2,6 +2,7 @@ package dns
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -267,7 +268,7 @@ func (in *input) one() (string, error) {
 }
 
 // errOnce is the error of plugins that a server block may have once.
-var errOnce = fmt.Errorf("this plugin can only be used once per Server Block")
+var errOnce = errors.New("this plugin can only be used once per Server Block")
 
 // once reads each line of a plugin that a server block may have once.
 func (in *input) once(f func() error) error {

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/plumbnet/plumb/text"
 )
@@ -77,7 +76,7 @@ func (h *hosts) property(in *input, name string, inline *[]string) error {
 	case "reload":
 		v, err := in.one()
 		if err == nil {
-			err = isDuration(v, 0*time.Second)
+			err = isDuration(v, 0)
 		}
 		return err
 	default:

@@ -149,9 +149,10 @@ type item struct {
 	own   string // the name of the address itself, to which SRV leads
 }
 
-// errName is the error of a name that does not exist; another kind than that is not known.
+// errName is the error of a name that does not exist.
 var errName = errors.New("no such name")
 
+// errMissing is the error of a name that depends on objects of a kind that is not known.
 type errMissing string
 
 func (e errMissing) Error() string { return string(e) }

@@ -75,7 +75,8 @@ const (
 	arpa6 = ".ip6.arpa."
 )
 
-// isReverse reports whether a zone or name is one of names for addresses.
+// isReverse reports whether a zone or name is one of names for addresses, as CoreDNS sees it: in-addr.arpa
+// itself is none.
 func isReverse(name string) bool {
 	return strings.HasSuffix(name, arpa4) || strings.HasSuffix(name, arpa6)
 }

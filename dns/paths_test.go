@@ -363,6 +363,7 @@ func TestDomain(t *testing.T) {
 		{"the usual", ".:53 {\nkubernetes cluster.local in-addr.arpa\n}\n", "cluster.local", []string{"cluster.local", "1.0.96.10.in-addr.arpa"}},
 		{"of its server", "kube.test {\nkubernetes\n}\n", "kube.test", []string{"kube.test"}},
 		{"behind a range", ".:53 {\nkubernetes 10.0.0.0/8 kube.test\n}\n", "kube.test", []string{"kube.test", "1.0.96.10.in-addr.arpa"}},
+		{"the zone of all addresses is one like others", ".:53 {\nkubernetes in-addr.arpa kube.test\n}\n", "in-addr.arpa", []string{"kube.test", "1.0.96.10.in-addr.arpa"}},
 		{"in the second server", ".:53 {\nforward . 192.0.2.1\n}\nkube.test {\nkubernetes\n}\n", "kube.test", []string{"kube.test"}},
 	} {
 		c, err := Parse(r.corefile, Options{})
