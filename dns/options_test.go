@@ -35,29 +35,6 @@ func TestKubernetesOptions(t *testing.T) {
 	}
 }
 
-// TestCache bounds the TTL of answers.
-func TestCache(t *testing.T) {
-	for _, row := range []struct{ name, cache, q, want string }{
-		{"shorter", "cache 10", "a.test A", "10"},
-		{"as it is", "cache 3600", "a.test A", "60"},
-		{"not shorter than that", "cache {\nsuccess 10 3600 200\n}", "a.test A", "200"},
-		{"the least of an answer", "cache", "b.test A", "7"},
-		{"of another zone", "cache 10 example.org", "a.test A", "60"},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			corefile := ".:53 {\n" + row.cache + "\ntemplate IN A a.test {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}\ntemplate IN A b.test {\n" +
-				"answer \"{{ .Name }} 60 IN A 192.0.2.1\" \"{{ .Name }} 7 IN A 192.0.2.2\"\n}\n}\n"
-			c, err := Parse(corefile, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := brief(c.Ask(query(row.q), Env{})); !strings.Contains(got, " "+row.want+" A 192.0.2.1") {
-				t.Errorf("got %s, want TTL %s", got, row.want)
-			}
-		})
-	}
-}
-
 // TestUpstream takes the answers of upstreams, and goes on to the next forward.
 func TestUpstream(t *testing.T) {
 	c, err := Parse(".:53 {\nforward . 192.0.2.1 {\nnext NXDOMAIN\n}\nforward . 192.0.2.2 {\nnext_on_nodata\n}\nforward . 192.0.2.3\n}\n", Options{})

@@ -252,6 +252,7 @@ func TestDNSConfig(t *testing.T) {
 		{"None has its own only", PodDNS{Policy: "None", Servers: []string{"192.0.2.1"}}, servers, "192.0.2.1"},
 		{"domains behind", PodDNS{Search: []string{"a.test"}}, search, "shop.svc.test svc.test test a.test"},
 		{"a domain that is there already", PodDNS{Search: []string{"svc.test."}}, search, "shop.svc.test svc.test test"},
+		{"the root, which a Pod may name itself", PodDNS{Policy: "None", Search: []string{".", "a.test"}}, Conf.String, "search . a.test\n"},
 		{"32 domains at most", PodDNS{Policy: "None", Search: many(40)}, search, strings.Join(many(32), " ")},
 		{"32 with the cluster's", PodDNS{Search: many(40)}, search, "shop.svc.test svc.test test " + strings.Join(many(29), " ")},
 		{"2048 letters at most", PodDNS{Policy: "None", Search: distinct(long, 12)}, search, strings.Join(distinct(long, 10), " ")},
