@@ -66,7 +66,7 @@ func (y *yamler) all(open json.Delim, depth int, item bool) error {
 			if err != nil {
 				return err
 			}
-			y.out.WriteString(scalar(key.(string)) + ":")
+			y.key(scalar(key.(string)), depth)
 		}
 		if err := y.value(depth+1, open == '['); err != nil {
 			return err
@@ -74,6 +74,14 @@ func (y *yamler) all(open json.Delim, depth int, item bool) error {
 	}
 	_, err := y.in.Token()
 	return err
+}
+
+// key writes the key of a member. One of more than 1,024 characters has to be announced (YAML 1.2, 7.4.2).
+func (y *yamler) key(key string, depth int) {
+	if len(key) > 1000 {
+		key = "? " + key + "\n" + strings.Repeat("  ", depth)
+	}
+	y.out.WriteString(key + ":")
 }
 
 // words are those that YAML, one version or another, takes for something else than a string.

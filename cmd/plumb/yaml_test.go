@@ -81,6 +81,7 @@ func FuzzYAML(f *testing.F) {
 	for _, s := range []string{`{"a":[{"b":"c"}]}`, `["\u2028","\ufeff","a\u0085b"," x","?","{","on"]`, `[1e5,-0,true,null]`, `"|"`, `{"":{"-":["- -"]}}`} {
 		f.Add([]byte(s))
 	}
+	f.Add([]byte(`[{"a":{"` + strings.Repeat("9", 2000) + `":["- -"],"b":1}},{"` + strings.Repeat("k", 1500) + `":{"c":2},"d":3}]`))
 	if golden, err := os.ReadFile("../../report/testdata/diagnosis.json"); err == nil {
 		f.Add(golden)
 	}
