@@ -67,33 +67,18 @@ var unenforce step = func(ctx context.Context, c *cluster.Cluster) error {
 
 // allowOnly makes a policy by which the API's Pods can be reached by one app's alone.
 func allowOnly(app string) step {
-	return func(ctx context.Context, c *cluster.Cluster) error {
-		return c.Apply(ctx, `
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: api, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: api}}
-  policyTypes: [Ingress]
-  ingress:
-  - from: [{podSelector: {matchLabels: {app: `+app+`}}}]
-`)
-	}
+	return policy("api", `{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {matchLabels: {app: `+app+`}}}]}]}`)
 }
 
 // sendOnly makes a policy by which the shop's Pods can send to one app's alone.
 func sendOnly(app string) step {
+	return policy("web", `{podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: `+app+`}}}]}]}`)
+}
+
+// policy makes a NetworkPolicy of the namespace shop.
+func policy(name, spec string) step {
 	return func(ctx context.Context, c *cluster.Cluster) error {
-		return c.Apply(ctx, `
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: web, namespace: shop}
-spec:
-  podSelector: {matchLabels: {app: web}}
-  policyTypes: [Egress]
-  egress:
-  - to: [{podSelector: {matchLabels: {app: `+app+`}}}]
-`)
+		return c.Apply(ctx, `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: `+name+`, namespace: shop}, spec: `+spec+`}`)
 	}
 }
 
