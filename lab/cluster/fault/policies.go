@@ -78,7 +78,7 @@ func sendOnly(app string) step {
 // policy makes a NetworkPolicy of the namespace shop.
 func policy(name, spec string) step {
 	return func(ctx context.Context, c *cluster.Cluster) error {
-		return c.Apply(ctx, `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: `+name+`, namespace: shop}, spec: `+spec+`}`)
+		return c.Apply(ctx, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: "+name+", namespace: shop}\nspec: "+spec+"\n")
 	}
 }
 
