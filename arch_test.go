@@ -20,6 +20,7 @@ const module = "github.com/plumbnet/plumb/"
 // may import the core, and the core never imports them.
 var core = map[string][]string{
 	"text":            {},
+	"event":           {"packet"},
 	"packet":          {},
 	"fib":             {"packet"},
 	"netfilter":       {"packet"},
@@ -52,6 +53,7 @@ var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encod
 // foreign says which packages of the core may import what beyond pure. The
 // snapshot compares objects that two parts of it hold, for which it needs reflect.
 var foreign = map[string][]string{
+	"event":           {"context"}, // a sink may wait
 	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
 	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"strconv"
 )
 
 // Proto is an IP protocol number (IANA "Assigned Internet Protocol Numbers").
@@ -30,6 +31,20 @@ var protoNames = map[Proto]string{
 // String returns the name as iptables-save prints it, or the number.
 func (p Proto) String() string {
 	return cmp.Or(protoNames[p], fmt.Sprintf("%d", uint8(p)))
+}
+
+// ParseProto reads what String writes.
+func ParseProto(s string) (Proto, error) {
+	for p, name := range protoNames {
+		if name == s {
+			return p, nil
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil {
+		return 0, fmt.Errorf("protocol %q: want a name such as tcp, or a number of up to 255", s)
+	}
+	return Proto(n), nil
 }
 
 // HasPorts reports whether packets of the protocol carry ports.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
@@ -37,7 +38,7 @@ func TestCutShort(t *testing.T) {
 			}
 		}
 		whole, before := head, head // where the last whole attribute ends, and the one before it
-		for range attrs(b[head:]) {
+		for range netlink.Attrs(b[head:]) {
 			before = whole
 			whole += (int(native.Uint16(b[whole:])) + 3) &^ 3
 		}
@@ -77,7 +78,7 @@ func TestOtherFamilies(t *testing.T) {
 }
 
 func TestAttrs(t *testing.T) {
-	good := attr(nil, 5, []byte{1})
+	good := netlink.Attr(nil, 5, []byte{1})
 	for _, tt := range []struct {
 		name string
 		in   []byte
@@ -86,8 +87,8 @@ func TestAttrs(t *testing.T) {
 		{"none", nil, ""},
 		{"one", good, "5:01 "},
 		{"the last without padding", good[:5], "5:01 "},
-		{"nested, and big endian", attr(nil, 0x8000|0x4000|5, nil), "5: "},
-		{"empty", attr(attr(nil, 1, nil), 2, nil), "1: 2: "},
+		{"nested, and big endian", netlink.Attr(nil, 0x8000|0x4000|5, nil), "5: "},
+		{"empty", netlink.Attr(netlink.Attr(nil, 1, nil), 2, nil), "1: 2: "},
 		{"shorter than its header", slices.Concat(good, []byte{3, 0, 9, 0}), "5:01 "},
 		{"of no length", slices.Concat(good, make([]byte, 8)), "5:01 "},
 		{"longer than there is", slices.Concat(good, []byte{9, 0, 9, 0, 1, 2, 3, 4}), "5:01 "},
@@ -95,7 +96,7 @@ func TestAttrs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
-			for typ, v := range attrs(tt.in) {
+			for typ, v := range netlink.Attrs(tt.in) {
 				got += fmt.Sprintf("%d:%x ", typ, v)
 			}
 			if got != tt.want {
@@ -109,7 +110,7 @@ func TestDecodeHops(t *testing.T) {
 	hop := func(size uint16, flags, weight byte, dev uint32, attributes ...byte) []byte {
 		return slices.Concat(n16(size), []byte{flags, weight}, n32(dev), attributes)
 	}
-	via := attr(nil, unix.RTA_GATEWAY, []byte{10, 0, 0, 1})
+	via := netlink.Attr(nil, unix.RTA_GATEWAY, []byte{10, 0, 0, 1})
 	one := fib.NextHop{Dev: "eth0", Via: netip.MustParseAddr("10.0.0.1"), Weight: 1}
 	for _, tt := range []struct {
 		name string
@@ -122,8 +123,8 @@ func TestDecodeHops(t *testing.T) {
 			[]fib.NextHop{one, {Dev: "if9", Weight: 256, Flags: []string{"dead", "linkdown"}}}},
 		{"longer than there is", slices.Concat(hop(16, 0, 0, 1, via...), hop(40, 0, 0, 1)), []fib.NextHop{one}},
 		{"shorter than its header", slices.Concat(hop(16, 0, 0, 1, via...), hop(4, 0, 0, 1)), []fib.NextHop{one}},
-		{"an address of no family", hop(15, 0, 0, 1, attr(nil, unix.RTA_GATEWAY, []byte{10, 0, 0})...), []fib.NextHop{{Dev: "eth0", Weight: 1}}},
-		{"via of another family", hop(8+4+18, 0, 0, 1, attr(nil, unix.RTA_VIA, append(n16(unix.AF_INET6), netip.MustParseAddr("fe80::1").AsSlice()...))...),
+		{"an address of no family", hop(15, 0, 0, 1, netlink.Attr(nil, unix.RTA_GATEWAY, []byte{10, 0, 0})...), []fib.NextHop{{Dev: "eth0", Weight: 1}}},
+		{"via of another family", hop(8+4+18, 0, 0, 1, netlink.Attr(nil, unix.RTA_VIA, append(n16(unix.AF_INET6), netip.MustParseAddr("fe80::1").AsSlice()...))...),
 			[]fib.NextHop{{Dev: "eth0", Weight: 1, Via: netip.MustParseAddr("fe80::1")}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

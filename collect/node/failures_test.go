@@ -15,66 +15,17 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/snapshot"
 	"golang.org/x/sys/unix"
 )
 
-// datagram is a netlink message of a sequence number.
-func datagram(typ, flags uint16, seq uint32, body []byte) []byte {
-	b := n32(uint32(unix.SizeofNlMsghdr + len(body)))
-	b = append(append(b, n16(typ)...), n16(flags)...)
-	b = append(append(b, n32(seq)...), n32(0)...)
-	b = append(b, body...)
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}
-
-func TestMessages(t *testing.T) {
-	data := datagram(unix.RTM_NEWLINK, 0, 7, []byte("abcd"))
-	end := datagram(unix.NLMSG_DONE, 0, 7, n32(0))
-	eperm := -int32(unix.EPERM)
-	for _, tt := range []struct {
-		name       string
-		in         []byte
-		dump       bool
-		bodies     int
-		done, intr bool
-		err        string
-	}{
-		{"a part of a list", slices.Concat(data, data), true, 2, false, false, ""},
-		{"its end", slices.Concat(data, end), true, 1, true, false, ""},
-		{"one answer", data, false, 1, true, false, ""},
-		{"refused", datagram(unix.NLMSG_ERROR, 0, 7, n32(uint32(eperm))), true, 0, true, false, "operation not permitted"},
-		{"acknowledged", datagram(unix.NLMSG_ERROR, 0, 7, n32(0)), false, 0, true, false, ""},
-		{"an end that is an error", datagram(unix.NLMSG_DONE, 0, 7, n32(uint32(eperm))), true, 0, true, false, "operation not permitted"},
-		{"changed under it", slices.Concat(datagram(unix.RTM_NEWLINK, unix.NLM_F_DUMP_INTR, 7, nil), end), true, 1, true, true, ""},
-		{"of an earlier request", slices.Concat(datagram(unix.RTM_NEWLINK, 0, 6, nil), datagram(unix.NLMSG_DONE, 0, 6, n32(0))), true, 0, false, false, ""},
-		{"nothing to do", datagram(unix.NLMSG_NOOP, 0, 7, nil), true, 0, false, false, ""},
-		{"longer than the datagram", data[:len(data)-4], true, 0, false, false, "a message of 20 bytes in 16"},
-		{"shorter than its header", append(n32(4), make([]byte, 12)...), true, 0, false, false, "a message of 4 bytes in 16"},
-		{"empty", nil, true, 0, false, false, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c, bodies := conn{seq: 7}, 0
-			done, intr, err := c.messages(tt.in, tt.dump, func([]byte) { bodies++ })
-			if done != tt.done || intr != tt.intr || bodies != tt.bodies {
-				t.Errorf("done %v, interrupted %v, %d messages", done, intr, bodies)
-			}
-			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("%v, want %q", err, tt.err)
-			}
-		})
-	}
-}
-
 // TestEachSourceFails takes the netlink socket away, and wants each file to say so and none to say that there is nothing.
 func TestEachSourceFails(t *testing.T) {
-	route, err := dial(unix.NETLINK_ROUTE)
+	route, err := netlink.Dial(unix.NETLINK_ROUTE)
 	must(t, err)
-	route.close()
+	route.Close()
 	w := &worker{ctx: context.Background(), proc: t.TempDir(), route: route, result: result{files: map[string][]byte{}}}
 	w.netlink(space{inode: 1})
 	for _, name := range []string{"addr.json", "routes.json", "routes6.json", "rules.json", "rules6.json", "nexthops.json", "neigh.json", "fdb.json", "vlan.json"} {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"golang.org/x/sys/unix"
@@ -41,9 +42,9 @@ type rawLink struct {
 func (w *worker) links() ([]snapshot.Link, names, error) {
 	req := make([]byte, unix.SizeofIfInfomsg)
 	const skipStats = 1 << 3 // RTEXT_FILTER_SKIP_STATS
-	req = attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, skipStats))
+	req = netlink.Attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, skipStats))
 	var raw []rawLink
-	err := w.route.dump(unix.RTM_GETLINK, req, func() { raw = nil }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETLINK, req, func() { raw = nil }, func(b []byte) {
 		if l, ok := decodeLink(b); ok {
 			raw = append(raw, l)
 		}
@@ -64,7 +65,7 @@ func (w *worker) links() ([]snapshot.Link, names, error) {
 		addr  snapshot.LinkAddr
 	}
 	var addrs []found
-	err = w.route.dump(unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), func() { addrs = nil }, func(b []byte) {
+	err = w.route.Dump(unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), func() { addrs = nil }, func(b []byte) {
 		if index, a, ok := decodeAddr(b); ok {
 			addrs = append(addrs, found{index, a})
 		}
@@ -159,7 +160,7 @@ func decodeLink(b []byte) (rawLink, bool) {
 		l.Type = fmt.Sprintf("[%d]", typ)
 	}
 	l.Index, l.flags = int(int32(native.Uint32(b[4:]))), native.Uint32(b[8:])
-	for t, v := range attrs(b[unix.SizeofIfInfomsg:]) {
+	for t, v := range netlink.Attrs(b[unix.SizeofIfInfomsg:]) {
 		switch t {
 		case unix.IFLA_IFNAME:
 			l.Name = str(v)
@@ -220,7 +221,7 @@ func mac(b []byte) packet.MAC {
 // info reads IFLA_LINKINFO.
 func (l *rawLink) info(b []byte) {
 	var data, port []byte
-	for t, v := range attrs(b) {
+	for t, v := range netlink.Attrs(b) {
 		switch t {
 		case unix.IFLA_INFO_KIND:
 			l.Info.Kind = str(v)
@@ -233,7 +234,7 @@ func (l *rawLink) info(b []byte) {
 		}
 	}
 	if read := linkData[l.Info.Kind]; read != nil {
-		for t, v := range attrs(data) {
+		for t, v := range netlink.Attrs(data) {
 			read(l, t, v)
 		}
 	}
@@ -241,7 +242,7 @@ func (l *rawLink) info(b []byte) {
 	case "bridge":
 		bridgePort(&l.Info.SlaveData, port)
 	case "bond":
-		for t, v := range attrs(port) {
+		for t, v := range netlink.Attrs(port) {
 			if t == unix.IFLA_BOND_SLAVE_STATE {
 				l.Info.SlaveData.State = nth([]string{"ACTIVE", "BACKUP"}, int(u8(v)))
 			}
@@ -251,7 +252,7 @@ func (l *rawLink) info(b []byte) {
 
 // bridgePort reads IFLA_INFO_SLAVE_DATA of a bridge's port.
 func bridgePort(p *snapshot.PortData, b []byte) {
-	for t, v := range attrs(b) {
+	for t, v := range netlink.Attrs(b) {
 		on := u8(v) != 0
 		switch t {
 		case unix.IFLA_BRPORT_STATE:
@@ -291,7 +292,7 @@ func decodeAddr(b []byte) (index int, a snapshot.LinkAddr, ok bool) {
 	index = int(native.Uint32(b[4:]))
 	a.Len, a.Scope = int(b[1]), scopeName(b[3])
 	var local, peer netip.Addr
-	for t, v := range attrs(b[unix.SizeofIfAddrmsg:]) {
+	for t, v := range netlink.Attrs(b[unix.SizeofIfAddrmsg:]) {
 		switch t {
 		case unix.IFA_LOCAL:
 			local = addr(v)

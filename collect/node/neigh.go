@@ -4,6 +4,7 @@ package node
 
 import (
 	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/snapshot"
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +28,7 @@ var neighStates = map[uint16]string{
 // the ones that need no resolution (NOARP) or have no state.
 func (w *worker) neighs(n names) ([]fib.Neigh, error) {
 	var out []fib.Neigh
-	err := w.route.dump(unix.RTM_GETNEIGH, make([]byte, sizeofNdMsg), func() { out = nil }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETNEIGH, make([]byte, sizeofNdMsg), func() { out = nil }, func(b []byte) {
 		if e, ok := decodeNeigh(b, n); ok {
 			out = append(out, e)
 		}
@@ -51,7 +52,7 @@ func decodeNeigh(b []byte, n names) (fib.Neigh, bool) {
 	if flags&unix.NTF_OFFLOADED != 0 {
 		e.Flags = append(e.Flags, "offload")
 	}
-	for t, v := range attrs(b[sizeofNdMsg:]) {
+	for t, v := range netlink.Attrs(b[sizeofNdMsg:]) {
 		switch t {
 		case unix.NDA_DST:
 			e.Dst = addr(v)
@@ -68,7 +69,7 @@ func (w *worker) fdb(n names) ([]fib.FDBEntry, error) {
 	req := make([]byte, sizeofNdMsg)
 	req[0] = unix.AF_BRIDGE
 	var out []fib.FDBEntry
-	err := w.route.dump(unix.RTM_GETNEIGH, req, func() { out = nil }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETNEIGH, req, func() { out = nil }, func(b []byte) {
 		if e, ok := decodeFDB(b, n); ok {
 			out = append(out, e)
 		}
@@ -97,7 +98,7 @@ func decodeFDB(b []byte, n names) (fib.FDBEntry, bool) {
 		}
 	}
 	known := false
-	for t, v := range attrs(b[sizeofNdMsg:]) {
+	for t, v := range netlink.Attrs(b[sizeofNdMsg:]) {
 		switch t {
 		case unix.NDA_LLADDR:
 			e.MAC, known = mac(v), true
@@ -140,9 +141,9 @@ func (w *worker) vlans() ([]snapshot.BridgeVLAN, error) {
 	req := make([]byte, unix.SizeofIfInfomsg)
 	req[0] = unix.AF_BRIDGE
 	const compressed = 1 << 2 // RTEXT_FILTER_BRVLAN_COMPRESSED
-	req = attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, compressed))
+	req = netlink.Attr(req, unix.IFLA_EXT_MASK, native.AppendUint32(nil, compressed))
 	var out []snapshot.BridgeVLAN
-	err := w.route.dump(unix.RTM_GETLINK, req, func() { out = nil }, func(b []byte) { out = append(out, decodeVLANs(b)...) })
+	err := w.route.Dump(unix.RTM_GETLINK, req, func() { out = nil }, func(b []byte) { out = append(out, decodeVLANs(b)...) })
 	if notSupported(err) {
 		return nil, nil // a kernel without bridges
 	}
@@ -166,7 +167,7 @@ func decodeVLANs(b []byte) []snapshot.BridgeVLAN {
 	}
 	var dev string
 	var out []snapshot.BridgeVLAN
-	for t, v := range attrs(b[unix.SizeofIfInfomsg:]) {
+	for t, v := range netlink.Attrs(b[unix.SizeofIfInfomsg:]) {
 		switch t {
 		case unix.IFLA_IFNAME:
 			dev = str(v)
@@ -184,7 +185,7 @@ func decodeVLANs(b []byte) []snapshot.BridgeVLAN {
 func vlanInfos(b []byte) []snapshot.BridgeVLAN {
 	var out []snapshot.BridgeVLAN
 	begin := 0
-	for t, v := range attrs(b) {
+	for t, v := range netlink.Attrs(b) {
 		if t != bridgeVLANInfo || len(v) < sizeofBridgeVLAN {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,13 +33,13 @@ func (t nftTable) ofIPTables() bool {
 
 // nfnetlink asks a subsystem of netfilter for a list. A kernel without it has an empty one.
 func nfnetlink(subsys, cmd uint8, req []byte, f func(family uint8, b []byte)) error {
-	c, err := dial(unix.NETLINK_NETFILTER)
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return ifSupported(err)
 	}
-	defer c.close()
+	defer c.Close()
 	msg := append([]byte{unix.AF_UNSPEC, 0, 0, 0}, req...) // struct nfgenmsg
-	err = c.dump(uint16(subsys)<<8|uint16(cmd), msg, func() {}, func(b []byte) {
+	err = c.Dump(uint16(subsys)<<8|uint16(cmd), msg, func() {}, func(b []byte) {
 		if len(b) >= 4 {
 			f(b[0], b[4:])
 		}
@@ -67,7 +68,7 @@ func nftTables() ([]nftTable, error) {
 	var out []nftTable
 	const getTable, attrName = 1, 1
 	err := nfnetlink(unix.NFNL_SUBSYS_NFTABLES, getTable, nil, func(family uint8, b []byte) {
-		for t, v := range attrs(b) {
+		for t, v := range netlink.Attrs(b) {
 			if t == attrName {
 				out = append(out, nftTable{family, str(v)})
 			}
@@ -85,8 +86,8 @@ func haveIPSets() (bool, error) {
 		byteswap = 0x4000
 		justName = 1 << 1 // IPSET_FLAG_LIST_SETNAME
 	)
-	req := attr(nil, protocol, []byte{6})
-	req = attr(req, flags|byteswap, []byte{0, 0, 0, justName})
+	req := netlink.Attr(nil, protocol, []byte{6})
+	req = netlink.Attr(req, flags|byteswap, []byte{0, 0, 0, justName})
 	n := 0
 	err := nfnetlink(unix.NFNL_SUBSYS_IPSET, list, req, func(_ uint8, b []byte) { n++ })
 	return n > 0, err

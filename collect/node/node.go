@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/snapshot"
 	"golang.org/x/sys/unix"
 )
@@ -185,7 +186,7 @@ type worker struct {
 	counters bool
 	programs programs
 	scratch  [4096]byte
-	route    *conn // NETLINK_ROUTE of the current namespace
+	route    *netlink.Conn // NETLINK_ROUTE of the current namespace
 	result
 }
 
@@ -196,12 +197,12 @@ func (w *worker) collect(s space) result {
 		w.gaps = append(w.gaps, gap{"", err.Error()})
 		return w.result
 	}
-	route, err := dial(0) // NETLINK_ROUTE
+	route, err := netlink.Dial(0) // NETLINK_ROUTE
 	if err != nil {
 		w.gaps = append(w.gaps, gap{"", err.Error()})
 		return w.result
 	}
-	defer route.close()
+	defer route.Close()
 	w.route = route
 	if w.counters {
 		w.counts()
@@ -219,7 +220,7 @@ func (w *worker) collect(s space) result {
 // counts collects how many packets devices and rules have met.
 func (w *worker) counts() {
 	links := []snapshot.CountedLink{}
-	err := w.route.dump(unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func() { links = links[:0] }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func() { links = links[:0] }, func(b []byte) {
 		if l, ok := decodeLink(b); ok {
 			links = append(links, snapshot.CountedLink{Index: l.Index, Name: l.Name, Stats: l.stats})
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"golang.org/x/sys/unix"
 )
@@ -114,11 +115,11 @@ func record(t *testing.T) {
 	host, _ := makeNode(t)
 	var out strings.Builder
 	must(t, host.Do(func() error {
-		route, err := dial(unix.NETLINK_ROUTE)
+		route, err := netlink.Dial(unix.NETLINK_ROUTE)
 		if err != nil {
 			return err
 		}
-		defer route.close()
+		defer route.Close()
 		keep := func(kind string) func([]byte) {
 			return func(b []byte) { fmt.Fprintf(&out, "%s %x\n", kind, b) }
 		}
@@ -127,7 +128,7 @@ func record(t *testing.T) {
 			typ  uint16
 			req  []byte
 		}{
-			{"link", unix.RTM_GETLINK, attr(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_EXT_MASK, n32(1<<3))},
+			{"link", unix.RTM_GETLINK, netlink.Attr(make([]byte, unix.SizeofIfInfomsg), unix.IFLA_EXT_MASK, n32(1<<3))},
 			{"addr", unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg)},
 			{"route", unix.RTM_GETROUTE, append([]byte{unix.AF_INET}, make([]byte, unix.SizeofRtMsg-1)...)},
 			{"route", unix.RTM_GETROUTE, append([]byte{unix.AF_INET6}, make([]byte, unix.SizeofRtMsg-1)...)},
@@ -137,21 +138,21 @@ func record(t *testing.T) {
 			{"neigh", unix.RTM_GETNEIGH, make([]byte, sizeofNdMsg)},
 			{"fdb", unix.RTM_GETNEIGH, append([]byte{unix.AF_BRIDGE}, make([]byte, sizeofNdMsg-1)...)},
 		} {
-			if err := route.dump(d.typ, d.req, func() {}, keep(d.kind)); err != nil {
+			if err := route.Dump(d.typ, d.req, func() {}, keep(d.kind)); err != nil {
 				return err
 			}
 		}
-		diag, err := dial(unix.NETLINK_SOCK_DIAG)
+		diag, err := netlink.Dial(unix.NETLINK_SOCK_DIAG)
 		if err != nil {
 			return err
 		}
-		defer diag.close()
+		defer diag.Close()
 		for _, p := range diagProtos[:2] {
 			for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 				req := make([]byte, sizeofDiagReq)
 				req[0], req[1] = family, p.proto
 				native.PutUint32(req[4:], 1<<p.state)
-				if err := diag.dump(sockDiagByFamily, req, func() {}, keep("socket")); err != nil {
+				if err := diag.Dump(sockDiagByFamily, req, func() {}, keep("socket")); err != nil {
 					return err
 				}
 			}

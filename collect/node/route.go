@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/packet"
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +65,7 @@ func (w *worker) routes(n names, is6 bool) ([]fib.Route, error) {
 	req := make([]byte, unix.SizeofRtMsg)
 	req[0] = family(is6)
 	var out []fib.Route
-	err := w.route.dump(unix.RTM_GETROUTE, req, func() { out = nil }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETROUTE, req, func() { out = nil }, func(b []byte) {
 		if r, ok := decodeRoute(b, n); ok && r.Dst.Addr().Is6() == is6 {
 			out = append(out, r)
 		}
@@ -98,7 +99,7 @@ func decodeRoute(b []byte, n names) (fib.Route, bool) {
 	}
 	hop := fib.NextHop{Weight: 1, Flags: hopFlagNames(flags & ownFlags)}
 	single := false
-	for t, v := range attrs(b[unix.SizeofRtMsg:]) {
+	for t, v := range netlink.Attrs(b[unix.SizeofRtMsg:]) {
 		switch t {
 		case unix.RTA_DST:
 			r.Dst = prefix(v, b[1], is6)
@@ -149,7 +150,7 @@ func hopAttr(h *fib.NextHop, t uint16, v []byte, n names) bool {
 }
 
 func routeMetrics(r *fib.Route, b []byte) {
-	for t, v := range attrs(b) {
+	for t, v := range netlink.Attrs(b) {
 		switch t {
 		case unix.RTAX_MTU:
 			r.MTU = int(u32(v))
@@ -168,7 +169,7 @@ func decodeHops(b []byte, n names) []fib.NextHop {
 			return out
 		}
 		h := fib.NextHop{Weight: int(b[3]) + 1, Flags: hopFlagNames(uint32(b[2])), Dev: n.of(int(native.Uint32(b[4:])))}
-		for t, v := range attrs(b[sizeofRtNexthop:size]) {
+		for t, v := range netlink.Attrs(b[sizeofRtNexthop:size]) {
 			hopAttr(&h, t, v, n)
 		}
 		out = append(out, h)
@@ -182,7 +183,7 @@ func (w *worker) rules(is6 bool) ([]fib.Rule, error) {
 	req := make([]byte, unix.SizeofRtMsg) // struct fib_rule_hdr has the same size
 	req[0] = family(is6)
 	var out []fib.Rule
-	err := w.route.dump(unix.RTM_GETRULE, req, func() { out = nil }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETRULE, req, func() { out = nil }, func(b []byte) {
 		if r, ok := decodeRule(b); ok && r.Is6 == is6 {
 			out = append(out, r)
 		}
@@ -208,7 +209,7 @@ func decodeRule(b []byte) (fib.Rule, bool) {
 		r.Unknown = "action " + nth(nil, int(b[7]))
 	}
 	var mask *uint32
-	for t, v := range attrs(b[unix.SizeofRtMsg:]) {
+	for t, v := range netlink.Attrs(b[unix.SizeofRtMsg:]) {
 		if t == unix.FRA_FWMASK {
 			m := u32(v)
 			mask = &m
@@ -302,7 +303,7 @@ func formatRules(rules []fib.Rule) ([]byte, error) {
 func (w *worker) nextHops(n names) ([]fib.NextHopObject, error) {
 	const sizeofNhmsg = 8
 	var out []fib.NextHopObject
-	err := w.route.dump(unix.RTM_GETNEXTHOP, make([]byte, sizeofNhmsg), func() { out = nil }, func(b []byte) {
+	err := w.route.Dump(unix.RTM_GETNEXTHOP, make([]byte, sizeofNhmsg), func() { out = nil }, func(b []byte) {
 		if o, ok := decodeNextHop(b, n); ok {
 			out = append(out, o)
 		}
@@ -329,7 +330,7 @@ func decodeNextHop(b []byte, n names) (fib.NextHopObject, bool) {
 	if b[2] != 0 {
 		o.Protocol = fib.ProtocolName(b[2])
 	}
-	for t, v := range attrs(b[8:]) {
+	for t, v := range netlink.Attrs(b[8:]) {
 		switch t {
 		case unix.NHA_ID:
 			o.ID = u32(v)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,11 +47,11 @@ type diagSocket struct {
 
 // sockets returns what "ss -H -O -n -l -t -u -S -e -p" prints, as far as a snapshot reads it.
 func (w *worker) sockets(n names) ([]byte, error) {
-	diag, err := dial(unix.NETLINK_SOCK_DIAG)
+	diag, err := netlink.Dial(unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
 	}
-	defer diag.close()
+	defer diag.Close()
 	var out bytes.Buffer
 	var failed []error
 	for _, p := range diagProtos {
@@ -76,12 +77,12 @@ func exists(path string) bool {
 }
 
 // diagSockets asks for the sockets of one protocol and family.
-func diagSockets(c *conn, name string, proto, state, family uint8, n names) ([]diagSocket, error) {
+func diagSockets(c *netlink.Conn, name string, proto, state, family uint8, n names) ([]diagSocket, error) {
 	req := make([]byte, sizeofDiagReq)
 	req[0], req[1] = family, proto
 	native.PutUint32(req[4:], 1<<state)
 	var out []diagSocket
-	err := c.dump(sockDiagByFamily, req, func() { out = nil }, func(b []byte) {
+	err := c.Dump(sockDiagByFamily, req, func() { out = nil }, func(b []byte) {
 		if s, ok := decodeSocket(b, n); ok {
 			s.proto = name
 			out = append(out, s)
@@ -102,7 +103,7 @@ func decodeSocket(b []byte, n names) (diagSocket, bool) {
 	}
 	s.local = netip.AddrPortFrom(a, be16(b[4:]))
 	s.dev = n.of(int(native.Uint32(b[40:])))
-	for t, v := range attrs(b[sizeofDiagMsg:]) {
+	for t, v := range netlink.Attrs(b[sizeofDiagMsg:]) {
 		if t == diagSKV6Only {
 			s.v6only = u8(v) != 0
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/plumbnet/plumb/fib"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/snapshot"
 	"golang.org/x/sys/unix"
 )
@@ -85,10 +86,10 @@ func (w *worker) nsids(here space, links []snapshot.Link) (map[int]uint64, error
 
 // nsid returns the id that this namespace has for another, -1 for none.
 func (w *worker) nsid(s space) (int, error) {
-	req := attr([]byte{unix.AF_UNSPEC, 0, 0, 0}, netnsaFD, native.AppendUint32(nil, uint32(s.file.Fd())))
+	req := netlink.Attr([]byte{unix.AF_UNSPEC, 0, 0, 0}, netnsaFD, native.AppendUint32(nil, uint32(s.file.Fd())))
 	id := -1
-	err := w.route.ask(rtmGetNSID, unix.NLM_F_REQUEST, req, func(b []byte) {
-		for t, v := range attrs(b[min(len(b), 4):]) {
+	err := w.route.Ask(rtmGetNSID, unix.NLM_F_REQUEST, req, func(b []byte) {
+		for t, v := range netlink.Attrs(b[min(len(b), 4):]) {
 			if t == netnsaNSID {
 				id = int(int32(u32(v)))
 			}
