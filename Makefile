@@ -55,6 +55,7 @@ test: bin/helm lint
 	go test -p 4 -timeout 30m $$(go list ./... | grep -v /lab/agree)
 	go test -p 4 -count=1 -v $(AGREE) | $(SHOW)
 	cd oracle && go vet ./... && go test -count=1 -v . | $(SHOW)
+	cd oracle/netpol && go vet ./...
 	cd oracle/proxy && go vet ./... && go test -count=1 -v . | $(SHOW)
 	cd oracle/coredns && go vet ./... && go test -count=1 -v . | $(SHOW)
 	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
@@ -83,7 +84,7 @@ faults-cluster:
 bench: deps
 	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores, load $$(cut -d' ' -f1 /proc/loadavg); $$(go version)"
 	@go test -p 1 -run '^$$' -bench . -benchmem ./fib ./netfilter ./trace ./collect/node ./check/all ./intent ./lab/bench | awk -f lab/bench/lines.awk
-	@cd oracle && go test -run '^$$' -bench . | awk -f ../lab/bench/lines.awk
+	@cd oracle && go test -timeout 30m -run '^$$' -bench . | awk -f ../lab/bench/lines.awk
 
 # Every fuzz target for FUZZ each; findings land in testdata/fuzz and become tests. Go would otherwise spend
 # up to a minute on making each new input small, in which nothing new is tried.

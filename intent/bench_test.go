@@ -2,81 +2,22 @@ package intent
 
 import (
 	"fmt"
-	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/plumbnet/plumb/lab/policygen"
 	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	policyv1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
-// sizes are the clusters that the benchmarks measure: their policies grow with their Pods, and
-// the last is twenty times what Kubernetes calls big for one tenant.
+// sizes are clusters whose policies grow with their Pods. Package oracle measures more, beside others.
 var sizes = []policygen.Size{
 	{Seed: 1, Namespaces: 10, Pods: 100, Nodes: 5, Policies: 20},
 	{Seed: 1, Namespaces: 40, Pods: 1000, Nodes: 20, Policies: 200},
 	{Seed: 1, Namespaces: 200, Pods: 10_000, Nodes: 100, Policies: 2000},
-	{Seed: 1, Namespaces: 1000, Pods: 100_000, Nodes: 1000, Policies: 10_000},
-}
-
-func name(s policygen.Size) string { return fmt.Sprint(s.Pods) }
-
-func BenchmarkNew(b *testing.B) {
-	for _, s := range sizes {
-		b.Run(name(s), func(b *testing.B) {
-			o := policygen.Cluster(s)
-			b.ReportAllocs()
-			for b.Loop() {
-				New(o)
-			}
-		})
-	}
-}
-
-func BenchmarkVerdict(b *testing.B) {
-	for _, s := range sizes[1:3] {
-		b.Run(name(s), func(b *testing.B) {
-			e := New(policygen.Cluster(s))
-			peers := podPeers(e)
-			port := Port{packet.TCP, 80}
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				i++
-				e.Answer(peers[i%len(peers)], peers[i*7919%len(peers)], port)
-			}
-		})
-	}
-}
-
-func podPeers(e *Engine) (out []Peer) {
-	for i := range e.pods {
-		out = append(out, e.pods[i].peer)
-	}
-	return out
-}
-
-// BenchmarkAllPairs loads the objects, and finds and counts the answers for all pairs of Pods on three ports.
-func BenchmarkAllPairs(b *testing.B) {
-	ports := []Port{{packet.TCP, 80}, {packet.TCP, 443}, {packet.UDP, 53}}
-	for _, s := range sizes {
-		b.Run(name(s), func(b *testing.B) {
-			o := policygen.Cluster(s)
-			var e *Engine
-			b.ReportAllocs()
-			for b.Loop() {
-				e = New(o)
-				for _, port := range ports {
-					if n := e.AllPairs(port, false).Count(); n.Allowed == 0 || n.Denied == 0 {
-						b.Fatal(n)
-					}
-				}
-			}
-			b.ReportMetric(float64(len(e.classes)), "classes")
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			b.ReportMetric(float64(m.Sys)/1e6, "MB")
-		})
-	}
 }
 
 // TestAnswerAllocates wants an answer to allocate nothing.
@@ -89,5 +30,51 @@ func TestAnswerAllocates(t *testing.T) {
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func podPeers(e *Engine) (out []Peer) {
+	for i := range e.pods {
+		out = append(out, e.pods[i].peer)
+	}
+	return out
+}
+
+// The changes that are measured: a namespace that is closed, one for every Pod, and none.
+var benchChanges = []struct {
+	name string
+	edit func(*snapshot.Objects)
+}{
+	{"nothing", func(*snapshot.Objects) {}},
+	{"namespace", func(o *snapshot.Objects) {
+		p := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "ns-002", Name: "closed"}}
+		p.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
+		o.NetworkPolicies = append(slices.Clone(o.NetworkPolicies), p)
+	}},
+	{"cluster", func(o *snapshot.Objects) {
+		p := policyv1alpha2.ClusterNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "all"}}
+		p.Spec.Tier = policyv1alpha2.AdminTier
+		p.Spec.Subject.Namespaces = &metav1.LabelSelector{}
+		p.Spec.Ingress = []policyv1alpha2.ClusterNetworkPolicyIngressRule{{Action: "Deny", From: []policyv1alpha2.ClusterNetworkPolicyIngressPeer{{
+			Namespaces: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "red"}}}}}}
+		o.ClusterNetworkPolicies = append(slices.Clone(o.ClusterNetworkPolicies), p)
+	}},
+}
+
+// BenchmarkCompare loads the objects before and after a change, and finds what it changes on all ports.
+func BenchmarkCompare(b *testing.B) {
+	for _, s := range sizes[1:] {
+		o := policygen.Cluster(s)
+		for _, ch := range benchChanges {
+			b.Run(fmt.Sprintf("%d-%s", s.Pods, ch.name), func(b *testing.B) {
+				is := *o
+				ch.edit(&is)
+				n := 0
+				for b.Loop() {
+					n = len(Compare(New(o), New(&is)))
+				}
+				b.ReportMetric(float64(n), "changes")
+			})
+		}
 	}
 }

@@ -3,7 +3,6 @@ package oracle
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/mattfenwick/cyclonus/pkg/matcher"
 	"github.com/plumbnet/plumb/intent"
@@ -91,40 +90,4 @@ func TestAgreement(t *testing.T) {
 		}
 	}
 	fmt.Printf("agree: intent and cyclonus: %d random policy sets, %d comparisons, %d disagreements, 0 explained\n", sets, n, wrong)
-}
-
-// BenchmarkAllPairs measures all pairs of one port on the same objects. Of the second opinion
-// a sample of pairs is measured, and compared, and taken as often as there are pairs.
-func BenchmarkAllPairs(b *testing.B) {
-	const sample = 400
-	for _, size := range []policygen.Size{
-		{Seed: 1, Namespaces: 10, Pods: 100, Nodes: 5, Policies: 20, NoHostNetwork: true},
-		{Seed: 1, Namespaces: 40, Pods: 1000, Nodes: 20, Policies: 200, NoHostNetwork: true},
-		{Seed: 1, Namespaces: 200, Pods: 10_000, Nodes: 100, Policies: 2000, NoHostNetwork: true},
-	} {
-		b.Run(fmt.Sprint(size.Pods), func(b *testing.B) {
-			o, port := policygen.Cluster(size), ports[0]
-			s := newSecond(o)
-			e := intent.New(o)
-			all := e.AllPairs(port, false)
-			start := time.Now()
-			for i := range sample {
-				s.allows(&o.Pods[i*7919%len(o.Pods)], &o.Pods[(i*104729+1)%len(o.Pods)], port)
-			}
-			pair := time.Since(start) / sample
-			for i := range sample {
-				from, to := &o.Pods[i*7919%len(o.Pods)], &o.Pods[(i*104729+1)%len(o.Pods)]
-				if from != to && !compare(b, e, all, s, from, to, port) {
-					return
-				}
-			}
-			for b.Loop() {
-				intent.New(o).AllPairs(port, false).Count()
-			}
-			ours := b.Elapsed() / time.Duration(b.N)
-			theirs := pair * time.Duration(len(o.Pods)*(len(o.Pods)-1))
-			b.ReportMetric(theirs.Seconds(), "s-cyclonus")
-			b.ReportMetric(float64(theirs)/float64(ours), "times-faster")
-		})
-	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/plumbnet/plumb/check/all"
 	"github.com/plumbnet/plumb/diagnose"
 	"github.com/plumbnet/plumb/lab"
+	"github.com/plumbnet/plumb/lab/figures"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		sandbox.Main(m)
 	}
 	code := m.Run()
-	printFigures(os.Stdout)
+	table.Print(os.Stdout)
 	for _, dir := range recorded {
 		os.RemoveAll(dir)
 	}
@@ -48,6 +49,26 @@ func TestMain(m *testing.M) {
 
 // sizes are the numbers of Services, of about 10 iptables rules each.
 var sizes = [...]int{100, 1000, 10_000}
+
+const busy, usual = len(sizes) - 1, 0
+
+// table holds what is measured; its sizes are the iptables rules that each of sizes makes.
+var table = figures.Table{Head: "a node of 100 Pods; iptables rules:", Of: "rules", Sizes: make([]int, len(sizes)), Figures: []figures.Figure{
+	{What: "diagnose: load, trace, all checks", At: busy, Goal: 1},
+	{What: "  its CPU"},
+	{What: "  its memory (RSS)", Unit: figures.Bytes, At: busy, Goal: 300e6},
+	{What: "  load"},
+	{What: "  trace and all checks"},
+	{What: "one more packet, one way", At: busy, Goal: 50e-6},
+	{What: "one more packet, there and back"},
+	{What: "collect the node: CPU", At: usual, Goal: 1},
+	{What: "  compressed", Unit: figures.Bytes, At: usual, Goal: 300e3},
+}}
+
+// noteTime notes the time that a round of b took.
+func noteTime(b *testing.B, size int, what string) {
+	table.Note(size, what, b.Elapsed().Seconds()/float64(b.N))
+}
 
 // recorded holds the folder of each size's snapshot.
 var recorded = map[int]string{}
@@ -110,9 +131,9 @@ func write(l *lab.Lab, n *lab.Node, at int) error {
 	if err := snapshot.Write(&packed, files); err != nil {
 		return err
 	}
-	note(at, "collect the node: CPU", (cpu() - start).Seconds())
-	note(at, "compressed", float64(packed.Len()))
-	rulesOf[at] = rules(files["nodes/"+n.Name+"/host/iptables"])
+	table.Note(at, "collect the node: CPU", (cpu() - start).Seconds())
+	table.Note(at, "compressed", float64(packed.Len()))
+	table.Sizes[at] = rules(files["nodes/"+n.Name+"/host/iptables"])
 	maps.Copy(files, objects)
 	dir, err := os.MkdirTemp("", "plumb-bench-")
 	if err != nil {
@@ -237,8 +258,8 @@ func BenchmarkDiagnose(b *testing.B) {
 			b.ReportMetric(float64(sum.RSS)*1024/1e6, "MB-RSS")
 			b.ReportMetric(float64(sum.CPU.Milliseconds())/float64(b.N), "cpu-ms/op")
 			noteTime(b, at, "diagnose: load, trace, all checks")
-			note(at, "its CPU", sum.CPU.Seconds()/float64(b.N))
-			note(at, "its memory (RSS)", float64(sum.RSS)*1024)
+			table.Note(at, "its CPU", sum.CPU.Seconds()/float64(b.N))
+			table.Note(at, "its memory (RSS)", float64(sum.RSS)*1024)
 		})
 	}
 }

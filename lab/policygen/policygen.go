@@ -107,6 +107,9 @@ func (g *generator) pod(i int) corev1.Pod {
 		ip = g.o.Nodes[node].Status.Addresses[0].Address
 	}
 	p.Status.PodIP, p.Status.PodIPs = ip, []corev1.PodIP{{IP: ip}}
+	if g.Nodes > 0 {
+		p.Status.HostIP = g.o.Nodes[node].Status.Addresses[0].Address
+	}
 	return p
 }
 
