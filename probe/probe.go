@@ -5,6 +5,7 @@ package probe
 import (
 	"context"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/plumbnet/plumb/event"
@@ -89,6 +90,8 @@ type Places interface {
 	ByCgroup(uint64) (pod string, ok bool)
 	// ByDevice returns the Pod at the other end of a veth, by the device's index in the node's own namespace.
 	ByDevice(ifindex int) (pod string, ok bool)
+	// ByAddr returns the Pod that has an address, as far as this node knows.
+	ByAddr(netip.Addr) (pod string, ok bool)
 	// Cookies reports whether Net is a cookie. Where not, it is an inode, which another namespace may have later.
 	Cookies() bool
 	// All returns the places that now are, the node's own first.

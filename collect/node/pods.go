@@ -36,6 +36,8 @@ type podRecord struct {
 	pod  string // "shop/web-0"
 	path string // of its network namespace on the node; "" where that is for the record of its sandbox to say
 	host bool   // it is on the node's own network
+	// Where its cgroup is below the unified hierarchy; "" where that is not told.
+	cgroup string
 }
 
 // readRecords reads what the container runtimes say.
@@ -146,7 +148,8 @@ func openIn(root, path string) (*os.File, uint64, error) {
 type config struct {
 	Annotations map[string]string `json:"annotations"`
 	Linux       *struct {
-		Namespaces []struct {
+		CgroupsPath string `json:"cgroupsPath"`
+		Namespaces  []struct {
 			Type string `json:"type"`
 			Path string `json:"path"`
 		} `json:"namespaces"`
@@ -187,6 +190,7 @@ func parseRecord(in io.Reader) (r podRecord) {
 		r.path = named(c.NetworkSettings.SandboxKey)
 		return r
 	}
+	r.cgroup = cgroupPath(c.Linux.CgroupsPath)
 	for _, n := range c.Linux.Namespaces {
 		if n.Type == "network" {
 			r.path, r.host = named(n.Path), false
@@ -277,4 +281,20 @@ func (f *finder) pods(all []podRecord, others []found) {
 			f.add(n.inode, n.path, n.name(), "")
 		}
 	}
+}
+
+// cgroupPath returns the folder that an OCI runtime makes of a cgroupsPath: itself, or, of systemd's form
+// "kubepods-pod1.slice:cri-containerd:id", the scope in its slices.
+func cgroupPath(s string) string {
+	part := strings.Split(s, ":")
+	if len(part) != 3 {
+		return s
+	}
+	out, name := "", strings.TrimSuffix(part[0], ".slice")
+	for i := range name {
+		if name[i] == '-' {
+			out = filepath.Join(out, name[:i]+".slice")
+		}
+	}
+	return filepath.Join(out, part[0], part[1]+"-"+part[2]+".scope")
 }
