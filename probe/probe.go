@@ -82,6 +82,12 @@ type Env struct {
 	Places    Places
 }
 
+// A Cgroup is the cgroup of a Pod; those of its containers are below it.
+type Cgroup struct {
+	Pod  string // "shop/web-0"
+	Path string // below the root of a hierarchy: "kubepods.slice/kubepods-pod….slice". The same in each where there are several (version 1)
+}
+
 // Places tells whose a network namespace, a cgroup or an address is.
 type Places interface {
 	// ByNet returns the place of a network namespace that is or lately was, by its Net.
@@ -96,6 +102,8 @@ type Places interface {
 	Cookies() bool
 	// All returns the places that now are, the node's own first.
 	All() []Place
+	// Cgroups returns the cgroups of the Pods that now are, by Pod.
+	Cgroups() []Cgroup
 }
 
 // A Probe is an opened probe. Its methods may be called at the same time as each other, and each not twice at once.

@@ -42,6 +42,7 @@ type index struct {
 	cgroups map[uint64]string
 	devices map[int]string
 	addrs   map[netip.Addr]string
+	groups  []probe.Cgroup
 }
 
 // remembered is how long after its end it is told whose a namespace was: what happened in it is read a little later.
@@ -122,6 +123,9 @@ func (p *Places) ByAddr(a netip.Addr) (string, bool) {
 	pod, ok := p.indexed().addrs[a]
 	return pod, ok
 }
+
+// Cgroups is that of [probe.Places].
+func (p *Places) Cgroups() []probe.Cgroup { return p.indexed().groups }
 
 func (p *Places) indexed() index {
 	p.mu.RLock()
@@ -341,7 +345,7 @@ func (p *Places) find(all []podRecord) (out []*spot) {
 }
 
 func (p *Places) indexOf(spots []*spot, all []podRecord) index {
-	ix := index{map[uint64]string{}, map[int]string{}, map[netip.Addr]string{}}
+	ix := index{map[uint64]string{}, map[int]string{}, map[netip.Addr]string{}, groupsOf(all)}
 	for _, s := range spots[1:] {
 		for _, i := range s.peers {
 			ix.devices[i] = s.Pod
@@ -359,6 +363,24 @@ func (p *Places) indexOf(spots []*spot, all []podRecord) index {
 		}
 	}
 	return ix
+}
+
+// groupsOf returns the cgroup of each Pod: the one around those of its containers, which kubelet names for the Pod's UID.
+func groupsOf(all []podRecord) (out []probe.Cgroup) {
+	seen := map[string]bool{}
+	for _, r := range all {
+		if r.cgroup == "" || seen[r.pod] {
+			continue
+		}
+		seen[r.pod] = true
+		path := strings.Trim(r.cgroup, "/")
+		if dir := filepath.Dir(path); strings.Contains(filepath.Base(dir), "pod") && filepath.Base(dir) != "kubepods" {
+			path = dir
+		}
+		out = append(out, probe.Cgroup{Pod: r.pod, Path: path})
+	}
+	slices.SortFunc(out, func(a, b probe.Cgroup) int { return cmp.Compare(a.Pod, b.Pod) })
+	return out
 }
 
 // unified returns where the unified hierarchy of cgroups is mounted: at the usual place, or, beside version 1, below it.

@@ -149,6 +149,18 @@ func TestCgroupPath(t *testing.T) {
 	}
 }
 
+func TestGroupsOf(t *testing.T) {
+	const pod = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice"
+	got := groupsOf([]podRecord{
+		{pod: "shop/web-0", cgroup: pod + "/cri-containerd-a.scope"}, {pod: "shop/web-0", cgroup: pod + "/cri-containerd-b.scope"},
+		{pod: "shop/api-0", cgroup: "/kubepods/besteffort/pod3/c"}, {pod: "shop/odd", cgroup: "/kubepods/x"}, {pod: "shop/none"},
+	})
+	want := []probe.Cgroup{{Pod: "shop/api-0", Path: "kubepods/besteffort/pod3"}, {Pod: "shop/odd", Path: "kubepods/x"}, {Pod: "shop/web-0", Path: pod}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestByCgroup makes a cgroup where the unified hierarchy is mounted, and a Pod on the node's own network in it.
 func TestByCgroup(t *testing.T) {
 	sandbox.Need(t)

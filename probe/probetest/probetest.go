@@ -1,0 +1,120 @@
+// Package probetest is for the tests of probes: places to tell them, and what they tell, in a form that can be compared.
+package probetest
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/plumbnet/plumb/probe"
+)
+
+// Places are places that a test names. They have no cookies.
+type Places struct {
+	Is      []probe.Place
+	Groups  []probe.Cgroup
+	Devices map[int]string // the Pod at the other end, by index
+}
+
+// ByNet returns the place of that Net.
+func (p Places) ByNet(net uint64) (probe.Place, bool) {
+	for _, x := range p.Is {
+		if x.Net == net {
+			return x, true
+		}
+	}
+	return probe.Place{}, false
+}
+
+// ByCgroup knows none.
+func (p Places) ByCgroup(uint64) (string, bool) { return "", false }
+
+// ByDevice returns the Pod of a device.
+func (p Places) ByDevice(i int) (string, bool) { pod, ok := p.Devices[i]; return pod, ok }
+
+// ByAddr knows none.
+func (p Places) ByAddr(netip.Addr) (string, bool) { return "", false }
+
+// Cookies says that there are none.
+func (p Places) Cookies() bool { return false }
+
+// All returns the places.
+func (p Places) All() []probe.Place { return p.Is }
+
+// Cgroups returns the cgroups.
+func (p Places) Cgroups() []probe.Cgroup { return p.Groups }
+
+// Samples are values by what a scrape would show: `tcp_total{pod="shop/web-0",counter="InSegs"}`.
+type Samples map[string]float64
+
+// Open opens a probe as the agent does. It is closed with the test.
+func Open(t testing.TB, k *probe.Kind, e probe.Env) probe.Probe {
+	t.Helper()
+	if e.Proc == "" {
+		e.Proc = "/proc"
+	}
+	if e.Sys == "" {
+		e.Sys = "/sys"
+	}
+	if e.Places == nil {
+		e.Places = Places{}
+	}
+	for _, f := range k.Needs {
+		if err := f.Have(); err != nil {
+			t.Skipf("needs %s: %v", f.Name, err)
+		}
+	}
+	p, err := k.Open(&e)
+	if err != nil {
+		t.Fatalf("%s: %v", k.Name, err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// Collect returns what read tells, and fails t on a sample that its kind has not declared, or that is told twice.
+func Collect(t testing.TB, k *probe.Kind, read func(func(probe.Sample)) error) Samples {
+	t.Helper()
+	out := Samples{}
+	known := map[*probe.Stat]bool{}
+	for _, s := range k.Stats {
+		known[s] = true
+	}
+	err := read(func(s probe.Sample) {
+		key := Series(s)
+		if !known[s.Stat] || len(s.Labels) != len(s.Stat.Labels) || s.Stat.Node && s.Pod != "" {
+			t.Errorf("%s: no sample of the kind's", key)
+		}
+		if _, dup := out[key]; dup {
+			t.Errorf("%s: told twice", key)
+		}
+		out[key] = s.Value
+	})
+	if err != nil {
+		t.Errorf("%s: %v", k.Name, err)
+	}
+	return out
+}
+
+// Series returns what a sample is the value of.
+func Series(s probe.Sample) string {
+	var b strings.Builder
+	b.WriteString(s.Stat.Name)
+	sep := "{"
+	add := func(name, value string) {
+		b.WriteString(sep + name + `="` + value + `"`)
+		sep = ","
+	}
+	if s.Pod != "" {
+		add("pod", s.Pod)
+	}
+	for i, v := range s.Labels {
+		if i < len(s.Stat.Labels) {
+			add(s.Stat.Labels[i], v)
+		}
+	}
+	if sep == "," {
+		b.WriteString("}")
+	}
+	return b.String()
+}
