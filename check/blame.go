@@ -89,11 +89,6 @@ func (b Broken) Toward(c netip.Prefix) bool {
 	return false
 }
 
-// Asks reports whether the query's packet was sent to a and port.
-func (b Broken) Asks(a netip.Addr, port int32) bool {
-	return b.Query.Dst.Addr() == a && int32(b.Query.Dst.Port()) == port
-}
-
 // File returns evidence from a file of a namespace that has no lines.
 func File(ns *network.NS, file, text, command string) snapshot.Evidence {
 	return snapshot.Evidence{File: ns.Dir + "/" + file, Text: text, Command: Within(ns, command)}

@@ -147,8 +147,6 @@ func TestBroken(t *testing.T) {
 		{"met what it was sent to before", x.Met(addr("192.0.2.99")), false},
 		{"went there before", x.Went(addr("192.0.2.99")), true},
 		{"never went there", x.Went(addr("192.0.2.98")), false},
-		{"asks", x.Asks(addr("10.96.0.20"), 80), true},
-		{"asks for another port", x.Asks(addr("10.96.0.20"), 81), false},
 		{"forwarded", x.Forwarded(), true},
 		{"too large", TooLarge(x), false},
 		{"dies at eth0 of b", p.DiesAt(x, b.Iface("eth0")), true},

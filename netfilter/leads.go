@@ -13,12 +13,16 @@ import (
 // another destination, or to what is not understood. Conditions of the rule other than
 // those here are not considered.
 type Lead struct {
-	Rule  *Rule
-	At    netip.AddrPort // the one destination that the way is for; the zero value where the rule names none
+	Rule *Rule
+	// At is the one destination that the way is for: without an address where the rule names only a
+	// port, the zero value where it names neither.
+	At    netip.AddrPort
 	Proto packet.Proto   // of At
 	Chain *Chain         // that it jumps or goes to, or nil
 	To    netip.AddrPort // that it sends connections to by DNAT, or the zero value
 	Odd   string         // why it is not known where the rule leads, or ""
+	// Some says that the way is for packets of some sources alone, or that come in by some devices.
+	Some bool
 	// Bound says that the way is for clients alone that are remembered: by "-m recent --rcheck",
 	// or as source addresses in a set of nf_tables, which Set names.
 	Bound bool
@@ -53,6 +57,7 @@ func saved(r *Rule) (Lead, bool) {
 		return l, false
 	}
 	l.At, l.Proto, _ = r.Dest()
+	l.Some = r.ofSome()
 	l.To, _ = r.DNAT()
 	l.Bound = l.Chain != nil && strings.Contains(r.Text, "-m recent ") && strings.Contains(r.Text, "--rcheck")
 	return l, true
@@ -63,7 +68,10 @@ func (t *Table) native(r *Rule, stmts []nftStmt) (out []Lead) {
 	base := Lead{Rule: r}
 	for _, st := range stmts {
 		switch st := st.(type) {
+		case *nftCompare:
+			base.Some = base.Some || st.source
 		case *nftLookup:
+			base.Some = base.Some || st.src
 			if st.src && !st.not {
 				base.Bound, base.Set, base.Clients = true, st.set.name, st.set.addrs()
 			}
@@ -109,11 +117,11 @@ func (t *Table) mapped(base Lead, m *nftVMap) (out []Lead) {
 	return out
 }
 
-// dest reads the key of an element: an address, a protocol and a port.
+// dest reads the key of an element: an address or none, a protocol and a port.
 func (x *nftElem) dest() (netip.AddrPort, packet.Proto) {
 	n := len(x.lo) - typeProto.size - typePort.size
 	a, ok := netip.AddrFromSlice([]byte(x.lo[:max(n, 0)]))
-	if !ok {
+	if !ok && n != 0 {
 		return netip.AddrPort{}, 0
 	}
 	return netip.AddrPortFrom(a, uint16(numOf([]byte(x.lo[n+1:])))), packet.Proto(x.lo[n])
@@ -158,14 +166,20 @@ func (t *nftSet) addrs() (out []netip.Addr) {
 	return out
 }
 
-// isDest reports whether a key is the destination of a packet: "ip daddr . meta l4proto . th dport".
+// isDest reports whether a key is the destination of a packet: "ip daddr . meta l4proto . th dport", or without the address.
 func isDest(key *jsonNode) bool {
 	parts := key.get("concat").list()
-	if len(parts) != 3 {
-		return false
+	if len(parts) == 3 && isAddr(&parts[0], "daddr") {
+		parts = parts[1:]
 	}
-	port := parts[2].get("payload")
-	return isAddr(&parts[0], "daddr") && isL4Proto(&parts[1]) && port.get("field").str() == "dport"
+	return len(parts) == 2 && isL4Proto(&parts[0]) && parts[1].get("payload").get("field").str() == "dport"
+}
+
+// isSource reports whether an expression is where a packet comes from: its source address, what
+// routing says of it, or a device.
+func isSource(n *jsonNode) bool {
+	key := n.get("meta").get("key").str()
+	return isAddr(n, "saddr") || key == "iif" || key == "iifname" || slices.Contains(n.get("fib").get("flags").strs(), "saddr")
 }
 
 func isL4Proto(n *jsonNode) bool {

@@ -13,6 +13,11 @@ func leadText(l Lead) string {
 	var s []string
 	if l.At.IsValid() {
 		s = append(s, fmt.Sprintf("%s %s", l.Proto, l.At))
+	} else if l.At.Port() != 0 {
+		s = append(s, fmt.Sprintf("%s *:%d", l.Proto, l.At.Port()))
+	}
+	if l.Some {
+		s = append(s, "of some")
 	}
 	if l.Bound {
 		s = append(s, fmt.Sprintf("clients of %q %v", l.Set, l.Clients))
@@ -54,8 +59,14 @@ func TestLeadsOfNFTables(t *testing.T) {
 		{"a map of sources", `{"vmap": {"key": {"concat": [` + saddr + `, ` + proto + `, ` + dport + `]}, "data": "@ips"}}`, "to chain svc"},
 		{"a map that is not whole", `{"vmap": {"key": ` + dest + `, "data": "@odd"}}`, "odd: map odd was not read to its end: an element is not understood"},
 		{"a chance", `{"vmap": {"key": {"numgen": {"mode": "random", "mod": 2, "offset": 0}}, "data": {"set": [[0, {"goto": {"target": "svc"}}], [1, {"goto": {"target": "c"}}]]}}}`, "to chain svc\nto chain c"},
-		{"clients that are remembered", `{"match": {"op": "==", "left": ` + saddr + `, "right": "@aff"}}, {"goto": {"target": "svc"}}`, `clients of "aff" [10.244.0.9 10.244.1.2], to chain svc`},
-		{"all other clients", `{"match": {"op": "!=", "left": ` + saddr + `, "right": "@aff"}}, {"goto": {"target": "svc"}}`, "to chain svc"},
+		{"clients that are remembered", `{"match": {"op": "==", "left": ` + saddr + `, "right": "@aff"}}, {"goto": {"target": "svc"}}`, `of some, clients of "aff" [10.244.0.9 10.244.1.2], to chain svc`},
+		{"all other clients", `{"match": {"op": "!=", "left": ` + saddr + `, "right": "@aff"}}, {"goto": {"target": "svc"}}`, "of some, to chain svc"},
+		{"Pods alone", `{"match": {"op": "==", "left": ` + saddr + `, "right": {"prefix": {"addr": "10.0.0.0", "len": 8}}}}, {"goto": {"target": "svc"}}`, "of some, to chain svc"},
+		{"the node itself", `{"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["saddr"]}}, "right": "local"}}, {"goto": {"target": "svc"}}`, "of some, to chain svc"},
+		{"by a device", `{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "cni0"}}, {"goto": {"target": "svc"}}`, "of some, to chain svc"},
+		{"for the node itself", `{"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}}, {"goto": {"target": "svc"}}`, "to chain svc"},
+		{"a map of node ports", `{"vmap": {"key": {"concat": [` + proto + `, ` + dport + `]}, "data": "@ports"}}`, "tcp *:30080, to chain svc"},
+		{"a map of source ports", `{"vmap": {"key": {"concat": [` + proto + `, {"payload": {"protocol": "th", "field": "sport"}}]}, "data": "@ports"}}`, "to chain svc"},
 		{"one destination", `{"dnat": {"addr": "10.244.0.2", "port": 8080}}`, "to 10.244.0.2:8080"},
 		{"several destinations", `{"dnat": {"addr": "10.244.0.2"}}`, "odd: dnat to more than one address and port"},
 		{"by chance", `{"dnat": {"family": "ip", "addr": {"map": {"key": {"numgen": {"mode": "random", "mod": 2, "offset": 0}}, "data": {"set": [[0, {"concat": ["10.244.0.2", 80]}], [1, {"concat": ["10.244.1.2", 81]}]]}}}}}`,
@@ -72,6 +83,7 @@ func TestLeadsOfNFTables(t *testing.T) {
 				`{"map": {"family": "ip", "table": "t", "name": "ips", "type": ["ipv4_addr", "inet_proto", "inet_service"], "map": "verdict", "elem": `+svc+`}},`+
 				`{"map": {"family": "ip", "table": "t", "name": "odd", "type": ["ipv4_addr", "inet_proto", "inet_service"], "map": "verdict", "elem": [[{"concat": [1]}, {"drop": null}]]}},`+
 				`{"set": {"family": "ip", "table": "t", "name": "aff", "type": "ipv4_addr", "flags": ["timeout"], "elem": [{"elem": {"val": "10.244.1.2", "expires": 9}}, "10.244.0.9", {"range": ["10.1.0.0", "10.1.0.9"]}]}},`+
+				`{"map": {"family": "ip", "table": "t", "name": "ports", "type": ["inet_proto", "inet_service"], "map": "verdict", "elem": [[{"concat": [6, 30080]}, {"goto": {"target": "svc"}}]]}},`+
 				chain+`"c"}},`+chain+`"svc"}}, {"rule": {"family": "ip", "table": "t", "chain": "c", "expr": [`+tt.expr+`]}}]}`), "f")
 			if len(problems) > 0 {
 				t.Fatal(problems)
@@ -94,6 +106,11 @@ func TestLeadsOfIPTables(t *testing.T) {
 -A PREROUTING -j SVC
 -A SVC -m recent --rcheck --seconds 10800 --reap --name SEP --mask 255.255.255.255 --rsource -j SEP
 -A SVC -j MASQUERADE
+-A SVC -p udp -m udp --dport 30081 -j SEP
+-A SVC -d 127.0.0.0/8 -p tcp -m tcp --dport 30080 -j SEP
+-A SVC -s 10.0.0.0/8 -j SEP
+-A SVC -m addrtype --src-type LOCAL -j SEP
+-A SVC -i cni0 -j SEP
 -A SEP -p tcp -m recent --set --name SEP --mask 255.255.255.255 --rsource -m tcp -j DNAT --to-destination 10.244.0.2:8080
 COMMIT
 `
@@ -103,7 +120,7 @@ COMMIT
 	}
 	for chain, want := range map[string]string{
 		"PREROUTING": "tcp 10.96.0.1:443, to chain SVC\nto chain SVC",
-		"SVC":        "clients of \"\" [], to chain SEP\n",
+		"SVC":        "clients of \"\" [], to chain SEP\n\nudp *:30081, to chain SEP\nto chain SEP\nof some, to chain SEP\nof some, to chain SEP\nof some, to chain SEP",
 		"SEP":        "to 10.244.0.2:8080",
 	} {
 		if diff := cmp.Diff(want, leadTexts(tables[0], chain)); diff != "" {

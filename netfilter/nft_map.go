@@ -72,7 +72,7 @@ func valueFields(list *jsonNode, want nftType) []nftType {
 type nftVMap struct {
 	key  nftTyped
 	set  *nftSet
-	dest bool // the key is the packet's destination: address, protocol and port
+	dest bool // the key is the packet's destination: address, if at all, protocol and port
 }
 
 func (p *nftParser) vmap(n *jsonNode) (nftStmt, error) {

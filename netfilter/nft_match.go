@@ -32,6 +32,7 @@ type nftCompare struct {
 	left   nftTyped
 	op     string
 	lo, hi string
+	source bool // the value is where the packet comes from
 }
 
 func (m *nftCompare) run(w *nftWalk, s *state) nftFlow {
@@ -179,7 +180,11 @@ func (p *nftParser) match(n *jsonNode) (nftStmt, error) {
 		}
 		return &nftLookup{l, set, op == "!=", isAddr(left, "saddr")}, err
 	}
-	return p.compare(op, l, right)
+	st, err := p.compare(op, l, right)
+	if c, ok := st.(*nftCompare); ok {
+		c.source = isSource(left)
+	}
+	return st, err
 }
 
 // nftNever is a match on a header that no packet here has.
@@ -221,7 +226,7 @@ func (p *nftParser) compare(op string, l nftTyped, right *jsonNode) (nftStmt, er
 	if ordered && (lo != hi || len(l.types) != 1 || l.types[0].text) {
 		return nil, notUnderstood("the operator %s with a range", op)
 	}
-	return &nftCompare{l, op, lo, hi}, nil
+	return &nftCompare{left: l, op: op, lo: lo, hi: hi}, nil
 }
 
 // text names the types of a value.

@@ -28,11 +28,14 @@ type Front struct {
 	Local   bool           // the policy is Local: of connections from outside alone, except at the cluster IP
 }
 
+// proxyName is the label that gives a Service to another proxy than that of the nodes (apis/well_known_labels.go of kube-proxy).
+const proxyName = "service.kubernetes.io/service-proxy-name"
+
 // Fronts returns where a port of a Service is reached, in one family. There is none of a Service that
-// has no cluster IP of the family.
+// has no cluster IP of the family, or that a label gives to another proxy.
 func Fronts(s *corev1.Service, port *corev1.ServicePort, is6 bool) []Front {
 	own := family(ClusterIPs(s), is6)
-	if len(own) == 0 {
+	if _, other := s.Labels[proxyName]; other || len(own) == 0 {
 		return nil
 	}
 	out := []Front{{Addr: netip.AddrPortFrom(own[0], uint16(port.Port)), Local: InternalLocal(s)}}

@@ -137,6 +137,7 @@ func TestFronts(t *testing.T) {
 		want string // an address, "!" where it is local from outside, and whom it is for
 	}{
 		{"a cluster IP and a node port", func(*corev1.Service) {}, false, "10.96.0.1:80 :30080"},
+		{"another proxy's", func(s *corev1.Service) { s.Labels = map[string]string{proxyName: "mesh"} }, false, ""},
 		{"everything", all, false, "10.96.0.1:80 192.0.2.1:80 192.0.2.9:80<203.0.113.0/24 :30080"},
 		{"the other family", all, true, "[fd00::1]:80 [2001:db8::1]:80 :30080"},
 		{"everybody", func(s *corev1.Service) {

@@ -78,6 +78,7 @@ var Checks = []*check.Check{
 	proxyrules.Leftover,
 	proxyrules.Affinity,
 	proxyrules.Stale,
+	proxyrules.Balancer,
 	policy.Denies,
 	policy.Stale,
 	policy.NotEnforced,

@@ -22,10 +22,11 @@ var (
 
 // podRules are the rules that packets between Pods meet; podSysctls what decides about them.
 const (
-	podRules   = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) `
-	podSysctls = `^net\.(ipv4\.ip_forward|ipv4\.conf\.(all|default|eth0|cni0|flannel/1|flannel\.1|veth[0-9a-f]+|cbr0)\.(rp_filter|forwarding|accept_local|route_localnet|proxy_arp|src_valid_mark)|bridge\.bridge-nf-call-iptables|netfilter\.nf_conntrack_max) `
-	frontRules = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front)|kube-dns|KUBE-EXT-`
-	localRules = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front-local)|kube-dns|KUBE-EXT-`
+	podRules      = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) `
+	podSysctls    = `^net\.(ipv4\.ip_forward|ipv4\.conf\.(all|default|eth0|cni0|flannel/1|flannel\.1|veth[0-9a-f]+|cbr0)\.(rp_filter|forwarding|accept_local|route_localnet|proxy_arp|src_valid_mark)|bridge\.bridge-nf-call-iptables|netfilter\.nf_conntrack_max) `
+	frontRules    = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front)|kube-dns|KUBE-EXT-`
+	nodePortRules = `^-A (PREROUTING|OUTPUT) |KUBE-(EXT|NODEPORTS)|shop/front:`
+	localRules    = `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|KUBE-NODEPORTS|FLANNEL-[A-Z]+) |KUBE-NODEPORTS|shop/(front-local)|kube-dns|KUBE-EXT-`
 )
 
 // recipes are the cases of all checks.
@@ -323,6 +324,27 @@ var recipes = []recipe{
 		query: "", twinQuery: "",
 		Cut: Cut{NetNS: hosts, Files: linksAndRulesFiles, Objects: `nodes//.*|services/shop/.*|endpointslices/shop/.*|pods/kube-system/kube-proxy.*`, Rules: `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) |shop/`, Sysctl: ""},
 		gap: []string{"nodes/node-a/host/iptables", "nodes/node-b/host/iptables", "nodes/node-c/host/iptables"},
+	},
+	{
+		dir: "proxyrules", fault: "nodeport-rule-missing", twin: "healthy-flannel",
+		story: "The Service was given a node port, after kube-proxy on node-b lost its watch: from outside node-b refuses it, its cluster IP works.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-a/host", "node-b/host"}, Files: linksAndRulesFiles, Objects: `nodes//node-[ab]|services/shop/front|endpointslices/shop/front-[^l].*|pods/kube-system/kube-proxy.*`, Rules: nodePortRules, Sysctl: ""},
+		gap: []string{"nodes/node-b/host/iptables"},
+	},
+	{
+		dir: "proxyrules", fault: "stale-endpoint-on-nodeport", twin: "healthy-flannel",
+		story: "kube-proxy on node-b hangs: its rules send the node port to the addresses that the web Pods had before the last rollout.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-a/host", "node-b/host"}, Files: linksAndRulesFiles, Objects: `nodes//node-[ab]|services/shop/front|endpointslices/shop/front-[^l].*|pods/kube-system/kube-proxy.*`, Rules: nodePortRules, Sysctl: ""},
+		gap: []string{"nodes/node-b/host/iptables"},
+	},
+	{
+		dir: "proxyrules", fault: "nodeport-remains", twin: "healthy-flannel",
+		story: "The Service and its Pods' addresses are gone, and kube-proxy on node-b hangs: what listens on the former node port gets nothing.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: []string{"node-a/host", "node-b/host"}, Files: linksAndRulesFiles, Objects: `nodes//node-[ab]|services/shop/(front|db)|endpointslices/shop/(front-[^l]|db-).*|pods/kube-system/kube-proxy.*`, Rules: nodePortRules, Sysctl: ""},
+		gap: []string{"nodes/node-b/host/iptables"},
 	},
 	{
 		dir: "proxyrules", fault: "proxy-rules-stale", twin: "healthy-flannel",

@@ -2,7 +2,6 @@ package proxyrules
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/netfilter"
@@ -61,14 +60,14 @@ func affinity(p *check.Pass, n node) {
 	t, rule := g.way.targets[i], g.way.rules[i]
 	f := check.Finding{
 		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
-		What: text.F("session affinity of %s may hold clients to %s, which is not among its endpoints (%s)", g.port, t, list(g.all)),
+		What: text.F("session affinity of %s may hold clients to %s, which is not among its endpoints (%s)", g.port, t, list(addrs(g.all))),
 		Evidence: []snapshot.Evidence{
 			check.RuleOf(rule),
 			p.Object("Service", g.svc.Namespace, g.svc.Name, "sessionAffinity: "+string(g.svc.Spec.SessionAffinity)),
 		},
 	}
 	if b.set != "" {
-		f.What = text.F("session affinity of %s holds %d clients, such as %s, to %s, which is not among its endpoints (%s)", g.port, len(b.clients), b.clients[0], t, list(g.all))
+		f.What = text.F("session affinity of %s holds %d clients, such as %s, to %s, which is not among its endpoints (%s)", g.port, len(b.clients), b.clients[0], t, list(addrs(g.all)))
 		f.Evidence = append([]snapshot.Evidence{clients(n, rule.Table, b)}, f.Evidence...)
 	}
 	if len(sticky) == len(differ(p, n)) {
@@ -77,7 +76,7 @@ func affinity(p *check.Pass, n node) {
 	p.Blame(&f, func(b check.Broken) bool {
 		return b.Passes(n.ns) && slices.ContainsFunc(sticky, func(g gone) bool {
 			i, _ := g.held()
-			return b.Asks(g.dest.at.Addr(), g.port.port.Port) && b.Met(g.way.targets[i].Addr())
+			return g.dest.met(b.Query) && b.Met(g.way.targets[i].Addr())
 		})
 	})
 	p.Report(f)
@@ -85,12 +84,5 @@ func affinity(p *check.Pass, n node) {
 
 // clients returns the evidence that a set holds clients, the first few of them.
 func clients(n node, t *netfilter.Table, b *binding) snapshot.Evidence {
-	var some []string
-	for _, a := range b.clients[:min(3, len(b.clients))] {
-		some = append(some, a.String())
-	}
-	if len(b.clients) > 3 {
-		some = append(some, "…")
-	}
-	return check.File(n.ns, "nft.json", "elements = { "+strings.Join(some, ", ")+" }", check.Cmd("nft list set %s %s %s", t.Family, t.Name, b.set))
+	return check.File(n.ns, "nft.json", "elements = { "+list(b.clients)+" }", check.Cmd("nft list set %s %s %s", t.Family, t.Name, b.set))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
@@ -70,51 +71,106 @@ Commands:
 	Run:   func(p *check.Pass) { eachNode(p, stale) },
 }
 
-// A port is one cluster IP and port of a Service, and the endpoints behind it.
+// A port is one address and port at which a Service is reached, and the endpoints behind it.
 type port struct {
-	svc  *corev1.Service
-	port *corev1.ServicePort
-	dest dest
-	want []service.Endpoint // those that a proxy on the node may use
-	all  []service.Endpoint // those that a proxy may use somewhere
+	svc   *corev1.Service
+	port  *corev1.ServicePort
+	front service.Front
+	dest  dest
+	is6   bool
+	node  string             // whose rules are judged
+	want  []service.Endpoint // those that a proxy on the node may use
+	local []service.Endpoint // those that connections from outside may use, where the policy is Local
+	all   []service.Endpoint // those that a proxy may use somewhere
 }
 
 var protocols = map[corev1.Protocol]packet.Proto{corev1.ProtocolTCP: packet.TCP, corev1.ProtocolUDP: packet.UDP, corev1.ProtocolSCTP: packet.SCTP}
 
-// eachPort calls f for each cluster IP and port.
+// destOf returns what rules match for a front: a node port has no address.
+func destOf(f service.Front, sp *corev1.ServicePort) dest {
+	return dest{f.Addr, protocols[check.ProtoOf(sp.Protocol)]}
+}
+
+// A claim is a destination of one family.
+type claim struct {
+	dest
+	is6 bool
+}
+
+type claimsKey struct{}
+
+// claims counts the ports of Services that ask for each destination: where there are several, which of them has it is
+// for a proxy to decide.
+func claims(p *check.Pass) map[claim]int {
+	return check.Once(p, claimsKey{}, func() map[claim]int {
+		out := map[claim]int{}
+		for i := range p.Snapshot.Objects.Services {
+			s := &p.Snapshot.Objects.Services[i]
+			for j := range s.Spec.Ports {
+				for _, is6 := range families {
+					for _, f := range service.Fronts(s, &s.Spec.Ports[j], is6) {
+						out[claim{destOf(f, &s.Spec.Ports[j]), is6}]++
+					}
+				}
+			}
+		}
+		return out
+	})
+}
+
+var families = []bool{false, true}
+
+// eachPort calls f for each address and port of each Service: cluster IPs, external IPs, those of load balancers, and
+// node ports.
 func (n node) eachPort(p *check.Pass, f func(port)) {
 	here := service.Node{Name: n.ns.Node.Name}
 	o := p.NodeObject(here.Name)
 	if o != nil {
 		here = service.NodeOf(o)
 	}
+	claims := claims(p)
 	for i := range p.Snapshot.Objects.Services {
 		s := &p.Snapshot.Objects.Services[i]
-		for _, a := range check.ClusterIPs(s) {
-			for j := range s.Spec.Ports {
-				sp := &s.Spec.Ports[j]
-				d := dest{netip.AddrPortFrom(a, uint16(sp.Port)), protocols[check.ProtoOf(sp.Protocol)]}
-				c := service.Choose(service.Of(p.Endpoints(s), sp, a.Is6()), here)
-				pt := port{s, sp, d, c.Cluster, p.Usable(s, sp, a.Is6())}
-				if service.InternalLocal(s) {
-					pt.want = c.Local
+		for j := range s.Spec.Ports {
+			sp := &s.Spec.Ports[j]
+			for _, is6 := range families {
+				fronts := service.Fronts(s, sp, is6)
+				if len(fronts) == 0 {
+					continue
 				}
-				if o == nil && len(pt.want) > 0 && len(pt.want[0].Zones) > 0 {
-					pt.want = nil // the node's zone is not known
+				c := service.Choose(service.Of(p.Endpoints(s), sp, is6), here)
+				all := p.Usable(s, sp, is6)
+				if o == nil && len(c.Cluster) > 0 && len(c.Cluster[0].Zones) > 0 {
+					c.Cluster = nil // the node's zone is not known
 				}
-				f(pt)
+				for _, fr := range fronts {
+					if d := destOf(fr, sp); claims[claim{d, is6}] == 1 {
+						f(port{s, sp, fr, d, is6, here.Name, c.To(fr, true), c.Local, all})
+					}
+				}
 			}
 		}
 	}
 }
 
+// String returns "shop/api:80 (10.96.0.20)", or "shop/front:80 (*:30080)" of a node port.
 func (pt port) String() string {
-	return fmt.Sprintf("%s/%s:%d (%s)", pt.svc.Namespace, pt.svc.Name, pt.port.Port, pt.dest.at.Addr())
+	at := pt.dest.String()
+	if pt.front.Kind != service.NodePort {
+		at = pt.dest.at.Addr().String()
+	}
+	return fmt.Sprintf("%s/%s:%d (%s)", pt.svc.Namespace, pt.svc.Name, pt.port.Port, at)
+}
+
+// outside reports whether connections from outside may use other endpoints than those of the cluster. Where only some
+// sources may, no rule is for all.
+func (pt port) outside() bool {
+	return pt.front.Local && pt.front.Kind != service.ClusterIP && len(pt.front.Sources) == 0
 }
 
 // way returns what the node's rules make of a port: one without targets where there are none for it.
 func (n node) way(pt port) *way {
-	b := n.books[pt.dest.at.Addr().Is6()]
+	b := n.books[pt.is6]
 	switch {
 	case b == nil:
 		return &way{}
@@ -146,11 +202,10 @@ func missing(p *check.Pass, n node) {
 
 // file returns the file that holds, or would hold, the rules for a port.
 func (n node) file(pt port) string {
-	is6 := pt.dest.at.Addr().Is6()
 	switch {
 	case n.native():
 		return "nft.json"
-	case is6:
+	case pt.is6:
 		return "ip6tables"
 	}
 	return "iptables"
@@ -166,34 +221,43 @@ func (n node) native() bool {
 	return false
 }
 
-// looks returns the command that shows whether there are rules for a port.
-func (n node) looks(pt port) string {
-	a := pt.dest.at.Addr()
-	switch {
-	case n.native() && a.Is6():
-		return "nft list map ip6 kube-proxy service-ips | grep " + a.String()
-	case n.native():
-		return "nft list map ip kube-proxy service-ips | grep " + a.String()
+// looks returns what rules for a port name, and the command that shows whether there are any.
+func (n node) looks(pt port) (name, command string) {
+	name, list := pt.dest.at.Addr().String(), "service-ips"
+	if pt.front.Kind == service.NodePort {
+		name, list = strconv.Itoa(int(pt.port.NodePort)), "service-nodeports"
 	}
-	return "iptables-save -t nat | grep " + a.String()
+	switch {
+	case n.native() && pt.is6:
+		return name, check.Cmd("nft list map ip6 kube-proxy %s | grep %s", list, name)
+	case n.native():
+		return name, check.Cmd("nft list map ip kube-proxy %s | grep %s", list, name)
+	case pt.is6:
+		return name, check.Cmd("ip6tables-save -t nat | grep %s", name)
+	}
+	return name, check.Cmd("iptables-save -t nat | grep %s", name)
 }
 
 func missingFinding(p *check.Pass, n node, lost []port, total int) check.Finding {
+	name, command := n.looks(lost[0])
 	f := check.Finding{
 		Severity: check.Error, Where: n.ns.String(),
 		What: text.F("no rules for %d of the %d ports of Services that have endpoints, such as %s", len(lost), total, lost[0]),
 		Fix:  restart(p, n.ns),
 		Evidence: []snapshot.Evidence{
-			check.File(n.ns, n.file(lost[0]), "(no rule for "+lost[0].dest.at.Addr().String()+")", n.looks(lost[0])),
-			p.Object("Service", lost[0].svc.Namespace, lost[0].svc.Name, "clusterIP: "+lost[0].dest.at.Addr().String()),
+			check.File(n.ns, n.file(lost[0]), "(no rule for "+name+")", command),
+			p.Object("Service", lost[0].svc.Namespace, lost[0].svc.Name, fields[lost[0].front.Kind]+name),
 		},
 	}
 	p.Blame(&f, func(b check.Broken) bool {
-		return b.Passes(n.ns) && slices.ContainsFunc(lost, func(pt port) bool {
-			return b.Query.Dst == pt.dest.at || pt.port.NodePort != 0 && int32(b.Query.Dst.Port()) == pt.port.NodePort
-		})
+		return b.Passes(n.ns) && slices.ContainsFunc(lost, func(pt port) bool { return pt.dest.met(b.Query) })
 	})
 	return f
+}
+
+// fields are where in a Service an address is written.
+var fields = map[service.Kind]string{
+	service.ClusterIP: "clusterIP: ", service.ExternalIP: "externalIPs: ", service.LoadBalancer: "status.loadBalancer.ingress: ", service.NodePort: "nodePort: ",
 }
 
 func restart(p *check.Pass, ns *network.NS) check.Fix {
@@ -206,6 +270,7 @@ type gone struct {
 	way    *way
 	dead   []int            // indexes of targets that are no endpoint
 	absent []netip.AddrPort // endpoints that no rule sends to
+	far    []int            // indexes of targets of connections from outside that are on other nodes, where the policy is Local
 }
 
 type differKey struct{ ns *network.NS }
@@ -223,21 +288,34 @@ func (n node) differ(p *check.Pass) []gone {
 			return // missing says so
 		}
 		g := gone{port: pt, way: w}
-		for i, t := range g.way.targets {
-			if !slices.ContainsFunc(p.Endpoints(pt.svc), func(e service.Endpoint) bool { return e.Addr == t && e.Port == pt.port.Name && (e.Ready || e.Serving) }) {
-				g.dead = append(g.dead, i)
-			}
-		}
-		for _, e := range pt.want {
-			if !slices.Contains(g.way.targets, e.Addr) {
-				g.absent = append(g.absent, e.Addr)
-			}
-		}
-		if len(g.dead)+len(g.absent) > 0 {
+		g.compare(p.Endpoints(pt.svc))
+		if len(g.dead)+len(g.absent)+len(g.far) > 0 {
 			out = append(out, g)
 		}
 	})
 	return out
+}
+
+// compare compares the targets with all endpoints of the Service.
+func (g *gone) compare(all []service.Endpoint) {
+	for i, t := range g.way.targets {
+		switch e := slices.IndexFunc(all, func(e service.Endpoint) bool { return e.Addr == t && e.Port == g.port.port.Name }); {
+		case e < 0 || !all[e].Ready && !all[e].Serving:
+			g.dead = append(g.dead, i)
+		case g.outside() && g.way.open[i] && all[e].Node != g.node:
+			g.far = append(g.far, i)
+		}
+	}
+	for _, e := range g.want {
+		if !slices.Contains(g.way.targets, e.Addr) {
+			g.absent = append(g.absent, e.Addr)
+		}
+	}
+	for _, e := range g.local {
+		if i := slices.Index(g.way.targets, e.Addr); g.outside() && i >= 0 && !g.way.open[i] {
+			g.absent = append(g.absent, e.Addr)
+		}
+	}
 }
 
 func stale(p *check.Pass, n node) {
@@ -248,13 +326,16 @@ func stale(p *check.Pass, n node) {
 	g := all[0]
 	f := check.Finding{
 		Severity: check.Error, Where: n.ns.String(), Fix: restart(p, n.ns),
-		Evidence: []snapshot.Evidence{p.Object("Service", g.svc.Namespace, g.svc.Name, "endpoints: "+list(g.all))},
+		Evidence: []snapshot.Evidence{p.Object("Service", g.svc.Namespace, g.svc.Name, "endpoints: "+list(addrs(g.all)))},
 	}
 	switch {
 	case len(g.dead) > 0:
 		t := g.way.targets[g.dead[0]]
-		f.What = text.F("the rules for %s send to %s, which is not among its endpoints (%s); stale for %d ports of Services in all", g.port, t, list(g.all), len(all))
+		f.What = text.F("the rules for %s send to %s, which is not among its endpoints (%s); stale for %d ports of Services in all", g.port, t, list(addrs(g.all)), len(all))
 		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[g.dead[0]]))
+	case len(g.absent) == 0:
+		f.What = text.F("the rules for %s send connections from outside to %s on another node, and externalTrafficPolicy is Local; stale for %d ports of Services in all", g.port, g.way.targets[g.far[0]], len(all))
+		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[g.far[0]]))
 	default:
 		f.What = text.F("no rule for %s sends to its endpoint %s; stale for %d ports of Services in all", g.port, g.absent[0], len(all))
 		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[0]))
@@ -272,12 +353,21 @@ func blame(p *check.Pass, f *check.Finding, n node, all []gone) {
 	})
 }
 
-func list(es []service.Endpoint) string {
-	var out []string
-	for _, e := range es[:min(3, len(es))] {
-		out = append(out, e.Addr.String())
+// addrs returns the addresses of endpoints.
+func addrs(es []service.Endpoint) (out []netip.AddrPort) {
+	for _, e := range es {
+		out = append(out, e.Addr)
 	}
-	if len(es) > 3 {
+	return out
+}
+
+// list names the first few of all, or says that there is none.
+func list[T fmt.Stringer](all []T) string {
+	var out []string
+	for _, x := range all[:min(3, len(all))] {
+		out = append(out, x.String())
+	}
+	if len(all) > 3 {
 		out = append(out, "…")
 	}
 	if len(out) == 0 {

@@ -36,7 +36,7 @@ Commands:
 	Needs: []string{"host/iptables", "objects/Service"},
 	Run: func(p *check.Pass) {
 		for _, ns := range p.Hosts() {
-			for _, is6 := range []bool{false, true} {
+			for _, is6 := range families {
 				twoBackends(p, ns, is6)
 			}
 			if p.Network.Missing(ns, "iptables") == "" || len(check.ProxyTables(ns)) > 0 {
@@ -136,9 +136,10 @@ func remove(ts []*netfilter.Table) []string {
 	return out
 }
 
-// deleted reports rules for destinations that look like cluster IPs and are no Service's.
+// deleted reports rules of kube-proxy for destinations that no Service asks for.
 func deleted(p *check.Pass, n node) {
-	for _, is6 := range []bool{false, true} {
+	claims := claims(p)
+	for _, is6 := range families {
 		b := n.books[is6]
 		if b == nil {
 			continue
@@ -146,7 +147,7 @@ func deleted(p *check.Pass, n node) {
 		var none []dest
 		for _, d := range b.dests {
 			native, chain := b.from[d].IsNative(), b.from[d].Chain.Name
-			if (native || chain == "KUBE-SERVICES") && p.ServiceOf(d.at.Addr()) == nil && len(b.ways[d].targets) > 0 {
+			if (native || chain == "KUBE-SERVICES" || chain == "KUBE-NODEPORTS") && claims[claim{d, is6}] == 0 && len(b.ways[d].targets) > 0 {
 				none = append(none, d)
 			}
 		}
@@ -156,11 +157,16 @@ func deleted(p *check.Pass, n node) {
 		d := none[0]
 		f := check.Finding{
 			Severity: check.Warning, Where: n.ns.String(),
-			What:     text.F("rules for %d addresses that no Service has, such as %s", len(none), d.at),
+			What:     text.F("rules for %d addresses that no Service has, such as %s", len(none), d),
 			Fix:      restart(p, n.ns),
 			Evidence: []snapshot.Evidence{check.RuleOf(b.from[d])},
 		}
-		p.Blame(&f, func(x check.Broken) bool { return x.Passes(n.ns) && x.Query.Dst.Addr() == d.at.Addr() })
+		p.Blame(&f, func(x check.Broken) bool {
+			return x.Passes(n.ns) && slices.ContainsFunc(none, func(d dest) bool { return d.met(x.Query) })
+		})
+		if f.OnPath {
+			f.Severity = check.Error
+		}
 		p.Report(f)
 	}
 }

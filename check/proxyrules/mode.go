@@ -33,19 +33,18 @@ func eachNode(p *check.Pass, judge func(*check.Pass, node)) {
 
 // otherMode says why a node's Services are not a matter of iptables rules, or "".
 func otherMode(p *check.Pass, ns *network.NS) string {
-	if natWith(ns, "KUBE-SERVICES") {
-		return ""
+	ipvs := ns.Iface("kube-ipvs0") != nil
+	if natWith(ns, "KUBE-SERVICES") && !(ipvs && len(books(p, ns)) == 0) {
+		return "" // in IPVS mode the chain asks for sets, and names no destination
 	}
 	if why := p.Network.Missing(ns, "nft.json"); why != "" {
 		return "kube-proxy has no rules of iptables here, and whether it has rules of nf_tables is not known: nft.json: " + why
 	}
-	for _, d := range ns.Ifaces {
-		switch d.Name() {
-		case "kube-ipvs0":
-			return "kube-proxy runs in IPVS mode, which is not understood"
-		case "cilium_host":
-			return "Cilium may stand in for kube-proxy, which is not understood"
-		}
+	switch {
+	case ipvs:
+		return "kube-proxy runs in IPVS mode, which is not understood"
+	case ns.Iface("cilium_host") != nil:
+		return "Cilium may stand in for kube-proxy, which is not understood"
 	}
 	if _, known := p.Absent(check.Proxy); !known && !anywhere(p) {
 		return "no node has rules of kube-proxy, and no kube-proxy Pod is known: Services may work by other means"
@@ -76,7 +75,9 @@ func books(p *check.Pass, ns *network.NS) map[bool]*book {
 		}
 		out := map[bool]*book{}
 		for is6, t := range largest {
-			out[is6] = read(t)
+			if b := read(t); len(b.ways) > 0 || b.odd != "" {
+				out[is6] = b
+			}
 		}
 		for _, t := range check.ProxyTables(ns) { // of two modes', the one with the more destinations
 			if b := read(t); out[t.Is6] == nil || len(b.ways) >= len(out[t.Is6].ways) {

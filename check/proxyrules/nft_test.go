@@ -1,6 +1,7 @@
 package proxyrules
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/plumbnet/plumb/check"
@@ -12,8 +13,9 @@ import (
 )
 
 const (
-	nftFile = "nodes/node-b/host/nft.json"
-	api     = `[{"concat": ["10.96.105.34", 6, 80]}, {"goto": {"target": "service-WEZGB4Y6-shop/api/tcp/http"}}], `
+	nftFile  = "nodes/node-b/host/nft.json"
+	nodePort = `[{"concat": [6, 30080]}, {"goto": {"target": "external-WEZGB4Y6-shop/api/tcp/http"}}], `
+	api      = `[{"concat": ["10.96.105.34", 6, 80]}, {"goto": {"target": "service-WEZGB4Y6-shop/api/tcp/http"}}], `
 )
 
 // replaced has the endpoints of a Service's slices at an address that no Pod had before.
@@ -37,6 +39,12 @@ func held(node string) string {
 		"> error: " + node + "/host: proxy-rules-stale: the rules for shop/sticky:80 (10.96.215.212) send to " + ends + "; stale for 1 ports of Services in all\n"
 }
 
+// far is what is said of a node whose rules send what comes from outside to another node's Pod.
+func far(node, pod string) string {
+	return "error: " + node + "/host: proxy-rules-stale: the rules for shop/api:80 (*:30080) send connections from outside to " + pod +
+		":8080 on another node, and externalTrafficPolicy is Local; stale for 1 ports of Services in all\n"
+}
+
 func TestNFTables(t *testing.T) {
 	const (
 		at   = "error: node-b/host: proxy-rules-"
@@ -47,13 +55,13 @@ func TestNFTables(t *testing.T) {
 	checktest.Rows(t, checktest.Mixed, []*check.Check{Missing, Stale, Affinity, Leftover}, []checktest.Row{
 		{Name: "as recorded"},
 		{Name: "a Service is not in the map", Swap: []checktest.Swap{{File: nftFile, Old: api}},
-			Want: at + "missing: no rules for 1 of the 7 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
+			Want: at + "missing: no rules for 1 of the 10 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
 		{Name: "its chain is empty", Swap: []checktest.Swap{{File: nftFile, Old: `"chain": "service-WEZGB4Y6-shop/api/tcp/http", "handle": 79`, New: `"chain": "services", "handle": 79`}},
-			Want: at + "missing: no rules for 1 of the 7 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
+			Want: at + "missing: no rules for 2 of the 10 ports of Services that have endpoints, such as shop/api:80 (10.96.105.34)"},
 		{Name: "an endpoint was replaced", Edit: replaced("api", "10.244.0.99"),
-			Want: "error: node-a/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 1 ports of Services in all\n" +
-				at + "stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 1 ports of Services in all\n" +
-				"error: node-c/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 1 ports of Services in all"},
+			Want: "error: node-a/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 2 ports of Services in all\n" +
+				at + "stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 2 ports of Services in all\n" +
+				"error: node-c/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.1.3:8080, which is not among its endpoints " + ends + "; stale for 2 ports of Services in all"},
 		{Name: "an endpoint is new", Swap: []checktest.Swap{{File: nftFile, Old: `"mod": 2, "offset": 0}}, "data": {"set": [[0, {"concat": ["10.244.1.4", 9153]}], [1, {"concat": ["10.244.1.5", 9153]}]]}`,
 			New: `"mod": 1, "offset": 0}}, "data": {"set": [[0, {"concat": ["10.244.1.4", 9153]}]]}`}},
 			Want: at + "stale: no rule for kube-system/kube-dns:9153 (10.96.0.10) sends to its endpoint 10.244.1.5:9153; stale for 1 ports of Services in all"},
@@ -62,12 +70,31 @@ func TestNFTables(t *testing.T) {
 				held("node-a") + held("node-c")},
 		{Name: "an element that cannot be read", Swap: []checktest.Swap{{File: nftFile, Old: `{"concat": ["10.96.105.34", 6, 80]}`, New: `{"concat": ["10.96.105.34", 6]}`}},
 			Want: "? node-b/host: proxy-rules-missing: " + odd},
+		{Name: "a node port is not in the map", Swap: []checktest.Swap{{File: nftFile, Old: nodePort}},
+			Want: at + "missing: no rules for 1 of the 10 ports of Services that have endpoints, such as shop/api:80 (*:30080)"},
+		{Name: "a node port that no Service has", Edit: func(f *checktest.Facts) { f.Service("shop/api").Spec.Ports[0].NodePort = 0 },
+			Want: "warning: node-a/host: leftover-rules: rules for 1 addresses that no Service has, such as *:30080\n" +
+				"warning: node-b/host: leftover-rules: rules for 1 addresses that no Service has, such as *:30080\n" +
+				"warning: node-c/host: leftover-rules: rules for 1 addresses that no Service has, such as *:30080"},
+		{Name: "the policy became Local, and the rules did not", Edit: func(f *checktest.Facts) {
+			f.Service("shop/api").Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+		}, Want: far("node-a", "10.244.1.3") + far("node-b", "10.244.0.2") + far("node-c", "10.244.0.2")},
+		{Name: "the policy became Cluster, and the rules did not", Edit: func(f *checktest.Facts) {
+			f.Service("shop/local").Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
+		}},
+		{Name: "it is another proxy's", Swap: []checktest.Swap{{File: nftFile, Old: api}}, Edit: func(f *checktest.Facts) {
+			f.Service("shop/api").Labels = map[string]string{"service.kubernetes.io/service-proxy-name": "mesh"}
+			for _, n := range []string{"node-a", "node-b", "node-c"} {
+				f.NS(n + "/host").Netfilter = netfilter.Ruleset{}
+			}
+			f.Objects.Services = slices.DeleteFunc(f.Objects.Services, func(s corev1.Service) bool { return s.Name != "api" })
+		}},
 		{Name: "a Service was deleted", Edit: func(f *checktest.Facts) {
 			f.Objects.Services = f.Objects.Services[:0]
-		}, Want: "warning: node-a/host: leftover-rules: rules for 8 addresses that no Service has, such as 10.96.57.63:80\n" +
-			"warning: node-b/host: leftover-rules: rules for 8 addresses that no Service has, such as 10.96.0.10:53\n" +
-			"warning: node-c/host: leftover-rules: rules for 8 addresses that no Service has, such as 10.96.57.63:80"},
-		{Name: "the tables are gone", Edit: without, Want: at + "missing: no rules for 7 of the 7 ports of Services that have endpoints, such as default/kubernetes:443 (10.96.0.1)"},
+		}, Want: "warning: node-a/host: leftover-rules: rules for 10 addresses that no Service has, such as 10.96.57.63:80\n" +
+			"warning: node-b/host: leftover-rules: rules for 10 addresses that no Service has, such as 10.96.0.10:53\n" +
+			"warning: node-c/host: leftover-rules: rules for 10 addresses that no Service has, such as 10.96.57.63:80"},
+		{Name: "the tables are gone", Edit: without, Want: at + "missing: no rules for 10 of the 10 ports of Services that have endpoints, such as default/kubernetes:443 (10.96.0.1)"},
 		{Name: "nft.json was not collected", Without: []string{nftFile},
 			Want: "? node-b/host: affinity-dead-endpoint: " + mode + "not collected\n? node-b/host: proxy-rules-missing: " + mode + "not collected\n? node-b/host: proxy-rules-stale: " + mode + "not collected"},
 		{Name: "the rules of iptables were not collected", Without: []string{"nodes/node-b/host/iptables"},
@@ -76,7 +103,7 @@ func TestNFTables(t *testing.T) {
 		{Name: "the path dies of stale rules", Swap: []checktest.Swap{{File: nftFile, Old: `[0, {"concat": ["10.244.0.2", 8080]}], [1, {"concat": ["10.244.1.3", 8080]}], [2, {"concat": ["10.244.2.3", 8080]}]`,
 			New: `[0, {"concat": ["10.244.0.77", 8080]}], [1, {"concat": ["10.244.0.77", 8080]}], [2, {"concat": ["10.244.0.77", 8080]}]`}},
 			Ask:  "from shop/web-0\nto 10.96.105.34:80",
-			Want: "error on path: node-b/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.0.77:8080, which is not among its endpoints (10.244.0.2:8080, 10.244.1.3:8080, 10.244.2.3:8080); stale for 1 ports of Services in all"},
+			Want: "error on path: node-b/host: proxy-rules-stale: the rules for shop/api:80 (10.96.105.34) send to 10.244.0.77:8080, which is not among its endpoints (10.244.0.2:8080, 10.244.1.3:8080, 10.244.2.3:8080); stale for 2 ports of Services in all"},
 	})
 }
 
@@ -120,7 +147,7 @@ func TestTwoModes(t *testing.T) {
 	checktest.Rows(t, checktest.Mixed, []*check.Check{Missing, Stale, Leftover}, []checktest.Row{
 		{Name: "iptables before", Edit: old, Want: says + "45 and 28 chains; both are run"},
 		{Name: "nf_tables before", Edit: less, Want: says + "45 and 28 chains; both are run\n" +
-			"> error: node-b/host: proxy-rules-stale: no rule for shop/local:80 (10.96.57.63) sends to its endpoint 10.244.1.2:8080; stale for 1 ports of Services in all",
+			"> error: node-b/host: proxy-rules-stale: no rule for shop/local:80 (10.96.57.63) sends to its endpoint 10.244.1.2:8080; stale for 3 ports of Services in all",
 			Fix: []string{"nft delete table ip kube-proxy"}},
 	})
 }

@@ -2,10 +2,11 @@
 // with those that are in a node's tables: nat of iptables, or its own of nf_tables.
 //
 // It follows the jumps of a table from PREROUTING and OUTPUT, and does not
-// rely on chains' names: what a cluster IP and port leads to are the DNAT
+// rely on chains' names: what an address and port of a Service, or a node port, leads to are the DNAT
 // targets below the rule, or the element of a map, that matches them. netfilter.Eval
 // would have to be asked for each port of each Service on each node, of which there may be ten
-// thousand; here each chain is read once, and what one packet meets is left to the trace.
+// thousand; here each chain is read once, so that the work grows with the rules and, on each node,
+// with the ports of Services and their endpoints. What one packet meets is left to the trace.
 // IPVS and eBPF cannot be judged.
 package proxyrules
 
@@ -13,21 +14,37 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/trace"
 )
 
-// A dest is an address, port and protocol that rules match.
+// A dest is an address, port and protocol that rules match; the address of a node port is not valid.
 type dest struct {
 	at    netip.AddrPort
 	proto packet.Proto
+}
+
+// String returns "10.96.0.20:80", or "*:30080" of a node port.
+func (d dest) String() string {
+	if !d.at.Addr().IsValid() {
+		return "*:" + strconv.Itoa(int(d.at.Port()))
+	}
+	return d.at.String()
+}
+
+// met reports whether the packet that is asked about is sent there.
+func (d dest) met(q trace.Query) bool {
+	return q.Proto == d.proto && q.Dst.Port() == d.at.Port() && (!d.at.Addr().IsValid() || q.Dst.Addr() == d.at.Addr())
 }
 
 // A way is what a rule makes of a dest.
 type way struct {
 	targets []netip.AddrPort
 	rules   []netfilter.Ref // that send to them
+	open    []bool          // whether they are for packets from anywhere
 	bound   []binding       // of session affinity
 	odd     string          // why not all targets are known, or ""
 }
@@ -40,17 +57,18 @@ type binding struct {
 }
 
 // add adds a target, once. A Service has few.
-func (w *way) add(to netip.AddrPort, r netfilter.Ref) {
-	if slices.Contains(w.targets, to) {
+func (w *way) add(to netip.AddrPort, r netfilter.Ref, open bool) {
+	if i := slices.Index(w.targets, to); i >= 0 {
+		w.open[i] = w.open[i] || open
 		return
 	}
-	w.targets, w.rules = append(w.targets, to), append(w.rules, r)
+	w.targets, w.rules, w.open = append(w.targets, to), append(w.rules, r), append(w.open, open)
 }
 
-// join adds what another way has.
-func (w *way) join(o *way) {
+// join adds what another way has, which packets of some sources alone may go.
+func (w *way) join(o *way, some bool) {
 	for i, t := range o.targets {
-		w.add(t, o.rules[i])
+		w.add(t, o.rules[i], o.open[i] && !some)
 	}
 	w.bound = append(w.bound, o.bound...)
 	w.odd = cmp.Or(w.odd, o.odd)
@@ -96,7 +114,7 @@ func (b *book) walk(c *netfilter.Chain, seen map[*netfilter.Chain]bool) {
 	}
 	seen[c] = true
 	for l := range b.table.Leads(c) {
-		if !l.At.IsValid() {
+		if l.At == (netip.AddrPort{}) {
 			b.odd = cmp.Or(b.odd, l.Odd)
 			b.walk(l.Chain, seen)
 			continue
@@ -115,14 +133,14 @@ func (b *book) walk(c *netfilter.Chain, seen map[*netfilter.Chain]bool) {
 // follow adds the targets that a rule of a chain leads to.
 func (b *book) follow(w *way, c *netfilter.Chain, l *netfilter.Lead) {
 	if l.To.IsValid() {
-		w.add(l.To, netfilter.Ref{Table: b.table, Chain: c, Rule: l.Rule})
+		w.add(l.To, netfilter.Ref{Table: b.table, Chain: c, Rule: l.Rule}, !l.Some)
 	}
 	w.odd = cmp.Or(w.odd, l.Odd)
 	if l.Chain == nil {
 		return
 	}
 	next := b.chain(l.Chain)
-	w.join(next)
+	w.join(next, l.Some)
 	for _, to := range next.targets {
 		if l.Bound {
 			w.bound = append(w.bound, binding{to, l.Set, l.Clients})

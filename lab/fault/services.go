@@ -3,9 +3,11 @@
 package fault
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/lab"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -122,23 +124,69 @@ var services = []Fault{
 	},
 	{
 		Name: "proxy-rules-stale", Check: "proxy-rules-stale",
-		Story: "kube-proxy on node-b hangs: its rules send the Service to the addresses that its Pods had before the last rollout.",
-		Path:  toAPI,
+		Story:  "kube-proxy on node-b hangs: its rules send the Service to the addresses that its Pods had before the last rollout.",
+		Path:   toAPI,
+		Inject: staleEndpoints("api"),
+	},
+	{
+		Name: "nodeport-rule-missing", Check: "proxy-rules-missing",
+		Story: "The Service was given a node port, after kube-proxy on node-b lost its watch: from outside node-b refuses it, its cluster IP works.",
+		Path:  toFront,
 		Inject: func(l *lab.Lab) error {
-			for i := range l.Objects.EndpointSlices {
-				s := &l.Objects.EndpointSlices[i]
-				if s.Labels["kubernetes.io/service-name"] != "api" {
-					continue
-				}
-				for j := range s.Endpoints {
-					s.Endpoints[j].Addresses = []string{s.Endpoints[j].Addresses[0] + "9"}
-				}
+			s := l.Service("shop/front")
+			was := s.DeepCopy()
+			for i := range s.Spec.Ports {
+				s.Spec.Ports[i].NodePort = 0
 			}
 			err := l.SyncNode(l.Node("node-b"))
-			l.SyncEndpoints()
+			s.Spec = was.Spec
 			return err
 		},
 	},
+	{
+		Name: "stale-endpoint-on-nodeport", Check: "proxy-rules-stale",
+		Story:  "kube-proxy on node-b hangs: its rules send the node port to the addresses that the web Pods had before the last rollout.",
+		Path:   toFront,
+		Inject: staleEndpoints("front"),
+	},
+	{
+		Name: "nodeport-remains", Check: "leftover-rules",
+		Story: "The Service and its Pods' addresses are gone, and kube-proxy on node-b hangs: what listens on the former node port gets nothing.",
+		Path:  toFront,
+		Inject: func(l *lab.Lab) error {
+			if err := staleEndpoints("front")(l); err != nil {
+				return err
+			}
+			l.Objects.Services = slices.DeleteFunc(l.Objects.Services, func(s corev1.Service) bool { return s.Name == "front" })
+			l.SyncEndpoints()
+			for _, n := range []string{"node-a", "node-c"} {
+				if err := l.SyncNode(l.Node(n)); err != nil {
+					return err
+				}
+			}
+			return l.Listen(l.Node("node-b").NS, "tcp", ":30080")
+		},
+	},
+}
+
+var toFront = lab.Path{From: "outside", To: "node/node-b:30080"}
+
+// staleEndpoints has the rules of node-b send a Service's connections to addresses that no Pod has any more.
+func staleEndpoints(service string) func(*lab.Lab) error {
+	return func(l *lab.Lab) error {
+		for i := range l.Objects.EndpointSlices {
+			s := &l.Objects.EndpointSlices[i]
+			if s.Labels["kubernetes.io/service-name"] != service {
+				continue
+			}
+			for j := range s.Endpoints {
+				s.Endpoints[j].Addresses = []string{s.Endpoints[j].Addresses[0] + "9"}
+			}
+		}
+		err := l.SyncNode(l.Node("node-b"))
+		l.SyncEndpoints()
+		return err
+	}
 }
 
 // withoutProxy makes a node's rules those that it had if kube-proxy had never run.
