@@ -15,6 +15,12 @@ import (
 	"github.com/plumbnet/plumb/netfilter"
 )
 
+// The files that say how names are looked up.
+const (
+	ResolvConf        = "resolv.conf"
+	SystemdResolvConf = "systemd-resolv.conf" // of a node whose own resolv.conf leads to systemd's stub
+)
+
 // netnsFile is netns.json.
 type netnsFile struct {
 	Inode uint64         `json:"inode,omitempty"`
@@ -74,6 +80,14 @@ func (r *reader) netns(dir string) *NetNS {
 	r.parse(file("sockets"), into(&ns.Sockets, ParseSockets))
 	r.parse(file("vlan.json"), into(&ns.VLANs, ParseVLANs))
 	r.parse(file("stat"), into(&ns.Stat, ParseStat))
+	for _, name := range []string{ResolvConf, SystemdResolvConf} {
+		if data, ok := r.read(file(name), true); ok {
+			if ns.Resolv == nil {
+				ns.Resolv = map[string]string{}
+			}
+			ns.Resolv[name] = string(data)
+		}
+	}
 	r.fib(ns, file)
 	r.netfilter(ns, file)
 	return ns

@@ -25,6 +25,9 @@
 //	    ipset                ipset save
 //	    ipvs                 /proc/net/ip_vs, or ipvsadm-save -n
 //	    stat                 counters, a line each: "conntrack_count 17"
+//	    resolv.conf          /etc/resolv.conf of the node, or of a container of the Pod: the lines nameserver, domain,
+//	                         search and options. It may be absent, as may of a node systemd-resolv.conf, which is
+//	                         /run/systemd/resolve/resolv.conf
 //
 // A file that is absent was not collected, which is a [Gap]. An empty file is the
 // collector's word that there is nothing: no tables, no sets, no such thing in that kernel.
@@ -85,6 +88,7 @@ type NetNS struct {
 	Sockets   []Socket
 	VLANs     []BridgeVLAN
 	Stat      map[string]uint64 // "conntrack_count", "conntrack_drop" …
+	Resolv    map[string]string // what the files ResolvConf and SystemdResolvConf say, of those that were collected
 	Dir       string            // the folder it was read from: "nodes/a/host"
 }
 

@@ -230,6 +230,38 @@ inside() {
 
 inode() { stat -L -c %i "$1" 2>/dev/null; }
 
+# heeded FILE: of a resolv.conf the lines that resolvers heed, as in resolv.go, and no others: a Pod may have put
+# anything there, or a link to a file of the node's.
+# shellcheck disable=SC2086 # nothing, or two words
+heeded() { $bounded head -c 65536 "$1" | sed -n '/^\(nameserver\|domain\|search\|options\)[[:blank:]]/s/[[:space:]]*$//p'; }
+
+# resolv_of INODE DIR: the resolv.conf of a container in a namespace, by the first process that tells.
+resolv_of() {
+	sed -n "s/^$1 //p" "$work/processes" | head -n 4 | while read -r pid; do
+		mnt=$(inode "/proc/$pid/ns/mnt") || continue
+		case $mnt in "$(inode /proc/1/ns/mnt)" | "$(inode /proc/self/ns/mnt)") continue ;; esac
+		file=/proc/$pid/root/etc/resolv.conf
+		if [ -f "$file" ] && [ ! -L "$file" ] && [ ! -L "${file%/*}" ]; then
+			heeded "$file" >"$2/resolv.conf"
+			rm -f "$2/resolv.conf.error"
+			return
+		fi
+		echo "$file is no regular file" >"$2/resolv.conf.error"
+	done
+}
+
+# resolv_host DIR: those of the node.
+resolv_host() {
+	if [ -f /etc/resolv.conf ]; then
+		heeded /etc/resolv.conf >"$1/resolv.conf"
+	else
+		echo "/etc/resolv.conf is no regular file" >"$1/resolv.conf.error"
+	fi
+	if [ -f /run/systemd/resolve/resolv.conf ]; then
+		heeded /run/systemd/resolve/resolv.conf >"$1/systemd-resolv.conf"
+	fi
+}
+
 # nsids: the namespaces that this one has ids for, where they have a name: "0":4026532341,"1":…
 nsids() {
 	ip=$(path_of ip) || return 0
@@ -358,6 +390,7 @@ collect() {
 		echo "nsenter: not found" >"$space.error"
 	fi
 	[ -s "$space.error" ] || rm -f "$space.error"
+	if [ "$1" = host ]; then resolv_host "$space"; else resolv_of "$i" "$space"; fi
 }
 
 if [ -n "$state" ]; then
@@ -367,6 +400,9 @@ if [ -n "$state" ]; then
 	taken=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 	here=$(inode /proc/self/ns/net)
 	find_pods
+	# The processes, each with the namespace that it is in.
+	# shellcheck disable=SC2012 # one ls for all; the names are ours
+	ls -l /proc/[0-9]*/ns/net 2>/dev/null | sed -n 's/.* \/proc\/\([0-9]*\)\/ns\/net -> net:\[\([0-9]*\)\]$/\2 \1/p' | sort -n -k 2 >"$work/processes"
 	collect host "$host" ""
 	if [ -n "$given" ]; then
 		printf %s "$given" >"$work/given"
@@ -382,14 +418,13 @@ if [ -n "$state" ]; then
 			collect "$name" "$path" "$pod"
 		done
 		# One process of each namespace that has no name.
-		# shellcheck disable=SC2012 # one ls for all; the names are ours
-		ls -l /proc/[0-9]*/ns/net 2>/dev/null | sed -n 's/.* \(\/proc\/[0-9]*\/ns\/net\) -> net:\[\([0-9]*\)\]$/\2 \1/p' | sort -u -k 1,1 >"$work/processes"
-		while read -r i path; do
+		sort -u -k 1,1 "$work/processes" >"$work/unnamed"
+		while read -r i pid; do
 			pod=$(pod_of "$i")
 			name=net-$i
 			[ -n "$pod" ] && name=pod-$(clean "$pod" | tr _ -)
-			collect "$name" "$path" "$pod" </dev/null
-		done <"$work/processes"
+			collect "$name" "/proc/$pid/ns/net" "$pod" </dev/null
+		done <"$work/unnamed"
 	fi
 	printf '{"name":"%s","kernel":"%s","taken":"%s"}\n' "$(clean "$node")" "$(clean "$(uname -r)")" "$taken" >"$nodedir/node.json"
 fi

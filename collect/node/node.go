@@ -61,6 +61,7 @@ func Collect(ctx context.Context, o Options) (snapshot.Files, error) {
 	users, all := users{}, true
 	if !o.Counters {
 		users, all = findUsers(o.Proc, s.pids)
+		s.resolvConfs(o.Proc)
 	}
 	if !all {
 		gaps = append(gaps, gap{"", fmt.Sprintf("more than %d open files: not all sockets have the name of their process", maxOpenFiles)})
@@ -214,6 +215,7 @@ func (w *worker) collect(s space) result {
 	w.put("sysctl", text, err)
 	text, err = w.stat()
 	w.put("stat", text, err)
+	w.resolvConf(s)
 	return w.result
 }
 

@@ -25,13 +25,18 @@ type space struct {
 	path      string // by which it was opened
 	inode     uint64
 	file      *os.File // keeps it, and says it to the kernel
+	conf      resolv   // of a container in it
 }
 
 // spaces are the namespaces of a node.
 type spaces struct {
-	list []space // the node's own first
-	pids []int   // the processes, by number
+	list []space          // the node's own first
+	pids []int            // the processes, by number
+	in   map[uint64][]int // by the inode of a namespace: the first processes in it
 }
+
+// maxIn is how many processes of a namespace are kept. In a Pod's the first one holds it; one that entered may be another's.
+const maxIn = 4
 
 func (s spaces) close() {
 	for _, n := range s.list {
@@ -178,7 +183,8 @@ func (f *finder) processes() []found {
 		}
 	}
 	slices.Sort(f.pids)
-	seen, denied := map[uint64]int{}, 0
+	f.in = map[uint64][]int{}
+	denied := 0
 	for _, pid := range f.pids {
 		path := filepath.Join(f.o.Proc, strconv.Itoa(pid), "ns/net")
 		link, err := os.Readlink(path)
@@ -189,9 +195,11 @@ func (f *finder) processes() []found {
 			continue // it ended
 		}
 		inode, ok := nsInode(link)
-		// A second process, should the first end before it is used.
-		if ok && seen[inode] < 2 {
-			seen[inode]++
+		if !ok || len(f.in[inode]) == maxIn {
+			continue
+		}
+		f.in[inode] = append(f.in[inode], pid)
+		if len(f.in[inode]) <= 2 { // a second one, should the first end before it is used
 			out = append(out, found{inode, path})
 		}
 	}

@@ -185,7 +185,7 @@ func (r *redactor) sources() map[string]rewriter {
 		"netns.json": r.jsonFile(netnsStrings),
 		"nft.json":   r.nftFile,
 		"sysctl":     byLine(r.sysctlLine), "sockets": byLine(r.socketLine), "stat": byLine(statLine), "ipvs": byLine(r.ipvsLine),
-		"ipset": r.ipset,
+		"ipset": r.ipset, snapshot.ResolvConf: byLine(r.resolvLine), snapshot.SystemdResolvConf: byLine(r.resolvLine),
 	}
 	for _, name := range []string{"addr.json", "routes.json", "routes6.json", "rules.json", "rules6.json", "nexthops.json", "neigh.json", "fdb.json", "vlan.json"} {
 		r.bySource[name] = r.jsonFile(linkStrings)
