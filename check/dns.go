@@ -20,6 +20,38 @@ type CoreDNS struct {
 	Known     bool          // the image is one of the project's own plugins, as far as its name tells
 	Services  []*corev1.Service
 	Pods      []*corev1.Pod
+	Confs     []PodConf // the resolv.conf of each of Pods, where it is known
+}
+
+// A PodConf is the resolv.conf of a Pod, and where that is told.
+type PodConf struct {
+	Pod  *corev1.Pod
+	Conf dns.Conf
+	File string // in the snapshot
+}
+
+// ConfOf returns the resolv.conf of a Pod. Where its own was not collected, and it is the node's by the Pod's dnsPolicy, that is
+// its; of a node with two, which of them kubelets give is not known.
+func ConfOf(nodes []*snapshot.Node, pod *corev1.Pod) (out PodConf, ok bool) {
+	i := slices.IndexFunc(nodes, func(n *snapshot.Node) bool { return n.Name == pod.Spec.NodeName })
+	if i < 0 || pod.Spec.HostNetwork {
+		return out, false
+	}
+	has := func(ns *snapshot.NetNS, file string) bool {
+		text, ok := ns.Resolv[file]
+		out = PodConf{pod, dns.ParseConf(text), ns.Path(file)}
+		return ok
+	}
+	for _, ns := range nodes[i].NetNS {
+		if ns.Pod == pod.Namespace+"/"+pod.Name && has(ns, snapshot.ResolvConf) {
+			return out, true
+		}
+	}
+	host := nodes[i].Host()
+	if host == nil || pod.Spec.DNSPolicy != corev1.DNSDefault || pod.Spec.DNSConfig != nil || has(host, snapshot.SystemdResolvConf) {
+		return PodConf{}, false
+	}
+	return out, has(host, snapshot.ResolvConf)
 }
 
 // The folder in which CoreDNS finds the keys of its ConfigMap, and the one for those of the
@@ -29,8 +61,12 @@ const (
 	customDir   = "/etc/coredns/custom"
 )
 
-// FindCoreDNS returns the cluster's CoreDNS, or nil where its ConfigMap was not collected.
-func FindCoreDNS(o *snapshot.Objects) *CoreDNS {
+// etcResolv is where its Pods find the name servers that "forward . /etc/resolv.conf" means.
+const etcResolv = "/etc/resolv.conf"
+
+// FindCoreDNS returns the cluster's CoreDNS, or nil where its ConfigMap was not collected. Of nodes, and the
+// Pods on them, it takes their resolv.conf.
+func FindCoreDNS(o *snapshot.Objects, nodes []*snapshot.Node) *CoreDNS {
 	files := dns.Files{Corefile: corefileDir + "/Corefile", Text: map[string]string{}}
 	var d CoreDNS
 	for i := range o.ConfigMaps {
@@ -56,6 +92,12 @@ func FindCoreDNS(o *snapshot.Objects) *CoreDNS {
 	for i := range o.Pods {
 		if p := &o.Pods[i]; RoleOf(p.Labels) == DNS && p.Namespace == "kube-system" {
 			d.Pods = append(d.Pods, p)
+			if c, ok := ConfOf(nodes, p); ok {
+				d.Confs = append(d.Confs, c)
+				for _, a := range c.Conf.Servers {
+					files.Text[etcResolv] += "nameserver " + a.String() + "\n"
+				}
+			}
 		}
 	}
 	for i := range o.Services {
@@ -205,7 +247,7 @@ func dnsSlice(sl *discoveryv1.EndpointSlice) (out dns.Slice) {
 // CoreDNS returns the cluster's CoreDNS, or nil.
 func (p *Pass) CoreDNS() *CoreDNS {
 	type key struct{}
-	return Once(p, key{}, func() *CoreDNS { return FindCoreDNS(&p.Snapshot.Objects) })
+	return Once(p, key{}, func() *CoreDNS { return FindCoreDNS(&p.Snapshot.Objects, p.Snapshot.Nodes) })
 }
 
 // DNSCluster is what CoreDNS serves of the snapshot.

@@ -42,7 +42,7 @@ func TestFindCoreDNS(t *testing.T) {
 		{"coredns/coredns:latest", "", true},
 		{"corp/dns:v1.2.3", "", false},
 	} {
-		d := FindCoreDNS(dnsObjects(row.image, corefile))
+		d := FindCoreDNS(dnsObjects(row.image, corefile), nil)
 		if d == nil || d.Refusal != nil || d.Version != row.version || d.Known != row.known {
 			t.Fatalf("%s: got %+v", row.image, d)
 		}
@@ -57,10 +57,10 @@ func TestFindCoreDNS(t *testing.T) {
 			}
 		}
 	}
-	if d := FindCoreDNS(&snapshot.Objects{}); d != nil {
+	if d := FindCoreDNS(&snapshot.Objects{}, nil); d != nil {
 		t.Errorf("found %+v in nothing", d)
 	}
-	if d := FindCoreDNS(dnsObjects("coredns:1.6.2", ".:53 {\nfroward . 1.1.1.1\n}")); d.Corefile != nil || d.Refusal == nil {
+	if d := FindCoreDNS(dnsObjects("coredns:1.6.2", ".:53 {\nfroward . 1.1.1.1\n}"), nil); d.Corefile != nil || d.Refusal == nil {
 		t.Errorf("a Corefile with a fault is read: %+v", d)
 	}
 }

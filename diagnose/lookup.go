@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/dns"
+	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/text"
@@ -49,22 +51,64 @@ func clusterDomain(c *snapshot.Cluster) string {
 // destination is a host name.
 func (r *Report) lookups() (plans []ProbePlan) {
 	name := r.hostName()
-	if name == "" || len(r.Traces) == 0 || r.Traces[0].Result.Query.From == nil {
+	var from *network.NS
+	switch {
+	case name == "":
+		return nil
+	case len(r.Traces) > 0:
+		from = r.Traces[0].Result.Query.From
+	case r.Name != nil:
+		from = r.Name.Way.Result.Query.From
+	}
+	if from == nil {
 		return nil
 	}
-	from := r.Traces[0].Result.Query.From
 	ns, short, _ := strings.Cut(from.PodName, "/")
 	pod := find(r.network.Snapshot.Objects.Pods, ns, short)
 	for _, server := range nameServers(r.network.Snapshot, pod) {
 		q := trace.Query{From: from, Dst: netip.AddrPortFrom(server, dnsPort), Proto: packet.UDP, DF: true}
 		if slices.ContainsFunc(from.Links, func(l snapshot.Link) bool { return hasFamily(l, server.Is6()) }) {
 			plan := r.plan(q, trace.Run(r.network, q))
-			plan.Lookup, plan.Lookup6, plan.named = name, r.Traces[0].Result.Query.Dst.Addr().Is6(), true
+			plan.Lookup, plan.Lookup6, plan.named = name, len(r.Traces) > 0 && r.Traces[0].Result.Query.Dst.Addr().Is6(), true
+			if r.Name != nil && r.Name.Last().Outcome == dns.Forwarded { // upstreams decide whether it is answered in time
+				plan.Predicted = CannotTell
+			}
 			plans = append(plans, plan)
 		}
 	}
+	return append(plans, r.upstreams()...)
+}
+
+// upstreams returns the plans that ask each upstream as CoreDNS does: who answers outside the cluster, no snapshot tells.
+func (r *Report) upstreams() (plans []ProbePlan) {
+	if r.Name == nil {
+		return nil
+	}
+	for _, w := range r.Name.Onward {
+		plan := r.plan(w.Result.Query, w.Result)
+		plan.Lookup, plan.upstream = r.Name.Last().Asked.Name, true
+		plans = append(plans, plan)
+	}
 	return plans
 }
+
+// unanswered reports an upstream that does not answer CoreDNS, as a finding: that it was asked is the evidence.
+func (r *Report) unanswered(plan ProbePlan, o Observation) {
+	p := &o.Probe
+	bad := p.Answered == 0 || p.Lookup != nil && p.Lookup.Rcode != "" && p.Lookup.Rcode != rcodeGood && p.Lookup.Rcode != dns.NXDomain
+	if o.verdict() == CannotTell || !bad || slices.ContainsFunc(r.Checks.Findings, func(f check.Finding) bool { return f.Check == upstreamCheck }) {
+		return
+	}
+	r.Checks.Findings = slices.Insert(r.Checks.Findings, 0, check.Finding{
+		Check: upstreamCheck, Severity: check.Error, Where: "configmap/kube-system/coredns", OnPath: true,
+		What:     text.F("the upstream %s does not answer %s: %s", plan.Dst, plan.Pod, o.What),
+		Fix:      check.Fix{What: text.F("have the name server %s answer, or forward to another", plan.Dst), Commands: []string{"kubectl -n kube-system edit configmap coredns"}},
+		Evidence: []snapshot.Evidence{{File: "objects/configmaps.json", Text: "forward … " + plan.Dst.Addr().String(), Command: "dig @" + plan.Dst.Addr().String() + " " + plan.Lookup}},
+	})
+}
+
+// upstreamCheck is the check that names a dead upstream.
+const upstreamCheck = "upstream-unreachable"
 
 // hasFamily reports whether a device has an address by which others of a family are reached.
 func hasFamily(l snapshot.Link, is6 bool) bool {
@@ -86,11 +130,14 @@ func (r *Report) hostName() string {
 	return strings.TrimSuffix(t.name, ".")
 }
 
-// nameServers returns those that a Pod asks, as far as the objects tell: by its dnsPolicy the cluster's DNS
+// nameServers returns those that a Pod asks, by its resolv.conf or, where that was not collected, as far as the objects tell: by its dnsPolicy the cluster's DNS
 // Service, or those of its own. Of a node, and of a Pod that asks as its node does, they are not known.
 func nameServers(c *snapshot.Cluster, pod *corev1.Pod) (out []netip.Addr) {
 	if pod == nil {
 		return nil
+	}
+	if own, ok := check.ConfOf(c.Nodes, pod); ok {
+		return own.Conf.Asked()[:1]
 	}
 	policy := pod.Spec.DNSPolicy
 	if policy == corev1.DNSNone && pod.Spec.DNSConfig != nil {

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func TestLookupPlans(t *testing.T) {
 		{"another port", "shop/web-0", "10.244.1.2:54", "udp", ""},
 		{"a Service's name", "shop/web-0", "api.shop:80", "", "api.shop.svc.cluster.local at 10.96.0.10:53"},
 		{"a Service's name in full", "shop/web-0", "api.shop.svc.cluster.local:80", "", "api.shop.svc.cluster.local at 10.96.0.10:53"},
-		{"a name outside", "shop/web-0", "www.example.org:443", "", "www.example.org at 10.96.0.10:53"},
+		{"a name outside", "shop/web-0", "www.example.org:443", "", "www.example.org at 10.96.0.10:53, www.example.org. at 203.0.113.10:53"},
 		{"a name, from a node", "node/node-a", "api.shop:80", "", ""},
 	} {
 		r, err := Run(c, Ask{Src: tt.src, Dst: tt.dst, Proto: tt.proto, Hosts: hosts})
@@ -81,12 +82,76 @@ func TestLookupPlans(t *testing.T) {
 				continue
 			}
 			got = append(got, p.Lookup+" at "+p.Dst.String())
-			if a := p.Ask(); a.Lookup != p.Lookup || a.Proto != packet.UDP || a.Count != probeCount || p.Predicted != Works {
+			if a := p.Ask(); a.Lookup != p.Lookup || a.Proto != packet.UDP || a.Count != probeCount || p.Predicted != map[bool]Verdict{true: CannotTell, false: Works}[strings.HasPrefix(p.Lookup, "www")] {
 				t.Errorf("%s: asks %+v, predicted %s", tt.name, a, p.Predicted)
 			}
 		}
 		if s := strings.Join(got, ", "); s != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, s, tt.want)
+		}
+	}
+}
+
+// TestUpstreams lets what an upstream answers CoreDNS bear on a question about a name outside.
+func TestUpstreams(t *testing.T) {
+	const dead = "the upstream 203.0.113.10:53 does not answer kube-system/coredns-76f75df574-h8x2k: "
+	for _, tt := range []struct {
+		name     string
+		answered int
+		fate     snapshot.ProbeFate
+		rcode    string
+		want     string // the first finding
+	}{
+		{"answered", 3, snapshot.ProbeAnswered, "NOERROR", ""},
+		{"no such name", 3, snapshot.ProbeAnswered, "NXDOMAIN", ""},
+		{"refused by name", 3, snapshot.ProbeAnswered, "REFUSED", dead + "3 of 3 lookups of www.example.org. at 203.0.113.10:53 were answered, by REFUSED"},
+		{"silent", 0, snapshot.ProbeSilent, "", dead + "3 lookups of www.example.org. at 203.0.113.10:53 were not answered"},
+		{"nothing listens", 0, snapshot.ProbeRefused, "", dead + "3 probes by udp to 203.0.113.10:53: its host refuses them: nothing listens there"},
+		{"some answers", 1, snapshot.ProbeAnswered, "NOERROR", ""},
+	} {
+		r, err := Run(healthy(t), Ask{Src: "shop/web-0", Dst: "www.example.org:443"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans := r.Plans()
+		for range 2 { // of two CoreDNS Pods it is said once
+			probe := snapshot.Probe{Proto: packet.UDP, Dst: plans[1].Dst, Sent: 3, Answered: tt.answered, Fate: tt.fate, Lookup: &snapshot.Lookup{Name: plans[1].Lookup, Rcode: tt.rcode}}
+			r.Observe(plans[1], probe, nil)
+		}
+		got := ""
+		if len(r.Checks.Findings) > 0 {
+			got = r.Checks.Findings[0].What.String()
+		}
+		if got != tt.want || len(r.Checks.Findings) > 1 {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestOwnConf goes by the resolv.conf that a Pod has, whatever its object asks for.
+func TestOwnConf(t *testing.T) {
+	for _, tt := range []struct{ name, conf, want string }{
+		{"the cluster's", "nameserver 10.96.0.10\noptions ndots:1\n", "1 www.example.org. at 10.96.0.10:53"},
+		{"another's", "nameserver 192.0.2.53\n", "0 www.example.org at 192.0.2.53:53"},
+	} {
+		c := healthy(t)
+		for _, n := range c.Nodes {
+			for _, ns := range n.NetNS {
+				if ns.Pod == "shop/web-0" {
+					ns.Resolv = map[string]string{snapshot.ResolvConf: tt.conf}
+				}
+			}
+		}
+		r, err := Run(c, Ask{Src: "shop/web-0", Dst: "www.example.org:443", Hosts: map[string][]netip.Addr{"www.example.org": {netip.MustParseAddr("203.0.113.80")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		queries, name := 0, r.Plans()[0].Lookup
+		if r.Name != nil {
+			queries, name = len(r.Name.Queries), r.Name.Queries[0].Query.Name
+		}
+		if got := fmt.Sprintf("%d %s at %s", queries, name, r.Plans()[0].Dst); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }

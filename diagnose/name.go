@@ -18,7 +18,8 @@ import (
 // the resolv.conf that the kubelet gives it, the search list, and CoreDNS's Corefile.
 type Resolution struct {
 	Name    string     // as it was asked for
-	Conf    dns.Conf   // what the Pod's resolv.conf must hold
+	Conf    dns.Conf   // the Pod's resolv.conf
+	Own     bool       // it was collected; else it is what the Pod's object asks for
 	Host    bool       // the node's own resolv.conf, which is not known, is in it too
 	Server  netip.Addr // who is asked first
 	Queries []Query    // in the order in which they go out, to the one that ends it
@@ -42,7 +43,7 @@ func (r *Resolution) Last() *dns.Answer { return &r.Queries[len(r.Queries)-1].An
 // followName resolves a name as the Pod's C library does. It is nil where that cannot be followed:
 // why, where it is known, says what is missing.
 func (r *resolver) followName(name string, pod *corev1.Pod) (res *Resolution, why text.Text) {
-	d := check.FindCoreDNS(&r.c.Objects)
+	d := check.FindCoreDNS(&r.c.Objects, r.c.Nodes)
 	switch {
 	case pod == nil || d == nil:
 		return nil, why
@@ -50,7 +51,11 @@ func (r *resolver) followName(name string, pod *corev1.Pod) (res *Resolution, wh
 		return nil, text.F("what CoreDNS answers: it refuses its configuration (%s)", d.Refusal)
 	}
 	res = &Resolution{Name: name}
-	res.Conf, res.Host = d.Kubelet().Conf(check.PodDNS(pod))
+	if own, ok := check.ConfOf(r.c.Nodes, pod); ok {
+		res.Conf, res.Own = own.Conf, true
+	} else {
+		res.Conf, res.Host = d.Kubelet().Conf(check.PodDNS(pod))
+	}
 	res.Server = res.Conf.Asked()[0]
 	if len(res.Conf.Servers) == 0 || !d.Serves(res.Server) {
 		return nil, text.F("what the name server that %s asks answers: it is not the cluster's", r.q.src.Name)
@@ -223,7 +228,7 @@ func (res *Resolution) ways(n *network.Network, from *network.NS) {
 		q := trace.Query{From: from, Dst: netip.AddrPortFrom(res.Server, dnsPort), Proto: packet.UDP, DF: true}
 		res.Way = newTrace(text.F("the query to the name server %s", q.Dst), trace.Run(n, q))
 	}
-	d := check.FindCoreDNS(&n.Snapshot.Objects)
+	d := check.FindCoreDNS(&n.Snapshot.Objects, n.Snapshot.Nodes)
 	for _, pod := range d.Pods {
 		ns := n.Pod(pod.Namespace + "/" + pod.Name)
 		if ns == nil {

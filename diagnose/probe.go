@@ -29,8 +29,9 @@ type ProbePlan struct {
 
 	Predicted Verdict // of this very packet
 
-	result trace.Result
-	named  bool // Lookup is the name of the destination, without which nothing is reached
+	result   trace.Result
+	named    bool // Lookup is the name of the destination, without which nothing is reached
+	upstream bool // Dst is a name server that CoreDNS forwards to
 }
 
 // Ask returns what an agent is asked for.
@@ -163,6 +164,9 @@ func (r *Report) Observe(plan ProbePlan, probe snapshot.Probe, err error) {
 	if plan.named && o.Probe.Answered > 0 { // it was followed after all
 		r.Needs = slices.DeleteFunc(r.Needs, func(n Need) bool { return n.What.Format == lookupNeed })
 	}
+	if plan.upstream {
+		r.unanswered(plan, o)
+	}
 	r.conclude(plan, o)
 }
 
@@ -183,7 +187,7 @@ func (r *Report) conclude(plan ProbePlan, o Observation) {
 	case o.Probe.Size > 0 && seen == Broken && r.Verdict == Works && plan.Predicted == CannotTell && !r.Disagree:
 		// By the size, or by what filters echo requests: only where they arrive do they tell.
 		r.Verdict, r.Summary = CannotTell, text.F("small packets from %s reach %s; whether full-sized ones do is not known: %s", r.Source.Name, r.destName(), o.What)
-	case r.Disagree || r.Verdict != CannotTell || o.Probe.Size > 0 || plan.named:
+	case r.Disagree || r.Verdict != CannotTell || o.Probe.Size > 0 || plan.named || plan.upstream:
 	case seen == Works:
 		r.Verdict, r.Summary = Works, text.F("%s reaches %s, as probes show; the snapshot alone could not tell", r.Source.Name, r.destName())
 	case seen == Broken:

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/trace"
@@ -44,7 +45,17 @@ func Wants(c *snapshot.Cluster, ask Ask, r *Report) []Want {
 			w.paths(t.Result.Paths)
 		}
 	}
+	if d := check.FindCoreDNS(&c.Objects, c.Nodes); d != nil && asks(r, d) { // also where none of its Pods is an endpoint
+		for _, p := range d.Pods {
+			w.named(p.Namespace+"/"+p.Name, "")
+		}
+	}
 	return w.list
+}
+
+// asks reports whether a report is about names: then what CoreDNS's Pods have in their resolv.conf decides.
+func asks(r *Report, d *check.CoreDNS) bool {
+	return r.Name != nil || slices.ContainsFunc(r.Traces, func(t Trace) bool { return d.Serves(t.Result.Query.Dst.Addr()) })
 }
 
 type wants struct {

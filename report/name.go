@@ -19,6 +19,9 @@ type nameLine struct {
 func nameLines(n *diagnose.Resolution) (out []nameLine) {
 	search := strings.Join(n.Conf.Search, " ")
 	out = append(out, nameLine{what: text.F("resolv.conf: nameserver %s, search %s, ndots %d", n.Server, search, n.Conf.NDots())})
+	if !n.Own {
+		out = append(out, nameLine{what: text.F("so the Pod's object has it: what the Pod really has was not collected")})
+	}
 	if n.Host {
 		out = append(out, nameLine{what: text.F("the node's own search list, which is not known, comes behind it")})
 	}

@@ -35,6 +35,7 @@ func named(t *testing.T) *diagnose.Report {
 func TestName(t *testing.T) {
 	const want = `How www.old resolves in shop/web-0
   resolv.conf: nameserver 10.96.0.10, search shop.svc.cluster.local, ndots 5
+  so the Pod's object has it: what the Pod really has was not collected
   the node's own search list, which is not known, comes behind it
   ✓ api.shop.svc.cluster.local. A: 10.96.0.20 (kubernetes, Corefile:3)
   · nope.shop.svc.cluster.local. A: NXDOMAIN, no address (kubernetes, Corefile:3)

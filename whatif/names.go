@@ -24,7 +24,7 @@ type Name struct {
 // Services, those that either Corefile writes, and one of the world. Other names are not asked
 // for, nor other types than A.
 func (d *Diff) names(was, is *snapshot.Objects) {
-	before, after := check.FindCoreDNS(was), check.FindCoreDNS(is)
+	before, after := check.FindCoreDNS(was, nil), check.FindCoreDNS(is, nil)
 	switch {
 	case before == nil || after == nil:
 		d.Unjudged = append(d.Unjudged, text.F("what CoreDNS answers changes, and its Corefile is not among the objects before and after"))

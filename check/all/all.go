@@ -26,6 +26,7 @@ import (
 	"github.com/plumbnet/plumb/check/policy"
 	"github.com/plumbnet/plumb/check/proxyevicted"
 	"github.com/plumbnet/plumb/check/proxyrules"
+	"github.com/plumbnet/plumb/check/resolvconf"
 	"github.com/plumbnet/plumb/check/route"
 	"github.com/plumbnet/plumb/check/rpfilter"
 	"github.com/plumbnet/plumb/check/trafficpolicy"
@@ -49,6 +50,7 @@ var Checks = []*check.Check{
 	corefile.Loop,
 	corefile.Hosts,
 	corefile.Rewrite,
+	resolvconf.Check,
 	noendpoints.PortName,
 	noendpoints.Check,
 	trafficpolicy.Check,

@@ -148,26 +148,31 @@ func refused(p *check.Pass) {
 		at = e.Line
 	}
 	f.Evidence = append(f.Evidence, line(p, d, at))
-	down := 0
+	if down := crashes(p, &f, d); down > 0 {
+		f.What = text.F("CoreDNS %s refuses it: %s; %d of its %d Pods do not start", version, d.Refusal, down, len(d.Pods))
+	}
+	p.Report(f)
+}
+
+// crashes makes a finding the cause of that CoreDNS's Pods do not come up, where they do not, and returns how many.
+func crashes(p *check.Pass, f *check.Finding, d *check.CoreDNS) (down int) {
 	for _, pod := range d.Pods {
 		if waits(pod) {
 			down++
 			f.Evidence = append(f.Evidence, p.Object("Pod", pod.Namespace, pod.Name, check.StateOf(pod)))
 		}
 	}
-	if down > 0 {
-		f.Severity = check.Error
-		f.What = text.F("CoreDNS %s refuses it: %s; %d of its %d Pods do not start", version, d.Refusal, down, len(d.Pods))
+	if down == 0 {
+		return 0
 	}
+	f.Severity = check.Error
 	for _, s := range d.Services {
+		f.Explains = append(f.Explains, check.Symptom{Check: "no-endpoints", Where: "service/" + s.Namespace + "/" + s.Name})
 		for i := range s.Spec.Ports {
-			if f.Severity == check.Error {
-				f.Explains = append(f.Explains, check.Symptom{Check: "no-endpoints", Where: "service/" + s.Namespace + "/" + s.Name})
-				p.BlameService(&f, s, &s.Spec.Ports[i])
-			}
+			p.BlameService(f, s, &s.Spec.Ports[i])
 		}
 	}
-	p.Report(f)
+	return down
 }
 
 // waits reports whether a Pod of CoreDNS does not come up.

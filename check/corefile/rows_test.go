@@ -1,11 +1,13 @@
 package corefile
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/check/checktest"
+	"github.com/plumbnet/plumb/snapshot"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -40,6 +42,29 @@ func both(fs ...func(*checktest.Facts)) func(*checktest.Facts) {
 			one(f)
 		}
 	}
+}
+
+// file has the Corefile forward to CoreDNS's resolv.conf, which the first Pod has, "" where it was not collected.
+func file(text string) func(*checktest.Facts) {
+	return both(edits("203.0.113.10", "/etc/resolv.conf"), func(f *checktest.Facts) {
+		if text != "" {
+			f.NS("node-a/pod-kube-system-coredns-76f75df574-h8x2k").Resolv = map[string]string{snapshot.ResolvConf: text}
+		}
+	})
+}
+
+// hostFile has the Corefile forward to its Pods' resolv.conf, which is that of their nodes.
+func hostFile(name, text string) func(*checktest.Facts) {
+	return both(edits("203.0.113.10", "/etc/resolv.conf"), func(f *checktest.Facts) {
+		for _, at := range []string{"node-a/host", "node-b/host"} {
+			ns := f.NS(at)
+			ns.Resolv = maps.Clone(ns.Resolv)
+			if ns.Resolv == nil {
+				ns.Resolv = map[string]string{}
+			}
+			ns.Resolv[name] = text
+		}
+	})
 }
 
 func TestCorefiles(t *testing.T) {
@@ -81,7 +106,13 @@ func TestCorefiles(t *testing.T) {
 		}, edits("10.96.0.10:9153", "10.96.0.77")), Want: "error: " + at + "upstream-unreachable: names of . are forwarded to 10.96.0.77:53, Service corp/dns, which has no endpoint for that port"},
 		{Name: "no route to the upstream", Edit: func(f *checktest.Facts) { f.Unroute("node-a/host", "0.0.0.0/0"); f.Unroute("node-b/host", "0.0.0.0/0") },
 			Want: "error: " + at + "upstream-unreachable: queries of coredns-76f75df574-h8x2k to the upstream 203.0.113.10:53 are lost at node-a/host: node-a/host has no route to 203.0.113.10: network unreachable"},
-		{Name: "a file that is not known", Edit: edits("203.0.113.10", "/etc/resolv.conf")},
+		{Name: "a file that is not known", Edit: file(""), Want: "? " + at + "coredns-loop: which name servers CoreDNS forwards to: the resolv.conf of its Pods was not collected"},
+		{Name: "a Pod's file", Edit: file("nameserver 203.0.113.10\n")},
+		{Name: "a Pod's file, by which it loops", Edit: file("nameserver 127.0.0.53\noptions edns0\n"), Want: "error: " + at + "coredns-loop: it forwards names of . to 127.0.0.53:53, which is CoreDNS itself: each query comes back"},
+		{Name: "one of two, and crashing", Edit: both(file("nameserver 203.0.113.10\nnameserver 10.96.0.10\n"), crash), Want: "error: " + at + "coredns-loop: it forwards names of . to 10.96.0.10:53, which is CoreDNS itself: each query comes back"},
+		{Name: "the node's file", Edit: hostFile(snapshot.ResolvConf, "nameserver 127.0.0.1\n"), Want: "error: " + at + "coredns-loop: it forwards names of . to 127.0.0.1:53, which is CoreDNS itself: each query comes back"},
+		{Name: "a node of two files", Edit: both(hostFile(snapshot.ResolvConf, "nameserver 127.0.0.53\n"), hostFile(snapshot.SystemdResolvConf, "nameserver 203.0.113.10\n")),
+			Want: "? " + at + "coredns-loop: which name servers CoreDNS forwards to: the resolv.conf of its Pods was not collected"},
 	})
 	checktest.Rows(t, checktest.Flannel, []*check.Check{Refused}, []checktest.Row{
 		{Name: "not collected", Without: []string{"objects/configmaps.json"}, Want: "? objects/ConfigMap: corefile-refused: not collected"},

@@ -77,19 +77,41 @@ func eachUpstream(d *check.CoreDNS, f func(dns.Forward, dns.Upstream)) {
 
 func loop(p *check.Pass) {
 	d := p.CoreDNS()
+	if d == nil || d.Corefile == nil {
+		return
+	}
+	for _, fw := range d.Corefile.Forwards() {
+		for _, u := range fw.To {
+			if u.File != "" && !p.Snapshot.Partial {
+				p.Unjudged(where, "which name servers CoreDNS forwards to: the resolv.conf of its Pods was not collected")
+			}
+		}
+	}
 	eachUpstream(d, func(fw dns.Forward, u dns.Upstream) {
 		a := u.Addr.Addr()
 		own := d.Serves(a) || isPod(d.Pods, a)
 		if !a.IsLoopback() && !own || u.Transport != "dns" || !back(fw, u, d, own) {
 			return
 		}
-		p.Report(check.Finding{
+		f := check.Finding{
 			Severity: check.Error, Where: where,
 			What:     text.F("it forwards names of %s to %s, which is CoreDNS itself: each query comes back", fw.Zone, u.Addr),
 			Fix:      check.Fix{What: text.F("forward to the name servers of the network outside"), Commands: edit},
-			Evidence: []snapshot.Evidence{line(p, d, fw.Line)},
-		})
+			Evidence: append([]snapshot.Evidence{line(p, d, fw.Line)}, finds(d, a)...),
+		}
+		crashes(p, &f, d)
+		p.Report(f)
 	})
+}
+
+// finds returns where CoreDNS's Pods find a name server that they forward to, unless the Corefile names it.
+func finds(d *check.CoreDNS, a netip.Addr) (out []snapshot.Evidence) {
+	for _, c := range d.Confs {
+		if slices.Contains(c.Conf.Servers, a) {
+			out = append(out, snapshot.Evidence{File: c.File, Text: "nameserver " + a.String(), Command: "cat /etc/resolv.conf"})
+		}
+	}
+	return out
 }
 
 // back reports whether a query that is forwarded to CoreDNS itself is forwarded there again: it may come to
