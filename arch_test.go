@@ -32,7 +32,7 @@ var core = map[string][]string{
 	"intent":          {"text", "packet", "snapshot"},
 	"route":           {"text", "snapshot"},
 	"plan":            {"text", "snapshot"},
-	"whatif":          {"text", "packet", "snapshot", "service", "dns", "intent", "check"},
+	"whatif":          {"text", "packet", "snapshot", "service", "dns", "intent", "route", "check"},
 	"network":         {"packet", "fib", "snapshot"},
 	"trace":           {"text", "packet", "fib", "netfilter", "snapshot", "network"},
 	"check":           {"text", "dns", "packet", "fib", "netfilter", "snapshot", "network", "trace", "service"},
@@ -51,14 +51,14 @@ var pure = strings.Fields(`archive/tar bufio bytes cmp compress/gzip embed encod
 	text/template/parse time unicode unicode/utf8`)
 
 // foreign says which packages of the core may import what beyond pure. The
-// snapshot compares objects that two parts of it hold, for which it needs reflect.
+// snapshot compares objects that two parts of it hold, for which it needs reflect, as does whatif.
 var foreign = map[string][]string{
 	"event":           {"context"}, // a sink may wait
 	"snapshot":        {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/", "sigs.k8s.io/network-policy-api/apis/", "golang.org/x/tools/txtar"},
 	"snapshot/redact": {"crypto/hmac", "crypto/sha256", "encoding/base32", "encoding/hex"}, // keyed hashes make pseudonyms
 	"manifest":        {"go.yaml.in/yaml/v3", "sigs.k8s.io/json"},                          // YAML with its lines; JSON as strictly as the API server reads it
 	"dns":             {"github.com/coredns/caddy/caddyfile"},                              // splits Corefiles into words as CoreDNS does
-	"whatif":          {"k8s.io/api/", "k8s.io/apimachinery/"},
+	"whatif":          {"reflect", "k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/gateway-api/apis/"},
 	"plan":            {"k8s.io/api/"},
 	"intent":          {"k8s.io/api/", "k8s.io/apimachinery/", "sigs.k8s.io/network-policy-api/apis/"},
 	"service":         {"k8s.io/api/"},

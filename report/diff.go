@@ -27,6 +27,7 @@ func Diff(w io.Writer, d *whatif.Diff, o Options) error {
 	}
 	p.names()
 	p.services()
+	p.requests()
 	for _, k := range diffKinds {
 		p.connections(k)
 	}
@@ -117,6 +118,33 @@ func (p *differ) service(s *whatif.Service) string {
 		return p.say(text.F("%s, from %s: %s", name, p.members(s.From), s.What))
 	}
 	return p.say(text.F("%s: %s", name, s.What))
+}
+
+// requests tells of requests from outside that are sent elsewhere, those that break first.
+func (p *differ) requests() {
+	list := slices.Clone(p.d.Requests)
+	if len(list) == 0 {
+		return
+	}
+	slices.SortStableFunc(list, func(a, b whatif.Request) int {
+		return map[bool]int{a.Breaks: -1}[true] - map[bool]int{b.Breaks: -1}[true]
+	})
+	p.put()
+	p.put(p.paint(bold, p.say(text.F("requests from outside: %d", len(list)))))
+	for i, r := range list {
+		if i == maxChanges && !p.all {
+			p.para("  ", "    ", dim, p.say(text.F("%d more", len(list)-i)))
+			break
+		}
+		mark, st := "· ", plain
+		switch {
+		case r.Breaks:
+			mark, st = "✗ ", red
+		case r.Unknown:
+			mark, st = "? ", yellow
+		}
+		p.para("  "+mark, "    ", st, p.say(text.F("%s by %s: before: %s; after: %s", clean(r.Title), clean(r.Entry), r.Before, r.After)))
+	}
 }
 
 // maxChanges is how many changes of a kind are told, where not all are asked for.
@@ -220,6 +248,7 @@ type (
 		Lookups     []diffLookupJSON     `json:"lookups"`
 		Names       []diffNameJSON       `json:"names,omitempty"`
 		Services    []diffServiceJSON    `json:"services"`
+		Requests    []diffRequestJSON    `json:"requests,omitempty"`
 		Connections []diffConnectionJSON `json:"connections"`
 		New         []matrixMemberJSON   `json:"new,omitempty"`
 		Gone        []matrixMemberJSON   `json:"gone,omitempty"`
@@ -238,6 +267,14 @@ type (
 		Breaks bool     `json:"breaks"`
 		Before jsonText `json:"before"`
 		After  jsonText `json:"after"`
+	}
+	diffRequestJSON struct {
+		Entry   string   `json:"entry"` // "IngressClass/nginx", "Gateway/shop/web"
+		Request string   `json:"request"`
+		Breaks  bool     `json:"breaks"`
+		Unknown bool     `json:"unknown,omitempty"` // where it goes after the change
+		Before  jsonText `json:"before"`
+		After   jsonText `json:"after"`
 	}
 	diffServiceJSON struct {
 		Namespace string             `json:"namespace"`
@@ -280,6 +317,9 @@ func DiffJSON(w io.Writer, d *whatif.Diff, o Options) error {
 	for i := range d.Services {
 		s := &d.Services[i]
 		out.Services = append(out.Services, diffServiceJSON{s.Namespace, s.Name, s.Port, s.Breaks, membersJSON(s.From), j.text(s.What)})
+	}
+	for _, r := range d.Requests {
+		out.Requests = append(out.Requests, diffRequestJSON{r.Entry, r.Title, r.Breaks, r.Unknown, j.text(r.Before), j.text(r.After)})
 	}
 	for i := range d.Connections {
 		c := &d.Connections[i]

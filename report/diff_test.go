@@ -33,7 +33,10 @@ func sampleDiff() *whatif.Diff {
 			{Change: intent.Change{From: []intent.Member{{}}, To: []intent.Member{web}, Ports: eighty, Before: open, After: intent.Decision{Why: text.F("it is not known")}}},
 		},
 		Services: []whatif.Service{{Namespace: "shop", Name: "\x1b[31mevil", Port: "80/TCP", What: text.F("the port goes away"), Breaks: true, From: []intent.Member{web}}},
-		New:      []intent.Member{api}, Gone: []intent.Member{dns}, Unjudged: []text.Text{text.F("%s %s changes, and what that does is not judged", "Ingress", "shop/web")},
+		Requests: []whatif.Request{{Entry: "IngressClass/nginx", Title: "http://shop.example.com/", Before: text.F("it goes to %s", "shop/web:80"), After: text.F("it goes to %s", "shop/api:80")},
+			{Entry: "Gateway/shop/edge", Title: "http://*/…", Before: text.F("it is redirected"), After: text.F("not known: %s", text.F("it is not known")), Unknown: true},
+			{Entry: "Gateway/shop/edge", Title: "http://\x1b/", Before: text.F("it is redirected"), After: text.F("no rule is for its host"), Breaks: true}},
+		New: []intent.Member{api}, Gone: []intent.Member{dns}, Unjudged: []text.Text{text.F("%s %s changes, and what that does is not judged", "Ingress", "shop/web")},
 		Missing: []string{"Node"}, Pods: map[string]int{"shop": 3, "kube-system": 2},
 	}
 }
@@ -50,6 +53,11 @@ func TestDiff(t *testing.T) {
 
 Services: 1
   ✗ shop/\x1b[31mevil 80/TCP, from shop/web: the port goes away
+
+requests from outside: 3
+  ✗ http://\x1b/ by Gateway/shop/edge: before: it is redirected; after: no rule is for its host
+  · http://shop.example.com/ by IngressClass/nginx: before: it goes to shop/web:80; after: it goes to shop/api:80
+  ? http://*/… by Gateway/shop/edge: before: it is redirected; after: not known: it is not known
 
 would close: 1
   ✗ shop/web → shop/api (1 of 3), node n1, everything outside the cluster: all ports, among them declared: tcp 80
@@ -95,7 +103,8 @@ func TestDiffJSON(t *testing.T) {
 		t.Fatalf("%v: %s", err, b.String())
 	}
 	if len(v.Connections) != 3 || v.Connections[0].Change != "closes" || v.Connections[1].Change != "opens" || v.Connections[2].Change != "unknown" ||
-		v.Connections[0].After.Side != "egress" || v.Connections[0].After.Rules[0] != "NetworkPolicy shop/web" || !v.Lookups[0].All || v.Refusal == "" || !v.Names[1].Breaks {
+		v.Connections[0].After.Side != "egress" || v.Connections[0].After.Rules[0] != "NetworkPolicy shop/web" || !v.Lookups[0].All || v.Refusal == "" || !v.Names[1].Breaks ||
+		len(v.Requests) != 3 || !v.Requests[1].Unknown || !v.Requests[2].Breaks || v.Requests[0].After.EN != "it goes to shop/api:80" {
 		t.Errorf("%+v", v)
 	}
 }

@@ -9,16 +9,29 @@ import (
 	"github.com/plumbnet/plumb/service"
 	"github.com/plumbnet/plumb/snapshot"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1alpha2 "sigs.k8s.io/gateway-api/apis/v1alpha2"
 )
 
 // Apply returns the objects as they would be with those of over applied and those that gone has
-// the keys of deleted. An object of over is taken as a whole; only what the cluster adds to a
-// Service or a Pod by itself, such as its address, stays. With a namespace go the objects in it,
-// and Pods follow the template of their workload.
+// the keys of deleted. An object of over is taken as a whole; only what the cluster adds by itself,
+// such as the address of a Service or a Pod, stays. With a namespace go the objects in it,
+// and Pods follow the template of their workload, which replaces those that are deleted.
 func Apply(was, over *snapshot.Objects, gone map[string]bool) *snapshot.Objects {
 	next := *over
 	next.Services, next.Pods = slices.Clone(over.Services), slices.Clone(over.Pods)
+	next.Nodes = kept(was.Nodes, over.Nodes, func(n, old *corev1.Node) {
+		n.Status = old.Status
+		if n.Spec.PodCIDR == "" {
+			n.Spec.PodCIDR, n.Spec.PodCIDRs, n.Spec.ProviderID = old.Spec.PodCIDR, old.Spec.PodCIDRs, old.Spec.ProviderID
+		}
+	})
+	next.Ingresses = kept(was.Ingresses, over.Ingresses, func(i, old *networkingv1.Ingress) { i.Status = old.Status })
+	next.Gateways = kept(was.Gateways, over.Gateways, func(g, old *gatewayv1.Gateway) { g.Status = old.Status })
+	next.HTTPRoutes = kept(was.HTTPRoutes, over.HTTPRoutes, func(r, old *gatewayv1.HTTPRoute) { r.Status = old.Status })
+	next.TCPRoutes = kept(was.TCPRoutes, over.TCPRoutes, func(r, old *gatewayv1alpha2.TCPRoute) { r.Status = old.Status })
 	for i := range next.Services {
 		keepService(&next.Services[i], was)
 	}
@@ -30,9 +43,41 @@ func Apply(was, over *snapshot.Objects, gone map[string]bool) *snapshot.Objects 
 			p.OwnerReferences = old.OwnerReferences
 		}
 	}
-	out := snapshot.Overlay(was, &next, gone)
+	out := snapshot.Overlay(was, &next, replaced(was, &next, gone))
 	out.Pods = follow(was, out)
 	return out
+}
+
+// never is when what is new was made, so that everything there is is older.
+var never = metav1.Unix(1<<40, 0)
+
+// kept returns objects with what the API server keeps of those that they take the place of.
+func kept[T any, P named[T]](was, over []T, keep func(o, old P)) []T {
+	over = slices.Clone(over)
+	for i := range over {
+		o := P(&over[i])
+		if old := P(find[T, P](was, o.GetNamespace(), o.GetName())); old == nil {
+			keep(o, new(T))
+			o.SetCreationTimestamp(never)
+		} else {
+			keep(o, old)
+			o.SetCreationTimestamp(old.GetCreationTimestamp())
+		}
+	}
+	return over
+}
+
+// replaced returns gone without the Pods that a workload would make again.
+func replaced(was, over *snapshot.Objects, gone map[string]bool) map[string]bool {
+	gone = maps.Clone(gone)
+	of, after := intent.Workloads(was), templates(snapshot.Overlay(was, over, gone))
+	for i := range was.Pods {
+		p := &was.Pods[i]
+		if key := snapshot.Key("Pod", p.Namespace, p.Name); gone[key] && after[of(p)].pods > 0 {
+			delete(gone, key)
+		}
+	}
+	return gone
 }
 
 // named is an object by its namespace and name.
@@ -57,6 +102,10 @@ func keepService(s *corev1.Service, was *snapshot.Objects) {
 		return
 	}
 	s.Status = old.Status
+	s.Spec.AllocateLoadBalancerNodePorts = cmp.Or(s.Spec.AllocateLoadBalancerNodePorts, old.Spec.AllocateLoadBalancerNodePorts)
+	s.Spec.LoadBalancerClass = cmp.Or(s.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass)
+	s.Spec.IPFamilyPolicy = cmp.Or(s.Spec.IPFamilyPolicy, old.Spec.IPFamilyPolicy)
+	s.Spec.HealthCheckNodePort = cmp.Or(s.Spec.HealthCheckNodePort, old.Spec.HealthCheckNodePort)
 	if s.Spec.ClusterIP == "" && old.Spec.ClusterIP != corev1.ClusterIPNone && s.Spec.Type != corev1.ServiceTypeExternalName {
 		s.Spec.ClusterIP, s.Spec.ClusterIPs, s.Spec.IPFamilies = old.Spec.ClusterIP, old.Spec.ClusterIPs, old.Spec.IPFamilies
 	}

@@ -222,6 +222,12 @@ func (d *serviceDiffer) policies(was, is *corev1.ServiceSpec) {
 	if a, b := strings.Join(was.LoadBalancerSourceRanges, ","), strings.Join(is.LoadBalancerSourceRanges, ","); a != b {
 		d.say("", b != "", text.F("its loadBalancerSourceRanges %q become %q", a, b))
 	}
+	if a, b := was.ExternalIPs, is.ExternalIPs; lacks(a, b) || lacks(b, a) {
+		d.say("", lacks(b, a), text.F("its externalIPs %q become %q", strings.Join(a, ","), strings.Join(b, ",")))
+	}
+	if a, b := families(was), families(is); a != b && a != "" && b != "" {
+		d.say("", lacks(strings.Split(b, ","), strings.Split(a, ",")), text.F("its ipFamilies %q become %q", a, b))
+	}
 	internal := func(s *corev1.ServiceSpec) string {
 		if s.InternalTrafficPolicy == nil {
 			return string(corev1.ServiceInternalTrafficPolicyCluster)
@@ -232,13 +238,23 @@ func (d *serviceDiffer) policies(was, is *corev1.ServiceSpec) {
 		return string(cmp.Or(s.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyCluster))
 	}
 	affinity := func(s *corev1.ServiceSpec) string {
+		c := s.SessionAffinityConfig
+		if s.SessionAffinity == corev1.ServiceAffinityClientIP && c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil && *c.ClientIP.TimeoutSeconds != corev1.DefaultClientIPServiceAffinitySeconds {
+			return fmt.Sprintf("%s (%d s)", s.SessionAffinity, *c.ClientIP.TimeoutSeconds)
+		}
 		return string(cmp.Or(s.SessionAffinity, corev1.ServiceAffinityNone))
+	}
+	distribution := func(s *corev1.ServiceSpec) string {
+		if s.TrafficDistribution == nil {
+			return "-"
+		}
+		return *s.TrafficDistribution
 	}
 	for _, f := range []struct {
 		name   string
 		of     func(*corev1.ServiceSpec) string
 		breaks string
-	}{{"internalTrafficPolicy", internal, "Local"}, {"externalTrafficPolicy", external, "Local"}, {"sessionAffinity", affinity, "-"}} {
+	}{{"internalTrafficPolicy", internal, "Local"}, {"externalTrafficPolicy", external, "Local"}, {"sessionAffinity", affinity, ""}, {"trafficDistribution", distribution, ""}} {
 		if a, b := f.of(was), f.of(is); a != b && ways[typeOf(is)] > 0 && (f.name != "externalTrafficPolicy" || ways[typeOf(is)] > 1) {
 			bare := d.bareNodes()
 			if b == f.breaks && bare > 0 {
@@ -248,6 +264,19 @@ func (d *serviceDiffer) policies(was, is *corev1.ServiceSpec) {
 			d.say("", false, text.F("its %s %s becomes %s", f.name, a, b))
 		}
 	}
+}
+
+func families(s *corev1.ServiceSpec) string {
+	var out []string
+	for _, f := range s.IPFamilies {
+		out = append(out, string(f))
+	}
+	return strings.Join(out, ",")
+}
+
+// lacks reports whether one of b is not in a.
+func lacks(a, b []string) bool {
+	return slices.ContainsFunc(b, func(s string) bool { return !slices.Contains(a, s) })
 }
 
 func typeOf(s *corev1.ServiceSpec) corev1.ServiceType {

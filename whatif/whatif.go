@@ -1,14 +1,11 @@
 // Package whatif says what a change of objects would do before it is applied: which connections
-// would open, close or change, which lookups would fail, and what Services would lose. It knows
-// what package intent knows: what the objects ask for, not what the kernels do.
+// would open, close or change, which lookups would fail, what Services would lose, and where requests
+// from outside would go. It knows what package intent knows: what the objects ask for, not what the kernels do.
 package whatif
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/plumbnet/plumb/intent"
 	"github.com/plumbnet/plumb/packet"
@@ -25,6 +22,7 @@ type Diff struct {
 	Asked       int      // of how many names that were asked, where its configuration changes
 	Connections []Connection
 	Services    []Service
+	Requests    []Request       // from outside, that are sent elsewhere
 	New, Gone   []intent.Member // workloads whose Pods are only after the change, or only before; their connections are not compared
 	Unjudged    []text.Text     // what changes, and what that does is not known
 	Missing     []string        // kinds of objects that were not collected
@@ -55,18 +53,20 @@ type Service struct {
 
 // None reports whether nothing changes.
 func (d *Diff) None() bool {
-	return d.Refusal == "" && len(d.Names)+len(d.Lookups)+len(d.Connections)+len(d.Services)+len(d.New)+len(d.Gone)+len(d.Unjudged) == 0
+	return d.Refusal == "" && len(d.Names)+len(d.Lookups)+len(d.Connections)+len(d.Services)+len(d.Requests)+len(d.New)+len(d.Gone)+len(d.Unjudged) == 0
 }
 
 // Breaks reports whether something closes, or breaks.
 func (d *Diff) Breaks() bool {
 	return d.Refusal != "" || len(d.Lookups) > 0 || slices.ContainsFunc(d.Names, func(n Name) bool { return n.Breaks }) || slices.ContainsFunc(d.Services, func(s Service) bool { return s.Breaks }) ||
+		slices.ContainsFunc(d.Requests, func(r Request) bool { return r.Breaks }) ||
 		slices.ContainsFunc(d.Connections, func(c Connection) bool { return c.After.Answer == intent.Denied })
 }
 
 // Unsure reports whether what changes is not all known.
 func (d *Diff) Unsure() bool {
 	return len(d.Unjudged) > 0 || slices.Contains(d.Missing, "NetworkPolicy") || slices.Contains(d.Missing, "Pod") ||
+		slices.ContainsFunc(d.Requests, func(r Request) bool { return r.Unknown }) ||
 		slices.ContainsFunc(d.Connections, func(c Connection) bool { return c.After.Answer == intent.Unknown })
 }
 
@@ -88,10 +88,11 @@ func Compare(was, is *snapshot.Objects, touched []string) *Diff {
 	}
 	d.New, d.Gone = workloadsOnlyIn(is, was), workloadsOnlyIn(was, is)
 	if slices.ContainsFunc(corednsConfigs, func(m string) bool {
-		return slices.Contains(touched, "ConfigMap/"+m) && meaning(was, "ConfigMap", "kube-system", m[len("kube-system/"):]) != meaning(is, "ConfigMap", "kube-system", m[len("kube-system/"):])
+		return slices.Contains(touched, "ConfigMap/"+m) && len(leftover(was, is, "ConfigMap", "kube-system", m[len("kube-system/"):], nil)) > 0
 	}) {
 		d.names(was, is)
 	}
+	d.Requests = requests(was, is, touched)
 	for _, key := range touched {
 		if t := unjudged(was, is, key); !t.IsZero() {
 			d.Unjudged = append(d.Unjudged, t)
@@ -120,54 +121,6 @@ func workloadsOnlyIn(a, b *snapshot.Objects) (out []intent.Member) {
 	slices.SortFunc(out, func(x, y intent.Member) int {
 		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Kind, y.Kind))
 	})
-	return out
-}
-
-// unjudged says of an object that what it changes is not judged; nothing, of one that is, or that
-// stays as it was.
-func unjudged(was, is *snapshot.Objects, key string) text.Text {
-	kind, rest, _ := strings.Cut(key, "/")
-	namespace, name, _ := strings.Cut(rest, "/")
-	switch kind {
-	case "Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet":
-		if hostNetwork(was, namespace, name) != hostNetwork(is, namespace, name) {
-			return text.F("%s %s changes hostNetwork, and what that does is not judged", kind, namespace+"/"+name)
-		}
-	case "Namespace", "Service", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy": // judged
-	default:
-		if kind == "ConfigMap" && (!snapshot.NetworkConfig(namespace, name) || slices.Contains(corednsConfigs, namespace+"/"+name)) {
-			return text.Text{}
-		}
-		if meaning(was, kind, namespace, name) != meaning(is, kind, namespace, name) {
-			return text.F("%s %s changes, and what that does is not judged", kind, strings.TrimPrefix(namespace+"/"+name, "/"))
-		}
-	}
-	return text.Text{}
-}
-
-// meaning is what an object says, but for its metadata and state; "" where there is none.
-func meaning(o *snapshot.Objects, kind, namespace, name string) string {
-	data, ok := o.Object(kind, namespace, name)
-	if !ok {
-		return ""
-	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(data, &fields) != nil {
-		return string(data)
-	}
-	delete(fields, "metadata")
-	delete(fields, "status")
-	out, _ := json.Marshal(fields) // it was JSON
-	return string(bytes.TrimSpace(out)) + kind
-}
-
-func hostNetwork(o *snapshot.Objects, namespace, workload string) string {
-	of, out := intent.Workloads(o), ""
-	for i := range o.Pods {
-		if p := &o.Pods[i]; p.Namespace == namespace && of(p).Name == workload && p.Spec.HostNetwork {
-			out = "host"
-		}
-	}
 	return out
 }
 

@@ -26,7 +26,7 @@ func base(t testing.TB) (*snapshot.Objects, string) {
 		t.Fatal(err)
 	}
 	o := objects(t, "base.yaml", string(data))
-	for _, k := range []string{"Pod", "Node", "Namespace", "Service", "NetworkPolicy", "ClusterNetworkPolicy"} {
+	for _, k := range []string{"Pod", "Node", "Namespace", "Service", "NetworkPolicy", "ClusterNetworkPolicy", "EndpointSlice", "Ingress", "IngressClass", "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant"} {
 		o.Have[k] = true
 	}
 	for i := range o.Deployments {
@@ -84,7 +84,7 @@ func object(t *testing.T, text, kind, name string) string {
 
 // change makes a change out of its steps, a line each:
 //
-//	edit KIND NAME: old => new      an object of the base with one text replaced by another
+//	edit KIND NAME: old => new      an object of the base with one text replaced by another, in which ⏎ ends a line
 //	delete KEY                      of an object
 //	new YAML                        an item of a List
 func change(t *testing.T, text, steps string) (over *snapshot.Objects, gone map[string]bool, touched []string) {
@@ -103,7 +103,7 @@ func change(t *testing.T, text, steps string) (over *snapshot.Objects, gone map[
 				at[what] = len(items)
 				items = append(items, object(t, text, kind, name))
 			}
-			next := strings.Replace(items[at[what]], was, is, 1)
+			next := strings.Replace(items[at[what]], was, strings.ReplaceAll(is, "⏎", "\n"), 1)
 			if next == items[at[what]] && was != is {
 				t.Fatalf("%s: nothing to replace", line)
 			}
