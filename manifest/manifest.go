@@ -49,12 +49,8 @@ func Read(file string, data []byte, namespace string) ([]Object, error) {
 		if err == io.EOF {
 			break
 		}
-		if err != nil { // "yaml: line 3: …"
-			why := strings.TrimPrefix(err.Error(), "yaml: ")
-			if !strings.HasPrefix(why, "line ") {
-				why = "line 1: " + why // which it leaves out
-			}
-			r.errs = append(r.errs, fmt.Errorf("%s: %s", file, why))
+		if err != nil {
+			r.errs = append(r.errs, fmt.Errorf("%s: %s", file, why(err)))
 			break
 		}
 		if len(n.Content) > 0 && n.Content[0].Tag != "!!null" {
@@ -215,4 +211,69 @@ func text(n *yaml.Node) string {
 		return ""
 	}
 	return n.Value
+}
+
+// Decode reads one YAML document, such as a configuration, into v, which has json tags. It is as strict as Read:
+// a key that v does not have is an error with its line. Where v has a method Faults() []Fault, it is asked at the end.
+func Decode(file string, data []byte, v any) error {
+	if len(data) > maxFile {
+		return fmt.Errorf("%s: more than %d MiB", file, maxFile>>20)
+	}
+	r := reader{file: file}
+	n, err := one(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if n == nil {
+		return nil
+	}
+	c := converter{}
+	if p := c.value(n, "", 0); p != nil {
+		r.fail(p.line, "%s%s", prefix(p.path), p.why)
+		return errors.Join(r.errs...)
+	}
+	problems := c.check(v, "")
+	if f, ok := v.(interface{ Faults() []Fault }); ok && len(problems) == 0 {
+		for _, x := range f.Faults() {
+			problems = append(problems, problem{c.line(x.Path), x.Path, x.Why})
+		}
+	}
+	for _, p := range problems {
+		r.fail(p.line, "%s%s", prefix(p.path), p.why)
+	}
+	return errors.Join(r.errs...)
+}
+
+// A Fault is what is wrong with a value that is of the right type.
+type Fault struct {
+	Path string // "sinks[0].url"
+	Why  string
+}
+
+// one returns the only document of a file, or nil for one that is empty.
+func one(data []byte) (*yaml.Node, error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	var n, more yaml.Node
+	switch err := d.Decode(&n); {
+	case err == io.EOF:
+		return nil, nil
+	case err != nil:
+		return nil, errors.New(why(err))
+	}
+	if err := d.Decode(&more); err != io.EOF {
+		return nil, errors.New("more than one document")
+	}
+	if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
+		return nil, nil
+	}
+	return n.Content[0], nil
+}
+
+// why is what the parser says, with its line, which it leaves out where it is the first: "yaml: line 3: …".
+func why(err error) string {
+	s := strings.TrimPrefix(err.Error(), "yaml: ")
+	if !strings.HasPrefix(s, "line ") {
+		s = "line 1: " + s
+	}
+	return s
 }

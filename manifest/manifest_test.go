@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -132,4 +133,50 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%v", err)
 		}
 	})
+}
+
+type checked struct {
+	Labels map[string]string `json:"labels"`
+	Probes map[string]struct {
+		Threshold string `json:"threshold"`
+	} `json:"probes"`
+	Sinks []struct {
+		URL   string `json:"url"`
+		Batch int    `json:"batch"`
+	} `json:"sinks"`
+}
+
+func (c *checked) Faults() (out []Fault) {
+	for i, s := range c.Sinks {
+		if s.URL == "" && s.Batch%2 == 1 {
+			out = append(out, Fault{fmt.Sprintf("sinks[%d].batch", i), fmt.Sprintf("%d is odd", s.Batch)})
+		}
+	}
+	return out
+}
+
+func TestDecode(t *testing.T) {
+	for _, tt := range []struct {
+		name, in, want string
+	}{
+		{"empty", "", ""},
+		{"a comment", "# nothing\n", ""},
+		{"all of it", "labels: {zone: a}\nprobes:\n  dns:\n    threshold: 5ms\nsinks:\n- url: x\n  batch: 3\n", ""},
+		{"a key that is not there", "labels: {}\nprobe: {}\n", `c.yaml:2: probe: unknown field`},
+		{"deep", "sinks:\n- url: x\n- url: z\n  bach: 3\n", `c.yaml:4: sinks[1].bach: unknown field`},
+		{"of another type", "sinks:\n- url: x\n  batch: many\n", `c.yaml:3: sinks[0].batch: a string, want int`},
+		{"twice", "labels: {}\nlabels: {}\n", `c.yaml:2: labels: it is there twice`},
+		{"a list", "- a\n", `c.yaml:1: a array, want manifest.checked`},
+		{"two documents", "labels: {}\n---\nlabels: {}\n", `c.yaml: more than one document`},
+		{"no YAML", "labels: {\n", `c.yaml: line 1: did not find expected`},
+		{"refused by its own check", "sinks:\n- batch: 3\n", `c.yaml:2: sinks[0].batch: 3 is odd`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var c checked
+			err := Decode("c.yaml", []byte(tt.in), &c)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%v, want %q", err, tt.want)
+			}
+		})
+	}
 }

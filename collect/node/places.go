@@ -166,7 +166,8 @@ func gone(err error) bool { return os.IsNotExist(err) || err == errChanged }
 
 var errChanged = errors.New("another namespace is there now")
 
-// inThread runs f on a thread of its own, which may go to other namespaces: it ends with f.
+// inThread runs f on a thread of its own, which may go to other namespaces: it ends with f. The program's first thread
+// cannot end, so its main locks that (runtime.LockOSThread in an init).
 func inThread(f func() error) error {
 	done := make(chan error)
 	go func() {

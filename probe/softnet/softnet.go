@@ -39,6 +39,7 @@ var Kind = &probe.Kind{
 A rise of dropped says that a CPU could not keep up with its receive queue; of time_squeeze, that packets waited for
 the softirq's next turn. Both are the node's, whatever Pod the packets were for.`,
 	Source: "/proc/net/softnet_stat",
+	Cost:   "0.02 ms a scrape, and 0.2 µs more for each CPU",
 	Stats:  []*probe.Stat{processed, dropped, squeezed, rps, limited},
 	Open: func(e *probe.Env) (probe.Probe, error) {
 		return softnet{file: filepath.Join(e.Proc, "net/softnet_stat")}, nil

@@ -1,0 +1,141 @@
+//go:build linux
+
+package observe
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbnet/plumb/manifest"
+	"github.com/plumbnet/plumb/probe"
+)
+
+// A Config says what an agent watches, and where what it sees goes. The zero Config runs the probes that run by default.
+type Config struct {
+	Labels map[string]string `json:"labels"` // of every metric, beside node: cluster, zone
+	Probes ProbesConfig      `json:"probes"`
+	Events EventsConfig      `json:"events"`
+	kinds  []*probe.Kind
+}
+
+// A ProbesConfig says which probes run.
+type ProbesConfig struct {
+	On        []string          `json:"on"`        // beside those that run by default; "all"
+	Off       []string          `json:"off"`       // "all": none but those of On
+	Threshold map[string]string `json:"threshold"` // by probe, where not its own: "20ms"
+}
+
+// An EventsConfig bounds what is told.
+type EventsConfig struct {
+	PerSecond int `json:"perSecond"` // of one kind of event, above which they are counted as lost; 0 for defaultRate
+}
+
+// defaultRate is how many events of a kind are told a second: a person reads none of more, and Loki's default
+// is 4 MB a second for everyone.
+const defaultRate = 100
+
+// ReadConfig reads a configuration. The error names file, line and key of all that is wrong in it.
+func ReadConfig(file string, data []byte, kinds []*probe.Kind) (Config, error) {
+	c := Config{kinds: kinds}
+	err := manifest.Decode(file, data, &c)
+	return c, err
+}
+
+var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+// Faults is for [manifest.Decode].
+func (c *Config) Faults() (out []manifest.Fault) {
+	bad := func(path, format string, args ...any) {
+		out = append(out, manifest.Fault{Path: path, Why: fmt.Sprintf(format, args...)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
+		path := "labels." + name
+		switch {
+		case !labelName.MatchString(name) || strings.HasPrefix(name, "__"):
+			bad(path, "%q is no name of a label: want letters, digits and _", name)
+		case slices.Contains(ownLabels, name) || c.usedLabel(name):
+			bad(path, "plumb has a label %q of its own", name)
+		}
+	}
+	for i, name := range c.Probes.On {
+		if name != "all" && c.kind(name) == nil {
+			bad(fmt.Sprintf("probes.on[%d]", i), "no probe is named %q; there are %s", name, c.names())
+		}
+	}
+	for i, name := range c.Probes.Off {
+		if name != "all" && c.kind(name) == nil {
+			bad(fmt.Sprintf("probes.off[%d]", i), "no probe is named %q; there are %s", name, c.names())
+		}
+		if slices.Contains(c.Probes.On, name) {
+			bad(fmt.Sprintf("probes.off[%d]", i), "%q is on as well", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Probes.Threshold)) {
+		path, k := "probes.threshold."+name, c.kind(name)
+		d, err := time.ParseDuration(c.Probes.Threshold[name])
+		switch {
+		case k == nil:
+			bad(path, "no probe is named %q; there are %s", name, c.names())
+		case k.Threshold == 0:
+			bad(path, "the probe has no threshold")
+		case err != nil || d <= 0:
+			bad(path, "%q: want a time, such as %v", c.Probes.Threshold[name], k.Threshold)
+		}
+	}
+	if c.Events.PerSecond < 0 {
+		bad("events.perSecond", "%d: want 0, for %d, or more", c.Events.PerSecond, defaultRate)
+	}
+	return out
+}
+
+// ownLabels are those that any metric may have.
+var ownLabels = []string{"node", "namespace", "pod", "le", "probe", "stage"}
+
+func (c *Config) usedLabel(name string) bool {
+	return slices.ContainsFunc(c.kinds, func(k *probe.Kind) bool {
+		return slices.ContainsFunc(k.Stats, func(s *probe.Stat) bool { return slices.Contains(s.Labels, name) })
+	})
+}
+
+func (c *Config) kind(name string) *probe.Kind {
+	if i := slices.IndexFunc(c.kinds, func(k *probe.Kind) bool { return k.Name == name }); i >= 0 {
+		return c.kinds[i]
+	}
+	return nil
+}
+
+func (c *Config) names() string {
+	var out []string
+	for _, k := range c.kinds {
+		out = append(out, k.Name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// wants reports whether a probe is to run.
+func (c *Config) wants(k *probe.Kind) bool {
+	named := func(list []string, name string) bool { return slices.Contains(list, name) }
+	switch {
+	case named(c.Probes.On, k.Name):
+		return true
+	case named(c.Probes.Off, k.Name):
+		return false
+	case named(c.Probes.On, "all"):
+		return true
+	case named(c.Probes.Off, "all"):
+		return false
+	}
+	return !k.Off
+}
+
+// threshold returns that of a probe.
+func (c *Config) threshold(k *probe.Kind) time.Duration {
+	if d, err := time.ParseDuration(c.Probes.Threshold[k.Name]); err == nil {
+		return d
+	}
+	return k.Threshold
+}

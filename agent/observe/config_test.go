@@ -1,0 +1,63 @@
+//go:build linux
+
+package observe
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbnet/plumb/probe"
+)
+
+func TestConfig(t *testing.T) {
+	quiet := kind("quiet", fake{})
+	quiet.Threshold = 0
+	rare := kind("rare", fake{})
+	rare.Off = true
+	kinds := []*probe.Kind{kind("dns", fake{}), quiet, rare}
+	for _, tt := range []struct {
+		name, in string
+		runs     string // by name
+		want     string // of the error
+	}{
+		{"nothing", "", "dns quiet", ""},
+		{"one more", "probes: {on: [rare]}", "dns quiet rare", ""},
+		{"all", "probes: {on: [all], off: [dns]}", "quiet rare", ""},
+		{"that one alone", "probes: {off: [all], on: [rare]}", "rare", ""},
+		{"a threshold", "probes: {threshold: {dns: 5ms}}\nevents: {perSecond: 3}\nlabels: {zone: a}", "dns quiet", ""},
+		{"no such key", "probes: {}\nsink: []", "", "c.yaml:2: sink: unknown field"},
+		{"no such probe", "probes:\n  on:\n  - dsn", "", `c.yaml:3: probes.on[0]: no probe is named "dsn"; there are dns, quiet, rare`},
+		{"no such probe, off", "probes:\n  off: [dsn]", "", `c.yaml:2: probes.off[0]: no probe is named "dsn"`},
+		{"on and off", "probes:\n  on: [dns]\n  off: [dns]", "", `c.yaml:3: probes.off[0]: "dns" is on as well`},
+		{"it has no threshold", "probes:\n  threshold:\n    quiet: 5ms", "", `c.yaml:3: probes.threshold.quiet: the probe has no threshold`},
+		{"no time", "probes:\n  threshold:\n    dns: 5", "", `c.yaml:3: probes.threshold.dns: a number, want string`},
+		{"no time either", "probes:\n  threshold:\n    dns: five", "", `c.yaml:3: probes.threshold.dns: "five": want a time, such as 1s`},
+		{"no positive time", "probes:\n  threshold:\n    dns: -5ms", "", `"-5ms": want a time`},
+		{"a threshold of none", "probes:\n  threshold:\n    dsn: 5ms", "", `no probe is named "dsn"`},
+		{"a label of ours", "labels:\n  pod: x", "", `c.yaml:2: labels.pod: plumb has a label "pod" of its own`},
+		{"a label of a probe", "labels:\n  reason: x", "", `plumb has a label "reason" of its own`},
+		{"no label", "labels:\n  a-b: x", "", `"a-b" is no name of a label`},
+		{"fewer than none", "events:\n  perSecond: -1", "", `c.yaml:2: events.perSecond: -1`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := ReadConfig("c.yaml", []byte(tt.in), kinds)
+			if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("%v, want %q", err, tt.want)
+			}
+			var runs []string
+			for _, k := range kinds {
+				if c.wants(k) {
+					runs = append(runs, k.Name)
+				}
+			}
+			if got := strings.Join(runs, " "); err == nil && got != tt.runs {
+				t.Errorf("%q run, want %q", got, tt.runs)
+			}
+		})
+	}
+	c, err := ReadConfig("c.yaml", []byte("probes: {threshold: {dns: 5ms}}"), kinds)
+	if err != nil || c.threshold(kinds[0]) != 5*time.Millisecond || c.threshold(rare) != time.Second {
+		t.Errorf("%v, thresholds %v and %v", err, c.threshold(kinds[0]), c.threshold(rare))
+	}
+}

@@ -1,0 +1,289 @@
+//go:build linux
+
+// Package observe runs the probes of an agent: it opens and closes them as the configuration says, turns what
+// they read into Prometheus' metrics, and hands on what they see happen. A probe that fails, waits or panics takes
+// neither the others nor the agent down.
+package observe
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plumbnet/plumb/collect/node"
+	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/probe"
+)
+
+// Options say what an Observer has.
+type Options struct {
+	Version string
+	Node    string
+	Proc    string // "" for /proc
+	Sys     string // "" for /sys
+	Kinds   []*probe.Kind
+	Places  *node.Places
+	// Peer names who has an address outside this node, "" where that is not known; may be nil.
+	Peer func(netip.Addr) string
+	Log  *log.Logger
+}
+
+// An Observer runs probes.
+type Observer struct {
+	o       Options
+	started time.Time
+	bus     bus
+
+	applying sync.Mutex // one configuration at a time
+	mu       sync.RWMutex
+	config   Config
+	running  []*running
+	reloads  [2]uint64 // good, bad
+	trouble  string    // of the last one, when it was bad
+
+	overflow overflow
+}
+
+// A running probe, or why it does not run.
+type running struct {
+	kind      *probe.Kind
+	threshold time.Duration
+	rate      int
+	probe     probe.Probe // nil for one that is off or could not be opened
+	why       string      // it does not run; "" for one that does
+
+	cancel  context.CancelFunc
+	watched chan struct{} // closed when Watch has returned
+	reading chan struct{} // of one; full while it is read
+	ended   chan struct{} // closed when it is not to be read any more
+	limit   *limit
+
+	events, kept, errs atomic.Uint64
+	nanos              atomic.Int64 // spent reading
+	lastErr            atomic.Pointer[string]
+}
+
+// New makes an Observer that runs nothing yet.
+func New(o Options) *Observer {
+	o.Proc, o.Sys = cmp.Or(o.Proc, "/proc"), cmp.Or(o.Sys, "/sys")
+	return &Observer{o: o, started: time.Now()}
+}
+
+// Apply makes what runs that what the configuration says. Probes that it does not touch run on.
+func (o *Observer) Apply(c Config) {
+	o.applying.Lock()
+	defer o.applying.Unlock()
+	o.mu.RLock()
+	before := o.running
+	o.mu.RUnlock()
+	rate := cmp.Or(c.Events.PerSecond, defaultRate)
+	var now []*running
+	for _, k := range o.o.Kinds {
+		var old *running
+		if i := slices.IndexFunc(before, func(r *running) bool { return r.kind == k }); i >= 0 {
+			old = before[i]
+		}
+		want, d := c.wants(k), c.threshold(k)
+		if old != nil && old.probe != nil && want && old.threshold == d && old.rate == rate && old.why == "" {
+			now = append(now, old)
+			continue
+		}
+		if old != nil && old.probe != nil {
+			o.close(old)
+		}
+		r := &running{kind: k, threshold: d, rate: rate, limit: newLimit(rate), reading: make(chan struct{}, 1), ended: make(chan struct{}), why: "off"}
+		if old != nil {
+			r.carry(old)
+		}
+		if want {
+			o.open(r)
+		}
+		now = append(now, r)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.config, o.running = c, now
+	o.reloads[0]++
+	o.trouble = ""
+}
+
+// carry takes over what was counted: counters do not go back when a probe is opened again.
+func (r *running) carry(old *running) {
+	r.events.Store(old.events.Load())
+	r.kept.Store(old.kept.Load())
+	r.errs.Store(old.errs.Load())
+	r.nanos.Store(old.nanos.Load())
+}
+
+// Refuse says that a configuration was not taken, and why.
+func (o *Observer) Refuse(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reloads[1]++
+	o.trouble = err.Error()
+}
+
+// open opens a probe and has it watch.
+func (o *Observer) open(r *running) {
+	for _, f := range r.kind.Needs {
+		if err := f.Have(); err != nil {
+			r.why = fmt.Sprintf("needs %s: %v", f.Name, err)
+			return
+		}
+	}
+	env := &probe.Env{Node: o.o.Node, Proc: o.o.Proc, Sys: o.o.Sys, Threshold: r.threshold, Places: o.o.Places}
+	err := guard(func() (err error) { r.probe, err = r.kind.Open(env); return err })
+	if err != nil {
+		r.probe, r.why = nil, err.Error()
+		o.o.Log.Printf("probe %s: %v", r.kind.Name, err)
+		return
+	}
+	r.why = ""
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel, r.watched = cancel, make(chan struct{})
+	go func() {
+		defer close(r.watched)
+		err := guard(func() error { return r.probe.Watch(ctx, func(e event.Event) { o.emit(r, e) }) })
+		if err != nil && ctx.Err() == nil {
+			r.failed(fmt.Errorf("watch ended: %w", err))
+			o.o.Log.Printf("probe %s: %v", r.kind.Name, err)
+		}
+	}()
+}
+
+// closeTime is how long a probe has to stop in. One that does not is left behind, and said.
+const closeTime = 5 * time.Second
+
+func (o *Observer) close(r *running) {
+	close(r.ended)
+	r.cancel()
+	done := make(chan error, 1)
+	go func() {
+		<-r.watched
+		r.reading <- struct{}{} // it is not read any more
+		done <- guard(r.probe.Close)
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			o.o.Log.Printf("probe %s: close: %v", r.kind.Name, err)
+		}
+	case <-time.After(closeTime):
+		o.o.Log.Printf("probe %s: it has not stopped for %v, and is left behind", r.kind.Name, closeTime)
+	}
+}
+
+// Close closes all probes.
+func (o *Observer) Close() {
+	o.applying.Lock()
+	defer o.applying.Unlock()
+	o.mu.Lock()
+	list := o.running
+	o.running = nil
+	o.mu.Unlock()
+	for _, r := range list {
+		if r.probe != nil {
+			o.close(r)
+		}
+	}
+}
+
+// guard turns a panic into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
+}
+
+func (r *running) isEnded() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *running) failed(err error) {
+	r.errs.Add(1)
+	s := err.Error()
+	r.lastErr.Store(&s)
+}
+
+// emit completes an event and hands it on, unless there are too many of its kind.
+func (o *Observer) emit(r *running, e event.Event) {
+	r.events.Add(1)
+	now := time.Now()
+	if !r.limit.allow(now) {
+		r.kept.Add(1)
+		return
+	}
+	e.Kind, e.Node = r.kind.Name, o.o.Node
+	if e.Time.IsZero() {
+		e.Time = now
+	}
+	if e.Peer == "" {
+		e.Peer = o.peer(e)
+	}
+	o.bus.publish(e)
+}
+
+// peer names the end of a packet that is not the Pod's.
+func (o *Observer) peer(e event.Event) string {
+	for _, a := range []netip.Addr{e.Packet.Dst.Addr(), e.Packet.Src.Addr()} {
+		name, ok := o.o.Places.ByAddr(a)
+		if !ok && o.o.Peer != nil && a.IsValid() {
+			name = o.o.Peer(a)
+		}
+		if name != "" && name != e.Pod {
+			return name
+		}
+	}
+	return ""
+}
+
+// Subscribe has events sent to a channel that holds size of them, until Leave.
+func (o *Observer) Subscribe(size int) *Subscription { return o.bus.subscribe(size) }
+
+// Leave ends a subscription.
+func (o *Observer) Leave(s *Subscription) { o.bus.leave(s) }
+
+// A State is how a probe is.
+type State struct {
+	Name   string `json:"name"`
+	Up     bool   `json:"up"`
+	Why    string `json:"why,omitempty"` // it does not run
+	Events uint64 `json:"events,omitempty"`
+	Errors uint64 `json:"errors,omitempty"`
+	Last   string `json:"lastError,omitempty"`
+}
+
+// States returns how the probes are.
+func (o *Observer) States() (out []State) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, r := range o.running {
+		s := State{Name: r.kind.Name, Up: r.why == "", Why: r.why, Events: r.events.Load(), Errors: r.errs.Load()}
+		if last := r.lastErr.Load(); last != nil {
+			s.Last = *last
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Trouble returns what is wrong with the newest configuration, "" where it runs.
+func (o *Observer) Trouble() string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.trouble
+}

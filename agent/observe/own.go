@@ -1,0 +1,107 @@
+//go:build linux
+
+package observe
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/plumbnet/plumb/probe"
+)
+
+// Own are the agent's metrics of itself.
+var Own = []*probe.Stat{
+	info, cpu, resident, files, goroutines, start,
+	up, errs, reading, told, lost, series, reloaded, valid,
+}
+
+var (
+	info       = own("agent_info", probe.Gauge, "1, with the version of the agent and the kernel that it runs on.", "version", "kernel")
+	cpu        = own("agent_cpu_seconds_total", probe.Counter, "CPU time that the agent used.")
+	resident   = own("agent_resident_memory_bytes", probe.Gauge, "Memory that the agent has resident.")
+	files      = own("agent_open_files", probe.Gauge, "Files that the agent has open.")
+	goroutines = own("agent_goroutines", probe.Gauge, "Goroutines of the agent.")
+	start      = own("agent_start_time_seconds", probe.Gauge, "When the agent started, in seconds since 1970.")
+	up         = own("agent_probe_up", probe.Gauge, "1 for a probe that runs, 0 for one that is to run and cannot; /status says why.", "probe")
+	errs       = own("agent_probe_errors_total", probe.Counter, "Readings and watches of a probe that failed.", "probe")
+	reading    = own("agent_probe_read_seconds_total", probe.Counter, "Time spent reading a probe.", "probe")
+	told       = own("agent_events_total", probe.Counter, "Events that a probe told.", "probe")
+	lost       = own("agent_events_lost_total", probe.Counter, "Events that went no further than a stage: rate (too many of a kind), reader (who took them too slowly).", "stage", "probe")
+	series     = own("agent_series_dropped", probe.Gauge, "Series beyond the bound of their metric, which are summed up in its series \"overflow\".", "metric")
+	reloaded   = own("agent_config_reloads_total", probe.Counter, "Configurations that were taken, or refused.", "result")
+	valid      = own("agent_config_valid", probe.Gauge, "1 while the newest configuration runs, 0 while it was refused and an older one does.")
+)
+
+func own(name string, typ probe.Type, help string, labels ...string) *probe.Stat {
+	return &probe.Stat{Name: name, Type: typ, Help: help, Labels: labels, Node: true}
+}
+
+// own adds the agent's metrics of itself.
+func (o *Observer) own(f *families, list []*running) {
+	set := func(s *probe.Stat, v float64, labels ...string) {
+		_ = f.add(nil, probe.Sample{Stat: s, Value: v, Labels: labels}) // they are right, as a test says
+	}
+	set(info, 1, o.o.Version, kernelRelease())
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {
+		set(cpu, time.Duration(u.Utime.Nano()+u.Stime.Nano()).Seconds())
+	}
+	set(resident, float64(rss()))
+	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
+		set(files, float64(len(fds)))
+	}
+	set(goroutines, float64(runtime.NumGoroutine()))
+	set(start, float64(o.started.UnixMilli())/1000)
+	for _, s := range f.kinds {
+		if n := f.by[s].lost; n > 0 {
+			set(series, float64(n), Prefix+s.Name)
+		}
+	}
+	set(lost, float64(o.bus.lost()), "reader", "")
+	for _, r := range list {
+		if r.why == "off" {
+			continue
+		}
+		name := r.kind.Name
+		runs := 0.0
+		if r.why == "" {
+			runs = 1
+		}
+		set(up, runs, name)
+		set(errs, float64(r.errs.Load()), name)
+		set(reading, time.Duration(r.nanos.Load()).Seconds(), name)
+		if r.kind.Events != "" {
+			set(told, float64(r.events.Load()), name)
+			set(lost, float64(r.kept.Load()), "rate", name)
+		}
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	set(reloaded, float64(o.reloads[0]), "taken")
+	set(reloaded, float64(o.reloads[1]), "refused")
+	set(valid, map[bool]float64{true: 1}[o.trouble == ""])
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// rss returns the resident memory of this process, in bytes.
+func rss() int64 {
+	text, _ := os.ReadFile("/proc/self/statm")
+	f := strings.Fields(string(text))
+	if len(f) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(f[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
