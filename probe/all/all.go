@@ -1,12 +1,28 @@
+//go:build linux
+
 // Package all lists the probes that there are.
 package all
 
 import (
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/icmp"
+	"github.com/plumbnet/plumb/probe/ip"
+	"github.com/plumbnet/plumb/probe/netdev"
+	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/softnet"
+	"github.com/plumbnet/plumb/probe/tcp"
+	"github.com/plumbnet/plumb/probe/tcpext"
+	"github.com/plumbnet/plumb/probe/udp"
 )
 
 // Kinds are the probes, in the order in which they are shown.
 var Kinds = []*probe.Kind{
+	netdev.Kind,
+	ip.Kind,
+	tcp.Kind,
+	tcpext.Kind,
+	udp.Kind,
+	icmp.Kind,
+	sock.Kind,
 	softnet.Kind,
 }

@@ -2,10 +2,14 @@
 package probetest
 
 import (
+	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/probe"
 )
 
@@ -117,4 +121,18 @@ func Series(s probe.Sample) string {
 		b.WriteString("}")
 	}
 	return b.String()
+}
+
+// String returns a line for each series, sorted.
+func (s Samples) String() string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&b, "%s %v\n", k, s[k])
+	}
+	return b.String()
+}
+
+// Diff compares samples with lines of the same form.
+func Diff(want string, got Samples) string {
+	return cmp.Diff(strings.Split(strings.TrimSpace(want), "\n"), strings.Split(strings.TrimSpace(got.String()), "\n"))
 }
