@@ -31,6 +31,7 @@ type side struct {
 	starts  []uint32 // where its ports begin to differ, as [portKey] has them
 	rows    [][2]row // by start; without sets where they were not made yet
 	dirty   bool     // it does not the same in both
+	changed set      // joints at the other end of which it does not; made by differing
 }
 
 type sideKey struct{ program, ports [2]int32 } // a program of -1: no policy selects nodes and what is outside
@@ -257,6 +258,27 @@ func (c *comparer) samePeers(a, b *[2]tri) bool {
 func (c *comparer) differ(s *side, direction, at int) bool {
 	rows := c.rows(s, direction, at)
 	return slices.ContainsFunc(c.joints, func(j joint) bool { return rows[0].answer(j.class[0]) != rows[1].answer(j.class[1]) })
+}
+
+// differing returns those of some joints, at the other end of a side, of which it does not say the same in both.
+func (c *comparer) differing(s *side, direction int, list []int32) (out []int32) {
+	if s.changed == nil {
+		s.changed = newSet(len(c.joints))
+		for at := range s.starts {
+			rows := c.rows(s, direction, at)
+			for i := range c.joints {
+				if j := &c.joints[i]; rows[0].answer(j.class[0]) != rows[1].answer(j.class[1]) {
+					s.changed.add(int32(i))
+				}
+			}
+		}
+	}
+	for _, i := range list {
+		if s.changed.has(i) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // answer returns what a row, which is settled, says of a class.

@@ -114,27 +114,39 @@ const Outside = "Outside"
 type namer struct {
 	engine *Engine
 	joints []joint
-	owners owners
-	total  map[workload]int
-	ranges int // how many joints are of addresses outside
+	owners []Member // the workloads, sorted, with none of their Pods
+	owner  []int32  // of each Pod, in owners
+	ranges int      // how many joints are of addresses outside
 }
 
 func newNamer(e *Engine, joints []joint) *namer {
-	n := &namer{e, joints, e.owners(), map[workload]int{}, 0}
+	n := &namer{engine: e, joints: joints, owner: make([]int32, len(e.pods))}
+	owners, total := e.owners(), map[workload]int{}
 	for i := range joints {
 		if joints[i].kind == isOutside {
 			n.ranges++
 		}
 		for _, p := range joints[i].pods {
-			n.total[n.owners.of(e.pods[p].object)]++
+			total[owners.of(e.pods[p].object)]++
 		}
+	}
+	for w, count := range total { // they are sorted below
+		n.owners = append(n.owners, Member{w.namespace, w.kind, w.name, 0, count})
+	}
+	slices.SortFunc(n.owners, compareMembers)
+	at := make(map[workload]int32, len(n.owners))
+	for i, m := range n.owners {
+		at[workload{m.Namespace, m.Kind, m.Name}] = int32(i)
+	}
+	for i := range e.pods {
+		n.owner[i] = at[owners.of(e.pods[i].object)]
 	}
 	return n
 }
 
 // members returns the workloads, nodes and ranges in some of the joints, sorted.
 func (n *namer) members(list []int32) (out []Member) {
-	pods, outside := map[workload]int{}, 0
+	pods, outside := make([]int, len(n.owners)), 0
 	for _, i := range list {
 		if n.joints[i].kind == isOutside {
 			outside++
@@ -146,7 +158,7 @@ func (n *namer) members(list []int32) (out []Member) {
 	for _, i := range list {
 		j := &n.joints[i]
 		for _, p := range j.pods {
-			pods[n.owners.of(n.engine.pods[p].object)]++
+			pods[n.owner[p]]++
 		}
 		for _, name := range j.nodes {
 			out = append(out, Member{Kind: "Node", Name: name})
@@ -162,22 +174,23 @@ func (n *namer) members(list []int32) (out []Member) {
 			out = append(out, Member{Name: r.String()})
 		}
 	}
-	for w, count := range pods { // they are sorted below
-		out = append(out, Member{w.namespace, w.kind, w.name, count, n.total[w]})
-	}
-	slices.SortFunc(out, func(a, b Member) int {
-		return cmp.Or(cmp.Compare(memberOrder(a), memberOrder(b)), compareMembers(a, b))
+	slices.SortFunc(out, func(a, b Member) int { // nodes before addresses
+		return cmp.Or(cmp.Compare(place(a), place(b)), compareMembers(a, b))
 	})
-	return out
+	var workloads []Member
+	for i, count := range pods {
+		if count > 0 {
+			m := n.owners[i]
+			m.Pods = count
+			workloads = append(workloads, m)
+		}
+	}
+	return append(workloads, out...)
 }
 
-// memberOrder puts workloads before nodes, and these before addresses.
-func memberOrder(m Member) int {
-	switch {
-	case m.Namespace != "":
+func place(m Member) int {
+	if m.Kind == "Node" {
 		return 0
-	case m.Kind == "Node":
-		return 1
 	}
-	return 2
+	return 1
 }

@@ -91,6 +91,15 @@ func (c *comparer) cross(out, in *side, m *merger) {
 	}
 	from := half{comparer: c, side: in, direction: ingress, list: out.members, at: -1}
 	to := half{comparer: c, side: out, direction: egress, list: in.members, at: -1}
+	switch { // where one says the same as before, only what the other says otherwise counts
+	case !out.dirty:
+		from.list = c.differing(in, ingress, from.list)
+	case !in.dirty:
+		to.list = c.differing(out, egress, to.list)
+	}
+	if len(from.list) == 0 || len(to.list) == 0 {
+		return
+	}
 	starts := slices.Concat(out.starts, in.starts)
 	slices.Sort(starts)
 	starts = slices.Compact(starts)
