@@ -70,7 +70,7 @@ var foreign = map[string][]string{
 
 // sole says which folder alone may import a module.
 var sole = map[string]string{
-	"github.com/prometheus": "agent/observe",
+	"github.com/prometheus":          "agent/observe",
 	"github.com/vishvananda/netlink": "collect/node",
 	"k8s.io/client-go":               "collect/kube",
 	"go.yaml.in/yaml/v3":             "manifest",

@@ -341,6 +341,8 @@ func playScene(keep string) int {
 func TestCapabilities(t *testing.T) {
 	sandbox.Need(t)
 	_, root := cluster(t, "caps")
+	must(t, os.MkdirAll(filepath.Join(root, "etc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, "etc/resolv.conf"), []byte("nameserver 10.0.0.53\n"), 0o644))
 	// A socket of another user's process in the Pod.
 	self, err := os.Open("/proc/self/exe") // others may not read where it is
 	must(t, err)

@@ -11,12 +11,15 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/plumbnet/plumb/agent/observe"
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/collect/node"
 )
@@ -24,9 +27,10 @@ import (
 // Options say what an agent is for.
 type Options struct {
 	Version  string
-	Collect  node.Options // the node; its name is what rights are asked for
-	Kube     *kube.Client // tells who a caller is, and what he may
-	RunToken []byte       // where not nil: the SHA-256 of the one token that may do everything. Kube is not asked then
+	Collect  node.Options      // the node; its name is what rights are asked for
+	Kube     *kube.Client      // tells who a caller is, and what he may
+	Observer *observe.Observer // what watches the node; nil for an agent that does not
+	RunToken []byte            // where not nil: the SHA-256 of the one token that may do everything. Kube is not asked then
 	Log      *log.Logger
 }
 
@@ -40,6 +44,9 @@ type Server struct {
 	asked   atomic.Int64 // for counters, so far
 	started time.Time
 	routes  map[string]route
+
+	scrapes  http.Handler
+	watchers chan struct{}
 }
 
 // A route is what can be asked for, and the right that it takes.
@@ -54,13 +61,18 @@ const maxProbes = 16
 
 // New makes an agent.
 func New(o Options) *Server {
-	s := &Server{o: o, work: newWork(), probes: make(chan struct{}, maxProbes), started: time.Now()}
+	s := &Server{o: o, work: newWork(), probes: make(chan struct{}, maxProbes), watchers: make(chan struct{}, maxWatchers), started: time.Now()}
 	s.guard = newGuard(o.Collect.Node, o.Kube, o.RunToken)
 	s.routes = map[string]route{
 		"/snapshot": {http.MethodGet, right{"get", "snapshot"}, s.snapshot},
 		"/probe":    {http.MethodPost, right{"create", "probe"}, s.probe},
 		"/status":   {http.MethodGet, right{"get", "status"}, s.status},
 		"/healthz":  {http.MethodGet, right{"get", "status"}, s.healthz},
+	}
+	if o.Observer != nil {
+		s.scrapes = o.Observer.Metrics()
+		s.routes["/metrics"] = route{http.MethodGet, right{"get", "metrics"}, s.metrics}
+		s.routes["/events"] = route{http.MethodGet, right{"get", "events"}, s.events}
 	}
 	return s
 }
@@ -87,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 	case !known:
-		err = refuse(http.StatusNotFound, "no such thing: /snapshot, /probe, /status, /healthz")
+		err = refuse(http.StatusNotFound, "no such thing: %s", strings.Join(slices.Sorted(maps.Keys(s.routes)), ", "))
 	case r.Method != rt.method:
 		w.Header().Set("Allow", rt.method)
 		err = refuse(http.StatusMethodNotAllowed, "use %s", rt.method)
@@ -96,7 +108,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	if rt.right.what != "status" {
+	if rt.right.what != "status" && rt.right.what != "metrics" {
 		s.o.Log.Printf("%s %q for %q", r.Method, r.URL.RequestURI(), user)
 	}
 	rt.serve(w, r)

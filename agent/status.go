@@ -8,10 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/plumbnet/plumb/agent/observe"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,14 +27,20 @@ type Status struct {
 	Degraded   []string  `json:"degraded,omitempty"` // what it cannot do, and why
 	CPU        float64   `json:"cpuSeconds"`         // that it and its programs used
 	RSS        int64     `json:"rssBytes"`
+	// Of an agent that watches.
+	Probes []observe.State `json:"probes,omitempty"`
+	Config string          `json:"config,omitempty"` // what is wrong with the newest configuration
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	st := Status{
 		Version: s.o.Version, Node: s.o.Collect.Node, Started: s.started.UTC(), Uptime: time.Since(s.started).Seconds(),
-		Probing: int(s.probing.Load()), Degraded: s.degraded(), RSS: rss(),
+		Probing: int(s.probing.Load()), Degraded: s.degraded(), RSS: observe.RSS(),
 	}
 	st.Collecting, st.Waiting = s.work.load()
+	if o := s.o.Observer; o != nil {
+		st.Probes, st.Config = o.States(), o.Trouble()
+	}
 	var uname unix.Utsname
 	if unix.Uname(&uname) == nil {
 		st.Kernel = unix.ByteSliceToString(uname.Release[:])
@@ -47,17 +52,6 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	writeJSON(w, st)
-}
-
-// rss returns the resident memory of this process, in bytes.
-func rss() int64 {
-	text, _ := os.ReadFile("/proc/self/statm")
-	f := strings.Fields(string(text))
-	if len(f) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(f[1], 10, 64)
-	return pages * int64(os.Getpagesize())
 }
 
 // programs print what no kernel interface tells.

@@ -19,6 +19,7 @@ type Config struct {
 	Labels map[string]string `json:"labels"` // of every metric, beside node: cluster, zone
 	Probes ProbesConfig      `json:"probes"`
 	Events EventsConfig      `json:"events"`
+	Web    WebConfig         `json:"web"`
 	kinds  []*probe.Kind
 }
 
@@ -89,7 +90,7 @@ func (c *Config) Faults() (out []manifest.Fault) {
 	if c.Events.PerSecond < 0 {
 		bad("events.perSecond", "%d: want 0, for %d, or more", c.Events.PerSecond, defaultRate)
 	}
-	return out
+	return append(out, c.Web.faults()...)
 }
 
 // ownLabels are those that any metric may have.

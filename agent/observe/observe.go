@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -48,6 +49,7 @@ type Observer struct {
 	trouble  string    // of the last one, when it was bad
 
 	overflow overflow
+	site     site
 }
 
 // A running probe, or why it does not run.
@@ -106,11 +108,16 @@ func (o *Observer) Apply(c Config) {
 		}
 		now = append(now, r)
 	}
+	err := o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil)))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.config, o.running = c, now
 	o.reloads[0]++
 	o.trouble = ""
+	if err != nil {
+		o.trouble = err.Error()
+		o.o.Log.Printf("configuration: %v", err)
+	}
 }
 
 // carry takes over what was counted: counters do not go back when a probe is opened again.
@@ -187,6 +194,7 @@ func (o *Observer) Close() {
 	list := o.running
 	o.running = nil
 	o.mu.Unlock()
+	o.site.close()
 	for _, r := range list {
 		if r.probe != nil {
 			o.close(r)

@@ -31,7 +31,14 @@ import (
 // The first thread is the test's own, as plumbd's is: one that has been in another namespace must be able to end.
 func init() { runtime.LockOSThread() }
 
-func TestMain(m *testing.M) { sandbox.Main(m) }
+func TestMain(m *testing.M) {
+	if sandbox.Inside() { // whose loopback device is down
+		if err := exec.Command("ip", "link", "set", "lo", "up").Run(); err != nil {
+			panic(err)
+		}
+	}
+	sandbox.Main(m)
+}
 
 // fake is a probe that does as a test says.
 type fake struct {
@@ -416,8 +423,8 @@ func TestNames(t *testing.T) {
 			seen[s.Name] = k.Name
 		}
 		title, more, _ := strings.Cut(k.Doc, "\n\n")
-		if title == "" || strings.HasSuffix(title, ".") || more == "" || k.Source == "" || k.Cost == "" {
-			t.Errorf("%s: want a title, what it means when it rises, its source and its cost", k.Name)
+		if title == "" || strings.HasSuffix(title, ".") || more == "" || k.Source == "" {
+			t.Errorf("%s: want a title, what it means when it rises, and its source", k.Name)
 		}
 	}
 	for _, s := range Own {

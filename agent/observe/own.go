@@ -51,7 +51,7 @@ func (o *Observer) own(f *families, list []*running) {
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {
 		set(cpu, time.Duration(u.Utime.Nano()+u.Stime.Nano()).Seconds())
 	}
-	set(resident, float64(rss()))
+	set(resident, float64(RSS()))
 	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
 		set(files, float64(len(fds)))
 	}
@@ -95,8 +95,8 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// rss returns the resident memory of this process, in bytes.
-func rss() int64 {
+// RSS returns the resident memory of this process, in bytes.
+func RSS() int64 {
 	text, _ := os.ReadFile("/proc/self/statm")
 	f := strings.Fields(string(text))
 	if len(f) < 2 {

@@ -1,6 +1,7 @@
 //go:build linux
 
-// Plumbd is plumb's daemon on a node: it answers for the state of the node, and sends probes from it.
+// Plumbd is plumb's daemon on a node: it answers for the state of the node, sends probes from it, and, given a
+// configuration, watches it.
 package main
 
 import (
@@ -35,10 +36,12 @@ const (
 	memoryTarget = 200 << 20           // bytes, where GOMEMLIMIT does not say another: the garbage collector works harder above it
 )
 
-const usage = `plumbd answers over HTTPS for the state of the node that it runs on.
+const usage = `plumbd answers over HTTPS for the state of the node that it runs on, and, with a configuration, watches it.
 
 Usage:
-    plumbd [--node NAME] [--listen ADDR] [--run-token-sha256 HEX --run-for TIME]
+    plumbd [--node NAME] [--listen ADDR] [--config FILE] [--run-token-sha256 HEX --run-for TIME]
+    plumbd --config FILE --check-config    says what is wrong with a configuration
+    plumbd probes    what there is to watch: what it measures and costs, and whether it runs on this kernel
     plumbd health    asks the plumbd of this container how it is
     plumbd version
 
@@ -61,9 +64,15 @@ func run(args []string, stderr io.Writer) int {
 			_, err := fmt.Printf("plumbd %s (%s %s/%s)\n", built(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		}
+		if len(args) == 1 && args[0] == "probes" {
+			return probes(os.Stdout)
+		}
 		o, err := parse(args, stderr)
 		if err != nil {
 			return err
+		}
+		if o.check {
+			return check(o.config)
 		}
 		return serve(o, stderr)
 	}()
@@ -88,6 +97,8 @@ func built() string {
 // options are the flags. The names are those that collect/kube runs an agent with.
 type options struct {
 	node, listen string
+	config       string
+	check        bool
 	runToken     []byte
 	runFor       time.Duration
 }
@@ -98,6 +109,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.Usage = func() { fmt.Fprint(stderr, usage); fs.PrintDefaults() }
 	fs.StringVar(&o.node, "node", "", "the node's `name` in Kubernetes (default: the host's)")
 	fs.StringVar(&o.listen, "listen", ":10270", "the `address` to listen on")
+	fs.StringVar(&o.config, "config", "", "watch the node as this `file` says, and as it says then whenever it changes")
+	fs.BoolVar(&o.check, "check-config", false, "say what is wrong with the configuration, and end")
 	token := fs.String("run-token-sha256", "", "let in who shows the token of this SHA-256, in `hex`, and nobody else")
 	fs.DurationVar(&o.runFor, "run-for", 0, "end after this `time`")
 	if err := fs.Parse(args); err != nil {
@@ -105,6 +118,9 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("%q: want flags, or health alone", fs.Arg(0))
+	}
+	if o.check && o.config == "" {
+		return o, fmt.Errorf("--check-config: which is said by --config FILE")
 	}
 	if *token != "" {
 		o.runToken, err = hex.DecodeString(*token)
@@ -130,19 +146,31 @@ func serve(o options, stderr io.Writer) error {
 		debug.SetMemoryLimit(memoryTarget)
 	}
 	a := agent.Options{Version: built(), Collect: node.Options{Node: o.node}, RunToken: o.runToken, Log: log.New(stderr, "plumbd: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)}
-	if o.runToken == nil {
-		client, err := kube.InCluster(agent.APIServers("/proc/1/root")...) // kube-proxy may be what is wrong
-		if err != nil {
-			return fmt.Errorf("%w: without an API server to ask it takes --run-token-sha256", err)
-		}
-		a.Kube = client
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if o.runFor > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.runFor)
 		defer cancel()
+	}
+	if o.config != "" {
+		end, err := watch(ctx, &a, o.config)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	if o.runToken == nil {
+		client, err := kube.InCluster(agent.APIServers("/proc/1/root")...) // kube-proxy may be what is wrong
+		if err != nil && o.config == "" {
+			return fmt.Errorf("%w: without an API server to ask it takes --run-token-sha256", err)
+		}
+		if err != nil { // outside of Kubernetes
+			a.Log.Printf("%s: node %q, outside of Kubernetes: metrics alone, where the configuration's web.listen says", a.Version, o.node)
+			<-ctx.Done()
+			return nil
+		}
+		a.Kube = client
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {

@@ -256,12 +256,17 @@ func TestReview(t *testing.T) {
 		"unknown":        {},
 		"other-node":     {Authenticated: true, Audiences: []string{"plumbd/b", "plumbd"}, User: authenticationv1.UserInfo{Username: "ann"}},
 		"other-audience": {Authenticated: true, User: authenticationv1.UserInfo{Username: "ann"}},
+		"scraper":        {Authenticated: true, Audiences: []string{"https://kubernetes.default.svc"}, User: authenticationv1.UserInfo{Username: "prometheus"}},
 	}
 	c := connect(t, serve(t, map[string]http.HandlerFunc{
 		"POST /apis/authentication.k8s.io/v1/tokenreviews": func(w http.ResponseWriter, r *http.Request) {
 			var in authenticationv1.TokenReview
 			json.NewDecoder(r.Body).Decode(&in)
-			if len(in.Spec.Audiences) != 1 || in.Spec.Audiences[0] != "plumbd/a" {
+			if in.Spec.Token == "scraper" {
+				if in.Spec.Audiences != nil {
+					t.Errorf("audiences %q, want none", in.Spec.Audiences)
+				}
+			} else if len(in.Spec.Audiences) != 1 || in.Spec.Audiences[0] != "plumbd/a" {
 				t.Errorf("audiences %q", in.Spec.Audiences)
 			}
 			in.Status = answers[in.Spec.Token]
@@ -277,12 +282,15 @@ func TestReview(t *testing.T) {
 		},
 	}))
 	ctx := context.Background()
-	u, err := c.Review(ctx, "good", "a")
+	u, err := c.Review(ctx, "good", Audience("a"))
 	if err != nil || u.Name != "ann" || u.Groups[0] != "ops" {
 		t.Errorf("%v, %v", u, err)
 	}
+	if u, err := c.Review(ctx, "scraper", ""); err != nil || u.Name != "prometheus" {
+		t.Errorf("by a token of the API server: %v, %v", u, err)
+	}
 	for _, token := range []string{"unknown", "other-audience", "other-node"} {
-		if _, err := c.Review(ctx, token, "a"); !errors.Is(err, ErrToken) {
+		if _, err := c.Review(ctx, token, Audience("a")); !errors.Is(err, ErrToken) {
 			t.Errorf("%s: %v", token, err)
 		}
 	}

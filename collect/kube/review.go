@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,21 +29,24 @@ type User struct {
 // ErrToken means that the API server does not know a token, or not for this audience.
 var ErrToken = errors.New("the token is not valid for audience")
 
-// Review asks the API server whose a token for the agent of a node is. [ErrToken] is its no; any other error means
-// that it could not be asked.
-func (c *Client) Review(ctx context.Context, token, node string) (User, error) {
+// Review asks the API server whose a token for an audience is, such as that of [Audience]; "" is the API server itself.
+// [ErrToken] is its no; any other error means that it could not be asked.
+func (c *Client) Review(ctx context.Context, token, audience string) (User, error) {
 	t := target{verb: "create", group: "authentication.k8s.io", version: "v1", resource: "tokenreviews"}
 	in := authenticationv1.TokenReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"},
-		Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{Audience(node)}},
+		Spec:     authenticationv1.TokenReviewSpec{Token: token},
+	}
+	if audience != "" {
+		in.Spec.Audiences = []string{audience}
 	}
 	var out authenticationv1.TokenReview
 	if err := c.call(ctx, t, in, &out); err != nil {
 		return User{}, err
 	}
 	// A server that knows nothing of audiences authenticates the token, and lists none.
-	if !out.Status.Authenticated || !slices.Contains(out.Status.Audiences, Audience(node)) {
-		return User{}, fmt.Errorf("%w %s", ErrToken, Audience(node))
+	if !out.Status.Authenticated || audience != "" && !slices.Contains(out.Status.Audiences, audience) {
+		return User{}, fmt.Errorf("%w %s", ErrToken, cmp.Or(audience, "of the API server"))
 	}
 	u := User{Name: out.Status.User.Username, UID: out.Status.User.UID, Groups: out.Status.User.Groups, Extra: map[string][]string{}}
 	for k, v := range out.Status.User.Extra {

@@ -82,7 +82,12 @@ func NewPlaces(o Options) (*Places, error) {
 	p.cookies = err == nil
 	unix.Close(fd)
 	host := &spot{Place: probe.Place{Host: true}, path: cmp.Or(o.Host, filepath.Join(o.Proc, "1/ns/net"))}
-	if host.inode, err = inodeOf(host.path); err != nil {
+	host.inode, err = inodeOf(host.path)
+	if err != nil && o.Host == "" { // not the node's, but that of this process, as Collect says in a gap
+		host.path = "/proc/self/ns/net"
+		host.inode, err = inodeOf(host.path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoNetNS, err)
 	}
 	if err := p.first(host); err != nil {

@@ -1,0 +1,80 @@
+//go:build linux
+
+package agent
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbnet/plumb/event"
+)
+
+const (
+	maxWatchers   = 16               // at once
+	watchBuffer   = 1024             // events that a watcher may be behind
+	heartbeat     = 15 * time.Second // an empty line, so that nothing between ends a stream that is silent
+	watchDeadline = 10 * time.Second // for a watcher to take a line
+)
+
+// metrics answers a scrape.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.scrapes.ServeHTTP(w, r) }
+
+// events sends what happens from now on, an event a line, until the watcher goes: those of the kinds, namespace and Pod
+// that the query names.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.watchers <- struct{}{}:
+		defer func() { <-s.watchers }()
+	default:
+		fail(w, refuse(http.StatusTooManyRequests, "more than %d watch already", maxWatchers))
+		return
+	}
+	want := filter(r)
+	sub := s.o.Observer.Subscribe(watchBuffer)
+	defer s.o.Observer.Leave(sub)
+	control := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	line := []byte{'\n'} // at once: the watcher sees that it is connected
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(watchDeadline))
+		if _, err := w.Write(line); err != nil || control.Flush() != nil {
+			return
+		}
+		line = []byte{'\n'}
+		for next := false; !next; {
+			select {
+			case <-r.Context().Done():
+				return
+			case <-beat.C:
+				next = true
+			case e := <-sub.C:
+				if next = want(e); next {
+					data, err := json.Marshal(e)
+					next = err == nil
+					line = append(data, '\n')
+				}
+			}
+		}
+	}
+}
+
+// filter returns what the query asks for: kind=a,b, namespace=shop, pod=shop/web-0.
+func filter(r *http.Request) func(event.Event) bool {
+	q := r.URL.Query()
+	var kinds []string
+	if k := q.Get("kind"); k != "" {
+		kinds = strings.Split(k, ",")
+	}
+	namespace, pod := q.Get("namespace"), q.Get("pod")
+	return func(e event.Event) bool {
+		of, _ := event.Split(e.Pod)
+		peerOf, _ := event.Split(e.Peer)
+		return (kinds == nil || slices.Contains(kinds, e.Kind)) &&
+			(pod == "" || e.Pod == pod || e.Peer == pod) && (namespace == "" || of == namespace || peerOf == namespace)
+	}
+}

@@ -1,0 +1,75 @@
+//go:build linux
+
+package observe
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFollow changes a file in each way that files are changed in. What is not valid changes nothing, and is said.
+func TestFollow(t *testing.T) {
+	o := observer(t, kind("a", fake{}), kind("b", fake{}))
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		must(os.MkdirAll(filepath.Dir(path), 0o755))
+		must(os.WriteFile(path, []byte(text), 0o644))
+		return path
+	}
+	// As kubelet lays a ConfigMap out: the file is a link to one below a folder, which is a link that is turned.
+	first := "probes: {off: [a]}"
+	write("..1/plumbd.yaml", first)
+	must(os.Symlink("..1", filepath.Join(dir, "..data")))
+	file := filepath.Join(dir, "plumbd.yaml")
+	must(os.Symlink("..data/plumbd.yaml", file))
+	c, err := o.Load(file)
+	must(err)
+	o.Apply(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); o.Follow(ctx, file, []byte(first)) }()
+	defer func() { cancel(); <-done }()
+	up := func() (names string) {
+		for _, s := range o.States() {
+			if s.Up {
+				names += s.Name
+			}
+		}
+		return names
+	}
+	if up() != "b" {
+		t.Fatalf("%q run at first", up())
+	}
+	for _, step := range []struct {
+		name   string
+		change func()
+		up     string
+		says   string
+	}{
+		{"the link is turned", func() {
+			write("..2/plumbd.yaml", "probes: {off: [b]}")
+			must(os.Symlink("..2", filepath.Join(dir, "..tmp")))
+			must(os.Rename(filepath.Join(dir, "..tmp"), filepath.Join(dir, "..data")))
+			must(os.RemoveAll(filepath.Join(dir, "..1")))
+		}, "a", ""},
+		{"a key that is not there", func() { write("..2/plumbd.yaml", "probes: {}\nprob: 1") }, "a", "plumbd.yaml:2: prob: unknown field"},
+		{"written in place", func() { write("..2/plumbd.yaml", "") }, "ab", ""},
+		{"gone", func() { must(os.Remove(filepath.Join(dir, "..data"))) }, "ab", "no such file"},
+		{"renamed over", func() { must(os.Rename(write("new", "probes: {off: [all]}"), file)) }, "", ""},
+	} {
+		step.change()
+		until(t, func() bool {
+			return up() == step.up && (step.says == "") == (o.Trouble() == "") && strings.Contains(o.Trouble(), step.says)
+		})
+	}
+}

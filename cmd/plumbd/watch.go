@@ -1,0 +1,94 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"text/tabwriter"
+
+	"github.com/plumbnet/plumb/agent"
+	"github.com/plumbnet/plumb/agent/observe"
+	"github.com/plumbnet/plumb/collect/node"
+	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/all"
+)
+
+// check reads a configuration.
+func check(file string) error {
+	data, err := os.ReadFile(file)
+	if err == nil {
+		_, err = observe.ReadConfig(file, data, all.Kinds)
+	}
+	if err == nil {
+		fmt.Println(file + " is in order")
+	}
+	return err
+}
+
+// watch has the agent watch its node as a file says, until end is called.
+func watch(ctx context.Context, a *agent.Options, file string) (end func(), err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	config, err := observe.ReadConfig(file, data, all.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	places, err := node.NewPlaces(a.Collect)
+	if err != nil {
+		return nil, err
+	}
+	o := observe.New(observe.Options{Version: a.Version, Node: a.Collect.Node, Kinds: all.Kinds, Places: places, Log: a.Log})
+	a.Observer = o
+	o.Apply(config)
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { places.Run(ctx) })
+	running.Go(func() { o.Follow(ctx, file, data) })
+	return func() {
+		cancel()
+		running.Wait()
+		o.Close()
+	}, nil
+}
+
+// probes prints what there is to watch, and whether it can be watched here.
+func probes(w io.Writer) error {
+	places, err := node.NewPlaces(node.Options{})
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PROBE\tRUNS HERE\tMEASURES\tFROM\tCOST")
+	for _, k := range all.Kinds {
+		title, _, _ := strings.Cut(k.Doc, "\n")
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.Name, runs(k, places), title, k.Source, k.Cost)
+	}
+	return t.Flush()
+}
+
+// runs opens a probe, and closes it.
+func runs(k *probe.Kind, places *node.Places) string {
+	for _, f := range k.Needs {
+		if err := f.Have(); err != nil {
+			return fmt.Sprintf("no: needs %s: %v", f.Name, err)
+		}
+	}
+	p, err := k.Open(&probe.Env{Proc: "/proc", Sys: "/sys", Threshold: k.Threshold, Places: places})
+	if err != nil {
+		return "no: " + err.Error()
+	}
+	if err := p.Close(); err != nil {
+		return "no: " + err.Error()
+	}
+	if k.Off {
+		return "yes, where it is turned on"
+	}
+	return "yes"
+}
