@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,11 +42,17 @@ func Dial(family int) (*Conn, error) {
 	}
 	// Since 4.20; without it a dump is not filtered, and we filter ourselves.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
-	return &Conn{fd: fd, buf: make([]byte, netlinkBuffer)}, nil
+	return &Conn{fd: fd, buf: *buffers.Get().(*[]byte)}, nil
 }
 
-// Close closes the socket.
-func (c *Conn) Close() { unix.Close(c.fd) }
+// buffers are used again: to clear one takes longer than all else of a small dump.
+var buffers = sync.Pool{New: func() any { b := make([]byte, netlinkBuffer); return &b }}
+
+// Close closes the socket. It is called once.
+func (c *Conn) Close() {
+	unix.Close(c.fd)
+	buffers.Put(&c.buf)
+}
 
 // ErrInterrupted says that what a dump was reading changed under it.
 var ErrInterrupted = errors.New("netlink: the tables changed while they were read")
