@@ -8,10 +8,13 @@ import (
 	"github.com/plumbnet/plumb/probe/icmp"
 	"github.com/plumbnet/plumb/probe/ip"
 	"github.com/plumbnet/plumb/probe/netdev"
+	"github.com/plumbnet/plumb/probe/qdisc"
 	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/softnet"
 	"github.com/plumbnet/plumb/probe/tcp"
 	"github.com/plumbnet/plumb/probe/tcpext"
+	"github.com/plumbnet/plumb/probe/tcpinfo"
+	"github.com/plumbnet/plumb/probe/tcpsummary"
 	"github.com/plumbnet/plumb/probe/udp"
 )
 
@@ -24,5 +27,8 @@ var Kinds = []*probe.Kind{
 	udp.Kind,
 	icmp.Kind,
 	sock.Kind,
+	tcpsummary.Kind,
+	tcpinfo.Kind,
+	qdisc.Kind,
 	softnet.Kind,
 }

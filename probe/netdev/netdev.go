@@ -14,9 +14,9 @@ import (
 var way = []string{"device", "direction"}
 
 var (
-	octets  = &probe.Stat{Name: "netdev_bytes_total", Help: "Bytes of packets.", Labels: way, Second: true}
-	packets = &probe.Stat{Name: "netdev_packets_total", Help: "Packets.", Labels: way, Second: true}
-	dropped = &probe.Stat{Name: "netdev_dropped_total", Help: "Packets dropped: for want of room, or that nobody takes.", Labels: way, Second: true}
+	octets  = &probe.Stat{Name: "netdev_bytes_total", Help: "Bytes of packets.", Labels: way}
+	packets = &probe.Stat{Name: "netdev_packets_total", Help: "Packets.", Labels: way}
+	dropped = &probe.Stat{Name: "netdev_dropped_total", Help: "Packets dropped: for want of room, or that nobody takes.", Labels: way}
 	failed  = &probe.Stat{Name: "netdev_errors_total", Help: "Packets that were broken, or could not be sent.", Labels: way}
 	detail  = &probe.Stat{Name: "netdev_detail_total", Help: "What else the device counted, by the kernel's name for it.", Labels: []string{"device", "counter"}}
 )
