@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +51,10 @@ func Connect(ctx context.Context, c *kube.Client, namespace string) (*Installed,
 	return i, err
 }
 
-// token returns a token for the agent of a node. A run of plumb is over before the token is.
+// Nodes returns the nodes that have an agent.
+func (i *Installed) Nodes() []string { return slices.Sorted(maps.Keys(i.agents)) }
+
+// token returns a token for the agent of a node. Most runs of plumb are over before the token is.
 func (i *Installed) token(ctx context.Context, node string) (string, error) {
 	i.mu.Lock()
 	t := i.tokens[node]
@@ -66,7 +72,7 @@ func (i *Installed) token(ctx context.Context, node string) (string, error) {
 }
 
 // Ask asks the agent of a node.
-func (i *Installed) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+func (i *Installed) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (answer io.ReadCloser, err error) {
 	a, ok := i.agents[node]
 	if !ok {
 		return nil, errors.New("no plumbd runs on this node")
@@ -75,8 +81,15 @@ func (i *Installed) Ask(ctx context.Context, node, method, path string, query ur
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusUnauthorized {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			delete(i.tokens, node) // it ran out; who asks again gets a new one
+		}
+	}()
 	// One that is not ready may answer: it is where its node is not, which is when it is asked most.
-	answer, err := i.client.Proxy(ctx, a, token, method, path, query, body)
+	answer, err = i.client.Proxy(ctx, a, token, method, path, query, body)
 	if err != nil && !a.Ready {
 		err = fmt.Errorf("plumbd on this node is not ready: %s: %w", a.Why, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/snapshot"
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -40,6 +41,8 @@ type Server struct {
 	Counters func(node string, pods []string) snapshot.Files
 	// Probe returns what the agent of a node finds out by a probe.
 	Probe func(node string, ask snapshot.ProbeAsk) snapshot.Probe
+	// Events returns what the agent of a node has to tell; nil: it does not watch. The stream ends then.
+	Events func(node string) []event.Event
 	// Forbid lists paths that are forbidden: "/apis/apps/v1/daemonsets".
 	Forbid []string
 
@@ -162,6 +165,10 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 		json.NewEncoder(w).Encode(s.Probe(node, ask))
 		return
 	}
+	if path == "events" {
+		s.events(w, node)
+		return
+	}
 	var files snapshot.Files
 	switch {
 	case q["counters"] == nil:
@@ -174,6 +181,22 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	snapshot.Write(w, files)
+}
+
+func (s *Server) events(w http.ResponseWriter, node string) {
+	w.Header().Set("Plumb-Agent", "test")
+	var list []event.Event
+	if s.Events != nil {
+		list = s.Events(node)
+	}
+	if list == nil {
+		http.Error(w, "no such thing", http.StatusNotFound)
+		return
+	}
+	fmt.Fprintln(w)
+	for _, e := range list {
+		json.NewEncoder(w).Encode(e)
+	}
 }
 
 // marshaler is an object that can be written as protobuf.

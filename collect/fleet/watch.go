@@ -1,0 +1,101 @@
+package fleet
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/event"
+)
+
+const (
+	firstPause  = time.Second // until a node that went silent is asked again; each time twice as long
+	longestWait = 30 * time.Second
+	silence     = 40 * time.Second // of an agent, which sends an empty line every 15 s
+	maxEvent    = 64 << 10         // bytes
+)
+
+// ErrNoWatch means that an agent does not watch its node.
+var ErrNoWatch = errors.New("plumbd there does not watch its node: it runs without --config")
+
+// Watch follows what agents see happen until ctx ends, or none of them watches. It calls tell for each event, and state
+// when a node is heard, with nil, or not heard, with the reason; it is asked again then. Both are called by one goroutine at a time.
+func (f *Fleet) Watch(ctx context.Context, nodes []string, query url.Values, tell func(event.Event), state func(node string, err error)) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, node := range nodes {
+		wg.Go(func() {
+			for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestWait) {
+				err := f.follow(ctx, node, query, func(e event.Event) {
+					mu.Lock()
+					defer mu.Unlock()
+					tell(e)
+				}, func() {
+					pause = firstPause
+					mu.Lock()
+					defer mu.Unlock()
+					state(node, nil)
+				})
+				if ctx.Err() != nil {
+					return
+				}
+				mu.Lock()
+				state(node, err)
+				mu.Unlock()
+				if errors.Is(err, ErrNoWatch) {
+					return
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(pause):
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// follow reads the events of one node until they end, which they do not without an error.
+func (f *Fleet) follow(ctx context.Context, node string, query url.Values, tell func(event.Event), heard func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing was heard for %v", silence)) })
+	defer quiet.Stop()
+	body, err := f.Ask(ctx, node, http.MethodGet, "events", query, nil)
+	if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusNotFound {
+		return ErrNoWatch
+	}
+	if err != nil {
+		return cause(ctx, err)
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxEvent)
+	for first := true; lines.Scan(); first = false {
+		quiet.Reset(silence)
+		if first {
+			heard()
+		}
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		var e event.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return err
+		}
+		e.Node = node // whatever it says
+		tell(e)
+	}
+	if err := lines.Err(); err != nil {
+		return cause(ctx, err)
+	}
+	return io.ErrUnexpectedEOF
+}

@@ -1,0 +1,101 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/event"
+)
+
+// streams answers for the agents of nodes, one answer a time that they are asked; the last holds.
+type streams struct {
+	mu      sync.Mutex
+	answers map[string][]func(context.Context) (io.ReadCloser, error)
+	asked   map[string]int
+	query   url.Values
+}
+
+func (s *streams) Ask(ctx context.Context, node, _, path string, query url.Values, _ io.Reader) (io.ReadCloser, error) {
+	s.mu.Lock()
+	if path != "events" {
+		return nil, fmt.Errorf("asked for %s", path)
+	}
+	s.query = query
+	list := s.answers[node]
+	f := list[min(s.asked[node], len(list)-1)]
+	s.asked[node]++
+	s.mu.Unlock()
+	return f(ctx)
+}
+
+func lines(s string) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+}
+
+func refused(err error) func(context.Context) (io.ReadCloser, error) {
+	return func(context.Context) (io.ReadCloser, error) { return nil, err }
+}
+
+// wait is a stream that has nothing until it is ended.
+func wait(ctx context.Context) (io.ReadCloser, error) {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+	return r, nil
+}
+
+// TestWatch: a node that ends its stream, or cannot be asked, is asked again; one that does not watch is not.
+func TestWatch(t *testing.T) {
+	line := func(node, pod string) string {
+		return fmt.Sprintf("{\"kind\":\"x\",\"node\":%q,\"pod\":%q}\n", node, pod)
+	}
+	s := &streams{asked: map[string]int{}, answers: map[string][]func(context.Context) (io.ReadCloser, error){
+		"a": {lines("\n" + line("a", "1") + "\n" + line("elsewhere", "2")), lines(line("a", "3")), wait},
+		"b": {refused(errors.New("connection refused")), lines(line("b", "4")), wait},
+		"c": {refused(&kube.StatusError{Code: http.StatusNotFound, Message: "no such thing", Agent: true})},
+		"d": {lines("\nno event\n"), wait},
+	}}
+	f := Fleet{Asker: s}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	var told, said []string
+	f.Watch(ctx, []string{"a", "b", "c", "d"}, url.Values{"kind": {"x"}}, func(e event.Event) {
+		told = append(told, e.Node+" "+e.Pod)
+		if len(told) == 4 {
+			time.AfterFunc(50*time.Millisecond, cancel)
+		}
+	}, func(node string, err error) { said = append(said, fmt.Sprint(node, " ", err)) })
+	slices.Sort(told)
+	if want := []string{"a 1", "a 2", "a 3", "b 4"}; !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
+	}
+	for _, want := range []string{"a <nil>", "a unexpected EOF", "b connection refused", "b <nil>", "c " + ErrNoWatch.Error(), "d <nil>", "d invalid character"} {
+		if !slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, want) }) {
+			t.Errorf("it is not said that %q: %q", want, said)
+		}
+	}
+	if s.asked["c"] != 1 || s.query.Get("kind") != "x" {
+		t.Errorf("c was asked %d times, with %v", s.asked["c"], s.query)
+	}
+}
+
+// TestWatchNobody ends by itself where no agent watches.
+func TestWatchNobody(t *testing.T) {
+	s := &streams{asked: map[string]int{}, answers: map[string][]func(context.Context) (io.ReadCloser, error){
+		"a": {refused(&kube.StatusError{Code: http.StatusNotFound, Agent: true})},
+	}}
+	f, n := Fleet{Asker: s}, 0
+	f.Watch(context.Background(), []string{"a"}, nil, func(event.Event) {}, func(string, error) { n++ })
+	if n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}
