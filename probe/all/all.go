@@ -5,8 +5,10 @@ package all
 
 import (
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/conntrack"
 	"github.com/plumbnet/plumb/probe/icmp"
 	"github.com/plumbnet/plumb/probe/ip"
+	"github.com/plumbnet/plumb/probe/neigh"
 	"github.com/plumbnet/plumb/probe/netdev"
 	"github.com/plumbnet/plumb/probe/qdisc"
 	"github.com/plumbnet/plumb/probe/sock"
@@ -30,5 +32,7 @@ var Kinds = []*probe.Kind{
 	tcpsummary.Kind,
 	tcpinfo.Kind,
 	qdisc.Kind,
+	conntrack.Kind,
+	neigh.Kind,
 	softnet.Kind,
 }

@@ -2,10 +2,10 @@
 package probetest
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -127,7 +127,7 @@ func Series(s probe.Sample) string {
 func (s Samples) String() string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(s)) {
-		fmt.Fprintf(&b, "%s %v\n", k, s[k])
+		b.WriteString(k + " " + strconv.FormatFloat(s[k], 'f', -1, 64) + "\n")
 	}
 	return b.String()
 }

@@ -63,6 +63,23 @@ func TestSockstat(t *testing.T) {
 	}
 }
 
+func TestPerCPU(t *testing.T) {
+	for _, tt := range []struct{ name, in, want, err string }{
+		{"two CPUs", "entries  lookups hits\n0000000a 0000000b  1\n0000000a 00000001  0\n", "entries=10 lookups=12 hits=1 ", ""},
+		{"4.18, one CPU", "entries  searched found\n00000001 00000000 ff\n", "entries=1 searched=0 found=255 ", ""},
+		{"more columns than names", "entries\n1 2\n", "entries=1 ", ""},
+		{"fewer", "entries a\n1\n", "", `line 2: a ""`},
+		{"no CPU", "entries a\n", "", "no CPU"},
+		{"none", "", "", "no CPU"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			err := PerCPU([]byte(tt.in), func(name string, v float64) { got += fmt.Sprintf("%s=%g ", name, v) })
+			same(t, got, tt.want, err, tt.err)
+		})
+	}
+}
+
 func same(t *testing.T, got, want string, err error, wantErr string) {
 	t.Helper()
 	if got != want {
@@ -126,6 +143,7 @@ func FuzzParse(f *testing.F) {
 		_ = Pairs(in, "Tcp", count)
 		_ = Lines(in, "Ip6", count)
 		_ = Sockstat(in, func(_, _ []byte, _ float64) { seen++ })
+		_ = PerCPU(in, func(string, float64) { seen++ })
 		if seen > 2*len(in) {
 			t.Errorf("%d counters in %d bytes", seen, len(in))
 		}

@@ -29,10 +29,10 @@ sock_allocated 16
 sock_inuse{protocol="TCP"} 5
 sock_inuse{protocol="TCP6"} 0
 sock_inuse{protocol="UDP"} 1
-sock_memory_bytes{protocol="TCP"} %v
-sock_memory_bytes{protocol="UDP"} %v
-sock_memory_limit_bytes{protocol="TCP"} %v
-sock_memory_limit_bytes{protocol="UDP"} %v
+sock_memory_bytes{protocol="TCP"} %.0f
+sock_memory_bytes{protocol="UDP"} %.0f
+sock_memory_limit_bytes{protocol="TCP"} %.0f
+sock_memory_limit_bytes{protocol="UDP"} %.0f
 sock_orphans 10
 sock_timewait 1
 sock_used 6`, 127*page, 9*page, 575664.0*page, 1151334.0*page)},
