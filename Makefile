@@ -96,7 +96,7 @@ fuzz:
 	done
 
 generate:
-	UPDATE=1 go test -count=1 -run TestGenerated .
+	UPDATE=1 go test -count=1 -run TestGenerated . ./agent/observe
 
 clean:
 	rm -rf bin demo
