@@ -39,7 +39,7 @@ func (m *Matrix) Count() Pairs {
 		if w == 0 {
 			continue
 		}
-		self.add(m.pair(int32(i), int32(i)), w)
+		self.add(m.of(int32(i), int32(i)), w)
 	}
 	out := Pairs{Allowed: all.Allowed - self.Allowed, Denied: all.Denied - self.Denied}
 	out.Unknown = total*(total-1) - out.Allowed - out.Denied

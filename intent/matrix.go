@@ -57,16 +57,22 @@ func (m *Matrix) Answer(from, to Peer) Answer {
 	if special || i < 0 || j < 0 {
 		return m.e.Answer(from.In(m.family == v6), to.In(m.family == v6), m.port)
 	}
-	return m.pair(i, j)
+	return m.of(i, j)
 }
 
-// pair returns the answer for two different Pods of two classes.
-func (m *Matrix) pair(i, j int32) Answer {
-	out, in := m.rows[egress][m.e.classes[i].program[egress]], m.rows[ingress][m.inRow[j]]
+// of returns the answer for two peers of two classes, of which at least one is of Pods.
+func (m *Matrix) of(i, j int32) Answer {
+	out, in := row{}, row{} // of nothing: who has no policies
+	if int(i) < m.e.podCount {
+		out = m.rows[egress][m.e.classes[i].program[egress]]
+	}
+	if int(j) < m.e.podCount {
+		in = m.rows[ingress][m.inRow[j]]
+	}
 	switch {
-	case out.deny.has(j) || in.deny.has(i):
+	case out.deny != nil && out.deny.has(j) || in.deny != nil && in.deny.has(i):
 		return Denied
-	case out.allow.has(j) && in.allow.has(i):
+	case (out.allow == nil || out.allow.has(j)) && (in.allow == nil || in.allow.has(i)):
 		return Allowed
 	}
 	return Unknown

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -111,22 +112,13 @@ func ciliumLabels(s *metav1.LabelSelector) (namespaces, pods *metav1.LabelSelect
 		r.Key = key
 		to.MatchExpressions = append(to.MatchExpressions, r)
 	}
-	for _, k := range sortedKeys(s.MatchLabels) {
+	for _, k := range slices.Sorted(maps.Keys(s.MatchLabels)) {
 		put(metav1.LabelSelectorRequirement{Key: k, Operator: metav1.LabelSelectorOpIn, Values: []string{s.MatchLabels[k]}})
 	}
 	for _, r := range s.MatchExpressions {
 		put(r)
 	}
 	return namespaces, pods
-}
-
-func sortedKeys(m map[string]string) []string {
-	var out []string
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // calico reads a NetworkPolicy or GlobalNetworkPolicy of Calico (https://docs.tigera.io/calico/latest/reference/resources/).

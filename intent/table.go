@@ -283,22 +283,3 @@ func (t *tabler) cell(from, to *Group, same bool) Cell {
 	}
 	return Cell{Mixed: true, Allowed: joinPorts(by[Allowed]), Unknown: joinPorts(by[Unknown])}
 }
-
-// of returns the answer for peers of two classes, of which at least one is of Pods.
-func (m *Matrix) of(i, j int32) Answer {
-	free := row{}
-	out, in := free, free
-	if int(i) < m.e.podCount {
-		out = m.rows[egress][m.e.classes[i].program[egress]]
-	}
-	if int(j) < m.e.podCount {
-		in = m.rows[ingress][m.inRow[j]]
-	}
-	switch {
-	case out.deny != nil && out.deny.has(j) || in.deny != nil && in.deny.has(i):
-		return Denied
-	case (out.allow == nil || out.allow.has(j)) && (in.allow == nil || in.allow.has(i)):
-		return Allowed
-	}
-	return Unknown
-}

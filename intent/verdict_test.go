@@ -178,3 +178,41 @@ func TestFixObjects(t *testing.T) {
 		})
 	}
 }
+
+// TestFixes: where one object is not enough, and where none does.
+func TestFixes(t *testing.T) {
+	bothEnds := isolateA + `np b/out {"podSelector":{},"policyTypes":["Egress"]}` + "\n"
+	for _, tt := range []struct {
+		name, policies, flow string
+		np, cnp              int
+		want                 string // what it says
+	}{
+		{"both ends", bothEnds, "b/web > a/db tcp/80", 2, 0, "allow it by a policy"},
+		{"a policy of the cluster and one of the namespace", cnpOut("Admin", `{"action":"Deny","to":[{"namespaces":{}}]}`) + `np b/x {"podSelector":{}}` + "\n", "a/web > b/web tcp/80", 1, 1, "allow it by a policy"},
+		{"the baseline", cnp("x", "Baseline", "5", denyB), "b/web > a/db udp/53", 0, 1, "allow it by a policy"},
+		{"nothing is asked before priority 0", cnp("x", "Admin", "0", denyB), "b/web > a/db tcp/80", 0, 0, "take out, or narrow, ClusterNetworkPolicy x ingress[0]"},
+		{"all before it are taken", cnp("x", "Admin", "1", denyB) + cnp("y", "Admin", "0", ""), "b/web > a/db tcp/80", 0, 0, "take out, or narrow, ClusterNetworkPolicy x ingress[0]"},
+		{"one that is taken is passed over", cnp("x", "Admin", "2", denyB) + cnp("y", "Admin", "1", ""), "b/web > a/db tcp/80", 0, 1, "allow it by a policy"},
+		{"a predecessor", `anp x {"priority":5,"subject":{"namespaces":{}},"ingress":[` + denyB + `]}`, "b/web > a/db tcp/80", 0, 0, "take out, or narrow, AdminNetworkPolicy x ingress[0]"},
+		{"a protocol without ports", cnp("x", "Admin", "5", denyB), "b/web > a/db icmp", 0, 1, "allow it by a policy"},
+		{"by IPv6", isolateA, "2001:db8::1 > 6:a/db tcp/80", 1, 0, "allow it by a policy"},
+		{"what is allowed needs none", "", "b/web > a/db tcp/80", 0, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := engineOf(t, tt.policies)
+			w := strings.Fields(tt.flow)
+			port := portOf(t, w[3])
+			fix := e.Verdict(peerOf(t, e, w[0]), peerOf(t, e, w[2]), port).Fix
+			if len(fix.NetworkPolicies) != tt.np || len(fix.ClusterNetworkPolicies) != tt.cnp || fix.What.String() != tt.want {
+				t.Fatalf("%d and %d: %s", len(fix.NetworkPolicies), len(fix.ClusterNetworkPolicies), fix.What)
+			}
+			if tt.np+tt.cnp == 0 {
+				return
+			}
+			after := New(apply(e.objects, fix))
+			if got := after.Answer(peerOf(t, after, w[0]), peerOf(t, after, w[2]), port); got != Allowed {
+				t.Errorf("after the fix: %v", got)
+			}
+		})
+	}
+}
