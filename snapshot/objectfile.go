@@ -278,11 +278,14 @@ func wanted(version, name string) (*kind, error) {
 	if !ok {
 		return nil, nil
 	}
-	if !sameGroup(k.version, version) {
+	if !sameGroup(k.version, version) && !sameGroup(beforeGroups, version) {
 		return nil, nil // a kind of the same name of someone else
 	}
 	return nil, fmt.Errorf("%s of %q is not understood: want %s", short(name), short(version), k.version)
 }
+
+// beforeGroups is where Ingress, NetworkPolicy and the workloads were before they had groups of their own.
+const beforeGroups = "extensions/v1beta1"
 
 // sameGroup reports whether two apiVersions are versions of one group.
 func sameGroup(a, b string) bool {
