@@ -28,7 +28,17 @@ func Apply(was, over *snapshot.Objects, gone map[string]bool) *snapshot.Objects 
 			n.Spec.PodCIDR, n.Spec.PodCIDRs, n.Spec.ProviderID = old.Spec.PodCIDR, old.Spec.PodCIDRs, old.Spec.ProviderID
 		}
 	})
-	next.Ingresses = kept(was.Ingresses, over.Ingresses, func(i, old *networkingv1.Ingress) { i.Status = old.Status })
+	class := defaultClass(over.IngressClasses, was.IngressClasses)
+	next.Ingresses = kept(was.Ingresses, over.Ingresses, func(i, old *networkingv1.Ingress) {
+		i.Status = old.Status
+		if i.Annotations["kubernetes.io/ingress.class"] != "" {
+			return
+		}
+		i.Spec.IngressClassName = cmp.Or(i.Spec.IngressClassName, old.Spec.IngressClassName)
+		if old.Name == "" { // it is new
+			i.Spec.IngressClassName = cmp.Or(i.Spec.IngressClassName, class)
+		}
+	})
 	next.Gateways = kept(was.Gateways, over.Gateways, func(g, old *gatewayv1.Gateway) { g.Status = old.Status })
 	next.HTTPRoutes = kept(was.HTTPRoutes, over.HTTPRoutes, func(r, old *gatewayv1.HTTPRoute) { r.Status = old.Status })
 	next.TCPRoutes = kept(was.TCPRoutes, over.TCPRoutes, func(r, old *gatewayv1alpha2.TCPRoute) { r.Status = old.Status })
@@ -65,6 +75,18 @@ func kept[T any, P named[T]](was, over []T, keep func(o, old P)) []T {
 		}
 	}
 	return over
+}
+
+// defaultClass returns the name of the class that the API server gives an Ingress that is made without one.
+func defaultClass(lists ...[]networkingv1.IngressClass) *string {
+	for _, list := range lists {
+		for i := range list {
+			if list[i].Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true" {
+				return &list[i].Name
+			}
+		}
+	}
+	return nil
 }
 
 // replaced returns gone without the Pods that a workload would make again.
