@@ -247,16 +247,20 @@ func (p *Places) Refresh() {
 	}
 	p.mu.RUnlock()
 	now := []*spot{p.spots[0]} // only Refresh writes it
+	have := map[uint64]bool{p.spots[0].inode: true}
 	for _, s := range found {
+		if have[s.inode] {
+			continue // by another path
+		}
 		if before := old[s.path]; before != nil && before.inode == s.inode {
 			if before.Pod != s.Pod { // its record came after its name
 				next := *before
 				next.Pod = s.Pod
 				before = &next
 			}
-			now = append(now, before)
-		} else if s.inode != p.spots[0].inode && p.first(s) == nil {
-			now = append(now, s)
+			now, have[s.inode] = append(now, before), true
+		} else if p.first(s) == nil {
+			now, have[s.inode] = append(now, s), true
 		}
 	}
 	ix := p.indexOf(now, records)
@@ -315,7 +319,8 @@ func (p *Places) readRecords() []podRecord {
 	return out
 }
 
-// find finds the namespaces that have a path, by their path, without opening those that are known.
+// find finds the namespaces that have a path, those of which a record tells first. One may come by several paths, of
+// which not all can be opened.
 func (p *Places) find(all []podRecord) (out []*spot) {
 	if p.o.NetNS != nil {
 		for _, n := range p.o.NetNS {
@@ -325,7 +330,6 @@ func (p *Places) find(all []podRecord) (out []*spot) {
 		}
 		return out
 	}
-	seen := map[uint64]bool{}
 	for _, r := range all {
 		if r.path == "" {
 			continue
@@ -335,17 +339,11 @@ func (p *Places) find(all []podRecord) (out []*spot) {
 			continue
 		}
 		file.Close()
-		if !seen[inode] {
-			seen[inode] = true
-			out = append(out, &spot{Place: probe.Place{Pod: r.pod}, path: r.path, record: true, inode: inode})
-		}
+		out = append(out, &spot{Place: probe.Place{Pod: r.pod}, path: r.path, record: true, inode: inode})
 	}
 	f := finder{o: p.o}
 	for _, m := range f.mounts() {
-		if !seen[m.inode] {
-			seen[m.inode] = true
-			out = append(out, &spot{Place: probe.Place{Pod: filepath.Base(m.path)}, path: m.path, inode: m.inode})
-		}
+		out = append(out, &spot{Place: probe.Place{Pod: filepath.Base(m.path)}, path: m.path, inode: m.inode})
 	}
 	return out
 }
