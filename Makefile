@@ -96,6 +96,7 @@ fuzz:
 	done
 
 generate:
+	@sh lab/deps.sh generate
 	UPDATE=1 go test -count=1 -run TestGenerated . ./agent/observe
 
 clean:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the Debian packages that the lab and the demo use, where they are
 # missing. Needs root for that; without, it says what is missing.
-# "deps.sh cluster" includes those of the real cluster, "deps.sh test" those of all tests.
+# "deps.sh cluster" includes those of the real cluster, "deps.sh test" those of all tests,
+# "deps.sh generate" the compiler of the probes' programs.
 set -eu
 
 missing=
@@ -27,6 +28,11 @@ if [ "${1-}" = test ]; then
 	need busybox busybox # its sh is one of those that the collector script is tested with
 	need zsh zsh         # completion is tested in it
 	need fish fish       # and in it
+fi
+if [ "${1-}" = generate ]; then
+	need clang-14 clang-14 # another version's output differs
+	need llvm-strip-14 llvm-14
+	[ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
 fi
 
 [ -n "$missing" ] || exit 0

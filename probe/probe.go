@@ -132,3 +132,22 @@ func (Quiet) Watch(context.Context, func(event.Event)) error { return nil }
 
 // Close does nothing.
 func (Quiet) Close() error { return nil }
+
+// Accounted is implemented by probes whose work is done in the kernel, by programs that it runs.
+type Accounted interface {
+	Account() (Account, error)
+}
+
+// An Account is what a probe's programs have cost since it was opened, and which events they did not tell.
+type Account struct {
+	Runs uint64        // counted only while the kernel is asked to (kernel.bpf_stats_enabled), as Time
+	Time time.Duration // that they ran
+	Lost []Loss
+}
+
+// A Loss is how many events were not told, and at which stage: "rate", by the probe's own limit; "ring", the buffer to
+// the agent was full; "table", there was no room to count them under a key of their own.
+type Loss struct {
+	Stage  string
+	Events uint64
+}

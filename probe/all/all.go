@@ -10,6 +10,7 @@ import (
 	"github.com/plumbnet/plumb/probe/ip"
 	"github.com/plumbnet/plumb/probe/neigh"
 	"github.com/plumbnet/plumb/probe/netdev"
+	"github.com/plumbnet/plumb/probe/packetloss"
 	"github.com/plumbnet/plumb/probe/qdisc"
 	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/softnet"
@@ -35,4 +36,5 @@ var Kinds = []*probe.Kind{
 	conntrack.Kind,
 	neigh.Kind,
 	softnet.Kind,
+	packetloss.Kind,
 }

@@ -13,11 +13,14 @@ import (
 	"github.com/plumbnet/plumb/probe"
 )
 
-// Places are places that a test names. They have no cookies.
+// Places are places that a test names.
 type Places struct {
 	Is      []probe.Place
 	Groups  []probe.Cgroup
-	Devices map[int]string // the Pod at the other end, by index
+	Devices map[int]string    // the Pod at the other end, by index
+	Sockets map[uint64]string // the Pod of a cgroup, by its id
+	Addrs   map[netip.Addr]string
+	Cookie  bool
 }
 
 // ByNet returns the place of that Net.
@@ -30,17 +33,17 @@ func (p Places) ByNet(net uint64) (probe.Place, bool) {
 	return probe.Place{}, false
 }
 
-// ByCgroup knows none.
-func (p Places) ByCgroup(uint64) (string, bool) { return "", false }
+// ByCgroup returns the Pod of a cgroup.
+func (p Places) ByCgroup(id uint64) (string, bool) { pod, ok := p.Sockets[id]; return pod, ok }
 
 // ByDevice returns the Pod of a device.
 func (p Places) ByDevice(i int) (string, bool) { pod, ok := p.Devices[i]; return pod, ok }
 
-// ByAddr knows none.
-func (p Places) ByAddr(netip.Addr) (string, bool) { return "", false }
+// ByAddr returns the Pod of an address.
+func (p Places) ByAddr(a netip.Addr) (string, bool) { pod, ok := p.Addrs[a]; return pod, ok }
 
-// Cookies says that there are none.
-func (p Places) Cookies() bool { return false }
+// Cookies reports whether Net is a cookie.
+func (p Places) Cookies() bool { return p.Cookie }
 
 // All returns the places.
 func (p Places) All() []probe.Place { return p.Is }

@@ -1,0 +1,164 @@
+//go:build linux
+
+// Package bpf runs probes' programs in the kernel: it loads them, attaches them to tracepoints, and reads what they
+// count and tell. It knows no probe. Beside it, only the files that bpf2go writes import cilium/ebpf.
+//
+// Programs are written against headers/plumb.h, which names what both sides share.
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+	"github.com/plumbnet/plumb/probe"
+)
+
+// A Set is a probe's programs in the kernel, attached, with their maps. Probes embed it.
+type Set struct {
+	probe.Quiet
+	env    *probe.Env
+	coll   *ebpf.Collection
+	links  []link.Link
+	events *ringbuf.Reader
+}
+
+// Load loads and attaches the programs that spec has, after setting its variables: those that plumb.h
+// has, the number of arguments of a tracepoint X for one named args_X, and vars.
+// What the kernel's verifier refuses is an error that names the program and ends as the verifier's log does.
+func Load(env *probe.Env, spec func() (*ebpf.CollectionSpec, error), vars map[string]any) (*Set, error) {
+	s, err := load(env, spec, vars)
+	if err != nil {
+		return nil, fmt.Errorf("bpf: %w", err)
+	}
+	return s, nil
+}
+
+func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[string]any) (*Set, error) {
+	spec, err := read()
+	if err != nil {
+		return nil, err
+	}
+	types, err := kernelTypes()
+	if err != nil {
+		return nil, err
+	}
+	if err := setVars(env, types, spec, vars); err != nil {
+		return nil, err
+	}
+	// Until 5.10 maps were accounted as locked memory.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
+	if err != nil {
+		return nil, refused(err)
+	}
+	s := &Set{env: env, coll: coll}
+	if s.events, err = ringbuf.NewReader(coll.Maps["events"]); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	for name, p := range coll.Programs {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: ebpf.AttachTraceRawTp})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("attach %s: %w", name, err), s.Close())
+		}
+		s.links = append(s.links, l)
+	}
+	return s, nil
+}
+
+func setVars(env *probe.Env, types *btf.Cache, spec *ebpf.CollectionSpec, vars map[string]any) error {
+	all := map[string]any{
+		"cookies":   env.Places.Cookies(),
+		"threshold": uint64(env.Threshold),
+	}
+	for _, p := range env.Places.All() {
+		if p.Host {
+			all["host_net"] = p.Net
+		}
+	}
+	for name := range spec.Variables {
+		if tp, ok := strings.CutPrefix(name, "args_"); ok {
+			n, err := arguments(types, tp)
+			if err != nil {
+				return err
+			}
+			all[name] = uint32(n)
+		}
+	}
+	for name, v := range vars {
+		all[name] = v
+	}
+	for name, v := range all {
+		if x := spec.Variables[name]; x != nil {
+			if err := x.Set(v); err != nil {
+				return fmt.Errorf("variable %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// refused shortens an error of loading to its cause and the last lines of the verifier's log.
+func refused(err error) error {
+	const lines = 6
+	var v *ebpf.VerifierError
+	if !errors.As(err, &v) {
+		return err
+	}
+	log := v.Log[max(0, len(v.Log)-lines):]
+	program, _, _ := strings.Cut(err.Error(), v.Cause.Error())
+	return fmt.Errorf("%s%w; the verifier ends with: %s", program, v.Cause, strings.Join(log, " | "))
+}
+
+// Close takes the programs off the kernel.
+func (s *Set) Close() error {
+	var errs []error
+	for _, l := range s.links {
+		errs = append(errs, l.Close())
+	}
+	if s.events != nil {
+		errs = append(errs, s.events.Close())
+	}
+	s.coll.Close()
+	return errors.Join(errs...)
+}
+
+// EnableStats has the kernel count how often programs run and how long they take, until it is closed. That
+// costs each run some 20 ns (since 5.8).
+func EnableStats() (io.Closer, error) { return ebpf.EnableStats(0) } // BPF_STATS_RUN_TIME
+
+// stages are those of plumb.h's LOST_.
+var stages = [...]string{"rate", "ring", "table"}
+
+// Account tells what the programs have cost, and what they lost.
+func (s *Set) Account() (probe.Account, error) {
+	var a probe.Account
+	for name, p := range s.coll.Programs {
+		st, err := p.Stats()
+		if err != nil {
+			return a, fmt.Errorf("bpf: %s: %w", name, err)
+		}
+		a.Runs += st.RunCount
+		a.Time += st.Runtime
+	}
+	for i, stage := range stages {
+		var cpus []uint64
+		if err := s.coll.Maps["lost"].Lookup(uint32(i), &cpus); err != nil {
+			return a, fmt.Errorf("bpf: lost: %w", err)
+		}
+		n := uint64(0)
+		for _, c := range cpus {
+			n += c
+		}
+		a.Lost = append(a.Lost, probe.Loss{Stage: stage, Events: n})
+	}
+	return a, nil
+}

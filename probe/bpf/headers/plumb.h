@@ -1,0 +1,461 @@
+// What the probes' programs share: the few kernel structs that they read, by CO-RE; whose a packet or a socket is; and events.
+//
+// The structs have the fields that we use and no others; where a field is in the running kernel is settled when a program is loaded.
+#pragma once
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed short __s16;
+typedef signed int __s32;
+typedef signed long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef _Bool bool;
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+// linux/bpf.h
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_SK_STORAGE = 24,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_RB_NO_WAKEUP = 1 };
+enum { BPF_SK_STORAGE_GET_F_CREATE = 1 };
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define inline_ static __always_inline
+#define kernel_ __attribute__((preserve_access_index))
+
+struct kernfs_node {
+	u64 id;
+} kernel_;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} kernel_;
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup; // since 5.15
+} kernel_;
+
+// Until 5.14 the pointer shared its word with net_cls, which set the lowest bit.
+struct sock_cgroup_data___old {
+	u64 val;
+} kernel_;
+
+struct ns_common {
+	u32 inum;
+} kernel_;
+
+struct net {
+	struct ns_common ns;
+	u64 net_cookie; // since 5.12
+} kernel_;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	u32 flags;
+	int ifindex;
+	possible_net_t nd_net;
+} kernel_;
+
+struct dst_entry {
+	struct net_device *dev;
+} kernel_;
+
+struct in6_addr {
+	u8 s6_addr[16];
+};
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	u16 skc_num;
+	u16 skc_family;
+	volatile u8 skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} kernel_;
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	u16 sk_protocol;
+	u16 sk_type;
+	u32 sk_ack_backlog;
+	u32 sk_max_ack_backlog;
+	struct sock_cgroup_data sk_cgrp_data;
+} kernel_;
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	u64 _skb_refdst;
+	u32 len;
+	int skb_iif;
+	u8 pkt_type : 3;
+	__be16 protocol;
+	u16 network_header;
+	u16 transport_header;
+	unsigned char *head;
+	char cb[48];
+} kernel_;
+
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	AF_PACKET = 17,
+	ETH_P_IP = 0x0800,
+	ETH_P_ARP = 0x0806,
+	ETH_P_IPV6 = 0x86dd,
+	IPPROTO_ICMP = 1,
+	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
+	IPPROTO_ICMPV6 = 58,
+	IFF_LOOPBACK = 8,
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_TIME_WAIT = 6,
+	TCP_CLOSE = 7,
+	TCP_LISTEN = 10,
+	TCP_NEW_SYN_RECV = 12,
+};
+
+// Set when a program is loaded (Load).
+const volatile bool cookies = 0;  // a namespace's id is its cookie; else its inode
+const volatile u64 host_net = 0;      // the id of the node's own namespace
+const volatile u64 threshold = 0;     // in ns, beyond which there is an event
+
+// Whose something is. Tiers are those of package event.
+enum { BY_NONE = 0, BY_SOCKET = 1, BY_NETNS = 2, BY_DEVICE = 3 };
+
+struct owner {
+	u64 id; // a cgroup, a namespace or a device, as by says
+	u32 by;
+	u32 pad;
+};
+
+inline_ u64 net_id(struct net *net)
+{
+	if (!net)
+		return 0;
+	if (cookies)
+		return net->net_cookie;
+	return net->ns.inum;
+}
+
+inline_ u64 sock_net(const struct sock *sk)
+{
+	return net_id(sk->__sk_common.skc_net.net);
+}
+
+// A timewait or request socket has no more than its sock_common.
+inline_ bool full_sock(const struct sock *sk)
+{
+	u8 s = sk->__sk_common.skc_state;
+
+	return s != TCP_TIME_WAIT && s != TCP_NEW_SYN_RECV;
+}
+
+inline_ u64 sock_cgroup(const struct sock *sk)
+{
+	struct cgroup *c;
+
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup)) {
+		c = sk->sk_cgrp_data.cgroup;
+		return c ? c->kn->id : 0;
+	}
+	u64 val = BPF_CORE_READ((struct sock_cgroup_data___old *)&sk->sk_cgrp_data, val);
+	if (val & 1)
+		return 0;
+	c = (void *)(val & ~3ULL);
+	return c ? BPF_CORE_READ(c, kn, id) : 0;
+}
+
+// owner_of says whose a packet or a socket of a namespace is. In the node's own namespace
+// the socket's cgroup tells a Pod of the node's network, and the device one whose veth it is.
+inline_ void owner_of(struct owner *o, u64 net, const struct sock *sk, u32 ifindex)
+{
+	o->id = net;
+	o->by = BY_NETNS;
+	o->pad = 0;
+	if (net != host_net)
+		return;
+	if (sk && full_sock(sk)) {
+		o->id = sock_cgroup(sk);
+		o->by = BY_SOCKET;
+	} else if (ifindex) {
+		o->id = ifindex;
+		o->by = BY_DEVICE;
+	}
+}
+
+inline_ void sock_owner(struct owner *o, const struct sock *sk)
+{
+	owner_of(o, sock_net(sk), sk, 0);
+}
+
+// Addresses and ports of a packet, in network order; of a socket, seen from it. IPv4 is in the first four bytes.
+struct tuple {
+	u8 src[16];
+	u8 dst[16];
+	__be16 sport;
+	__be16 dport;
+	u8 version; // 4, 6, or 0 where there are no addresses
+	u8 proto;
+	u16 len;
+};
+
+inline_ void sock_tuple(struct tuple *t, const struct sock *sk)
+{
+	t->sport = bpf_htons(sk->__sk_common.skc_num);
+	t->dport = sk->__sk_common.skc_dport;
+	t->proto = IPPROTO_TCP;
+	if (sk->__sk_common.skc_family == AF_INET) {
+		t->version = 4;
+		*(u32 *)t->src = sk->__sk_common.skc_rcv_saddr;
+		*(u32 *)t->dst = sk->__sk_common.skc_daddr;
+		return;
+	}
+	t->version = 6;
+	bpf_probe_read_kernel(t->src, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	bpf_probe_read_kernel(t->dst, 16, &sk->__sk_common.skc_v6_daddr);
+}
+
+// The extension headers of IPv6 that a packet may have before its ports.
+inline_ bool extension(u8 next)
+{
+	return next == 0 || next == 43 || next == 60;
+}
+
+// What a packet's headers say.
+struct l4 {
+	u32 at; // the offset of the transport header from skb->head; 0 of a fragment that has none
+	u8 version; // 4, 6, or 0 of what is not IP
+	u8 proto;
+	bool group; // it is to a multicast address
+};
+
+inline_ void skb_l4(struct l4 *p, const struct sk_buff *skb)
+{
+	unsigned char *head = skb->head;
+	u32 l3 = skb->network_header;
+	u8 b[26] = {};
+
+	p->at = p->version = p->proto = p->group = 0;
+	if (bpf_probe_read_kernel(b, sizeof(b), head + l3))
+		return;
+	if (skb->protocol == bpf_htons(ETH_P_IP) && b[0] >> 4 == 4) {
+		p->version = 4;
+		p->proto = b[9];
+		p->group = b[16] >= 224;
+		// Ports are in the first fragment only.
+		p->at = b[6] & 0x1f || b[7] ? 0 : l3 + (b[0] & 15) * 4;
+	}
+	if (skb->protocol != bpf_htons(ETH_P_IPV6) || b[0] >> 4 != 6)
+		return;
+	p->version = 6;
+	p->group = b[24] == 0xff;
+	u8 next[2] = {b[6], 0};
+	u32 at = l3 + 40;
+#pragma unroll
+	for (int i = 0; i < 3; i++) {
+		if (!extension(next[0]))
+			break;
+		if (bpf_probe_read_kernel(next, 2, head + at))
+			break;
+		at += (next[1] + 1) * 8;
+	}
+	p->proto = next[0];
+	p->at = at;
+}
+
+inline_ void skb_tuple(struct tuple *t, const struct sk_buff *skb, const struct l4 *p)
+{
+	unsigned char *head = skb->head;
+	u32 l3 = skb->network_header;
+
+	t->len = skb->len;
+	t->proto = p->proto;
+	t->version = p->version;
+	if (t->version == 4) {
+		bpf_probe_read_kernel(t->src, 4, head + l3 + 12);
+		bpf_probe_read_kernel(t->dst, 4, head + l3 + 16);
+	} else if (t->version == 6) {
+		bpf_probe_read_kernel(t->src, 16, head + l3 + 8);
+		bpf_probe_read_kernel(t->dst, 16, head + l3 + 24);
+	}
+	if (p->at && (t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP))
+		bpf_probe_read_kernel(&t->sport, 4, head + p->at);
+}
+
+// An event as package bpf reads it. What arg holds is the probe's own.
+struct event {
+	u64 time; // bpf_ktime_get_ns
+	u64 net;
+	struct owner owner;
+	struct tuple tuple;
+	u64 arg[4];
+};
+_Static_assert(sizeof(struct event) == 104, "as package bpf has it");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 << 10);
+} events SEC(".maps");
+
+// What was not told, by stage.
+enum { LOST_RATE, LOST_RING, LOST_TABLE, LOST_STAGES };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOST_STAGES);
+	__type(key, u32);
+	__type(value, u64);
+} lost SEC(".maps");
+
+inline_ void count_lost(u32 stage)
+{
+	u64 *n = bpf_map_lookup_elem(&lost, &stage);
+
+	if (n)
+		(*n)++;
+}
+
+// A CPU may tell this many events of a probe at once, and then one for each interval.
+enum { EVENT_BURST = 64, EVENT_INTERVAL = 10000000 };
+
+struct bucket {
+	u64 whole;  // when the CPU may tell a whole burst again
+	u64 jiffy; // in which it was found empty: the clock is not asked again in it
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct bucket);
+} limit SEC(".maps");
+
+// begin_event returns an event to fill and give to end_event, or NULL where there are too many of them.
+inline_ struct event *begin_event(void)
+{
+	u32 zero = 0;
+	struct bucket *b = bpf_map_lookup_elem(&limit, &zero);
+	struct event *e;
+
+	if (!b)
+		return 0;
+	u64 jiffy = bpf_jiffies64();
+	if (b->jiffy == jiffy) {
+		count_lost(LOST_RATE);
+		return 0;
+	}
+	u64 now = bpf_ktime_get_ns();
+	if (b->whole > now + (u64)EVENT_BURST * EVENT_INTERVAL) {
+		b->jiffy = jiffy;
+		count_lost(LOST_RATE);
+		return 0;
+	}
+	b->whole = (b->whole > now ? b->whole : now) + EVENT_INTERVAL;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count_lost(LOST_RING);
+		return 0;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->time = now;
+	return e;
+}
+
+inline_ void end_event(struct event *e)
+{
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+// add adds n to the counter of a key of a per-CPU hash. A key that there is no room for is counted.
+#define add(table, key, n)                                                      \
+	({                                                                      \
+		u64 *value = bpf_map_lookup_elem(table, key);                   \
+		if (value) {                                                    \
+			*value += n;                                            \
+		} else {                                                        \
+			u64 first = n;                                          \
+			if (bpf_map_update_elem(table, key, &first, BPF_NOEXIST) && \
+			    !again(table, key, n))                              \
+				count_lost(LOST_TABLE);                         \
+		}                                                               \
+	})
+
+// again is for a key that another CPU put in first.
+#define again(table, key, n)                                    \
+	({                                                      \
+		u64 *other = bpf_map_lookup_elem(table, key);   \
+		if (other)                                      \
+			*other += n;                            \
+		other != 0;                                     \
+	})
+
+// A histogram: its sum, and how many were below 1024 ns × 4^i.
+enum { SLOTS = 13 };
+
+struct hist {
+	u64 sum;
+	u64 slot[SLOTS];
+};
+
+inline_ u32 slot_of(u64 ns)
+{
+	u32 i = 0;
+
+	ns >>= 10;
+#pragma unroll
+	for (int n = 0; n < SLOTS - 1; n++) {
+		if (!ns)
+			break;
+		ns >>= 2;
+		i++;
+	}
+	return i;
+}
+
+static const struct hist no_hist;
+
+// observe puts a time into the histogram of a key of a per-CPU hash.
+#define observe(table, key, ns)                                                   \
+	({                                                                        \
+		struct hist *h = bpf_map_lookup_elem(table, key);                 \
+		if (!h) {                                                         \
+			bpf_map_update_elem(table, key, &no_hist, BPF_NOEXIST);   \
+			h = bpf_map_lookup_elem(table, key);                      \
+		}                                                                 \
+		u32 i = slot_of(ns);                                              \
+		if (h && i < SLOTS) {                                             \
+			h->sum += ns;                                             \
+			h->slot[i]++;                                             \
+		} else {                                                          \
+			count_lost(LOST_TABLE);                                   \
+		}                                                                 \
+	})

@@ -1,0 +1,195 @@
+//go:build linux
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/plumbnet/plumb/probe"
+)
+
+// A Value is what a table has for each key: it is added up over the CPUs.
+type Value[V any] interface {
+	comparable
+	Plus(V) V
+	Minus(V) V
+}
+
+// A Count is a number of events.
+type Count uint64
+
+// Plus adds.
+func (c Count) Plus(d Count) Count { return c + d }
+
+// Minus subtracts.
+func (c Count) Minus(d Count) Count { return c - d }
+
+// A Hist is plumb.h's struct hist: how many of what took up to 1024 ns × 4^i.
+type Hist struct {
+	Sum  uint64 // in ns
+	Slot [13]uint64
+}
+
+// Plus adds.
+func (h Hist) Plus(d Hist) Hist {
+	h.Sum += d.Sum
+	for i := range h.Slot {
+		h.Slot[i] += d.Slot[i]
+	}
+	return h
+}
+
+// Minus subtracts.
+func (h Hist) Minus(d Hist) Hist {
+	h.Sum -= d.Sum
+	for i := range h.Slot {
+		h.Slot[i] -= d.Slot[i]
+	}
+	return h
+}
+
+// bounds are those of a Hist, in seconds: 1.024 µs to 4.3 s.
+var bounds = func() (b []float64) {
+	for i := range len(Hist{}.Slot) - 1 {
+		b = append(b, float64(uint64(1024)<<(2*i))/1e9)
+	}
+	return b
+}()
+
+// Seconds returns a Hist as samples have it.
+func (h Hist) Seconds() *probe.Hist {
+	return &probe.Hist{Bounds: bounds, Counts: h.Slot[:], Sum: float64(h.Sum) / 1e9}
+}
+
+// Series tells the series of a metric apart.
+type Series struct {
+	Pod    string
+	Labels [4]string // as many as the Stat has
+}
+
+// A Table is a per-CPU hash of a Set, and what it counted by series. An entry counts for the Pod that its owner was when
+// its events were read, and is removed some time after its owner ended: no series ever falls.
+type Table[K comparable, V Value[V]] struct {
+	set    *Set
+	m      *ebpf.Map
+	owner  func(K) Owner
+	labels func(K) [4]string
+	keys   []K
+	values []V
+	seen   map[K]*entry[V]
+	sums   map[Series]V
+	round  int
+}
+
+// entry is what was read of a key before.
+type entry[V any] struct {
+	read    V // as it last was
+	counted V // the part of it that the series has
+	labels  [4]string
+	pod     string    // whose it was
+	owned   bool      // it has been somebody's
+	lost    time.Time // since when it is nobody's and did not grow, or zero
+	round   int       // when it was last there
+}
+
+// patience is how long an entry stays that nobody is known to own, after it last counted.
+const patience = 30 * time.Second
+
+// chunk is how many entries are read at once.
+const chunk = 256
+
+// NewTable returns a table of a map of s. Owner and labels say what a key stands for.
+func NewTable[K comparable, V Value[V]](s *Set, name string, owner func(K) Owner, labels func(K) [4]string) (*Table[K, V], error) {
+	m := s.coll.Maps[name]
+	if m == nil {
+		return nil, fmt.Errorf("bpf: no map %s", name)
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("bpf: %w", err)
+	}
+	return &Table[K, V]{
+		set: s, m: m, owner: owner, labels: labels,
+		keys: make([]K, chunk), values: make([]V, chunk*cpus),
+		seen: map[K]*entry[V]{}, sums: map[Series]V{},
+	}, nil
+}
+
+// Read adds up what was counted since it was last read, and tells all series.
+func (t *Table[K, V]) Read(emit func(Series, V)) error {
+	if err := t.update(time.Now()); err != nil {
+		return fmt.Errorf("bpf: %w", err)
+	}
+	for s, v := range t.sums {
+		emit(s, v)
+	}
+	return nil
+}
+
+func (t *Table[K, V]) update(now time.Time) error {
+	t.round++
+	cpus := len(t.values) / len(t.keys)
+	var cursor ebpf.MapBatchCursor
+	for done := false; !done; {
+		n, err := t.m.BatchLookup(&cursor, t.keys, t.values, nil)
+		if done = errors.Is(err, ebpf.ErrKeyNotExist); err != nil && !done {
+			return err
+		}
+		for i, k := range t.keys[:n] {
+			var v V
+			for _, c := range t.values[i*cpus : (i+1)*cpus] {
+				v = v.Plus(c)
+			}
+			t.count(k, v, now)
+		}
+	}
+	return t.forget(now)
+}
+
+func (t *Table[K, V]) count(k K, v V, now time.Time) {
+	e := t.seen[k]
+	if e == nil {
+		e = &entry[V]{labels: t.labels(k)}
+		t.seen[k] = e
+	}
+	grown := v != e.read
+	e.read, e.round = v, t.round
+	switch pod, _, ok := t.owner(k).Pod(t.set.env.Places); {
+	case ok && (pod != "" || e.pod == ""):
+		e.pod, e.owned, e.lost = pod, true, time.Time{}
+	case grown || e.lost.IsZero():
+		e.lost = now
+	case !e.owned && now.Sub(e.lost) > patience:
+		e.pod, e.owned = Unknown, true
+	}
+	if e.owned {
+		s := Series{e.pod, e.labels}
+		t.sums[s] = t.sums[s].Plus(v.Minus(e.counted))
+		e.counted = v
+	}
+}
+
+// forget removes the entries whose owner ended, and then the series of Pods that have none left.
+func (t *Table[K, V]) forget(now time.Time) error {
+	gone, has := false, map[string]bool{"": true, Unknown: true}
+	for k, e := range t.seen {
+		if e.round == t.round && (e.lost.IsZero() || now.Sub(e.lost) <= patience || !e.owned) {
+			has[e.pod] = true
+			continue
+		}
+		if err := t.m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+		delete(t.seen, k)
+		gone = true
+	}
+	for s := range t.sums {
+		if gone && !has[s.Pod] {
+			delete(t.sums, s)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,357 @@
+//go:build linux
+
+package packetloss
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/bpf"
+	"github.com/plumbnet/plumb/probe/probetest"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { sandbox.Main(m) }
+
+// flood sends n datagrams from a namespace. What its own kernel drops is dropped all the same.
+func flood(t *testing.T, l *probetest.Lab, ns *sandbox.NS, to string, n int) {
+	t.Helper()
+	l.In(t, ns, func() error {
+		c, err := net.Dial("udp", to)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for sent := 0; sent < n; {
+			_, err := c.Write([]byte("flood"))
+			if err != nil && !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EHOSTUNREACH) {
+				return err
+			}
+			if err == nil || errors.Is(err, syscall.EPERM) {
+				sent++ // else it is an ICMP error about an earlier one, and nothing was sent
+			}
+		}
+		return nil
+	})
+}
+
+// rule has a namespace drop datagrams to port 7777 in a hook, and count them.
+const rule = `nft 'add table inet t; add chain inet t c { type filter hook %[1]s priority 0; }; add rule inet t c udp dport 7777 counter drop'`
+
+var function = regexp.MustCompile(`,function="([^"]+)"`)
+
+// TestDrops has the kernel drop many packets in each way, and wants each to be counted once, for whom it was
+// and with the kernel's reason, and told with its addresses.
+func TestDrops(t *testing.T) {
+	const n = 20_000
+	cgroup := sandboxCgroup(t)
+	for _, tt := range []struct {
+		name, from, to, setup string
+		n                     int
+		series                string
+		tier                  event.Tier
+	}{
+		{"received by a Pod", "a", "10.2.0.2:7777", "b " + fmt.Sprintf(rule, "input"), n,
+			`{pod="shop/b",reason="NETFILTER_DROP",protocol="udp",direction="rx"}`, event.ByNetNS},
+		{"forwarded by the node", "a", "10.2.0.2:7777", "node " + fmt.Sprintf(rule, "forward"), n,
+			`{pod="shop/a",reason="NETFILTER_DROP",protocol="udp",direction="forward"}`, event.ByDevice},
+		{"forwarded, after routing", "b", "10.1.0.2:7777", "node " + fmt.Sprintf(rule, "postrouting"), n,
+			`{pod="shop/b",reason="NETFILTER_DROP",protocol="udp",direction="forward"}`, event.ByDevice},
+		{"sent by a Pod", "a", "10.2.0.2:7777", "a " + fmt.Sprintf(rule, "output"), n,
+			`{pod="shop/a",reason="NETFILTER_DROP",protocol="udp",direction="tx"}`, event.ByNetNS},
+		{"nobody listens", "a", "10.2.0.2:7777", "b true", n,
+			`{pod="shop/b",reason="NO_SOCKET",protocol="udp",direction="rx"}`, event.ByNetNS},
+		{"nobody listens, IPv6", "a", "[fd00:2::2]:7777", "b true", n,
+			`{pod="shop/b",reason="NO_SOCKET",protocol="udp",direction="rx"}`, event.ByNetNS},
+		{"no route back", "a", "10.9.9.9:7777", "node true", n,
+			`{pod="shop/a",reason="IP_INNOROUTES",protocol="udp",direction="rx"}`, event.ByDevice},
+		{"a Pod on the node's network", "node", "10.2.0.2:7777", "node " + fmt.Sprintf(rule, "output"), n,
+			`{pod="shop/host",reason="NETFILTER_DROP",protocol="udp",direction="tx"}`, event.BySocket},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := probetest.NewLab(t)
+			l.Places.Sockets[cgroup] = "shop/host"
+			of := map[string]*sandbox.NS{"a": l.A, "b": l.B, "node": l.Node}
+			where, script, _ := strings.Cut(tt.setup, " ")
+			probetest.Sh(t, of[where], script)
+			probetest.Sh(t, l.A, "ping -c1 -W5 10.2.0.2 && ping -c1 -W5 fd00:2::2") // neighbours are known from here on
+			p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
+			events := probetest.Watch(t, p)
+			flood(t, l, of[tt.from], tt.to, tt.n)
+			got := probetest.Collect(t, Kind, p.Read)
+			if where == "node" && tt.n > 1000 && strings.Contains(script, "nft") { // the kernel's own count
+				out, err := of[where].Output("", "nft", "list", "ruleset")
+				if err != nil || !strings.Contains(out, fmt.Sprintf("counter packets %d ", tt.n)) {
+					t.Errorf("%v\n%s", err, out)
+				}
+			}
+			// Which function it is, kernels differ in.
+			functions := probetest.Samples{}
+			for s, v := range got {
+				at := function.FindStringSubmatch(s)
+				if at == nil || at[1] == "unknown" {
+					t.Errorf("%s: no function", s)
+				}
+				functions[function.ReplaceAllString(s, "")] += v
+			}
+			want := probetest.Samples{"packetloss_packets_total" + tt.series: float64(tt.n)}
+			if diff := cmp.Diff(want, functions); diff != "" {
+				t.Error(diff)
+			}
+			e := next(events)
+			if e.Pod == "" || !strings.Contains(tt.series, `"`+e.Pod+`"`) || e.By != tt.tier || e.Packet.Dst.String() != tt.to ||
+				e.Packet.Src.Port() == 0 || time.Since(e.Time).Abs() > time.Minute || !strings.Contains(tt.series, `reason="`+e.Detail[0].Value+`"`) {
+				t.Errorf("%v, by %v", e, e.By)
+			}
+			account(t, p, tt.n, events)
+			probetest.Cost(t, p)
+		})
+	}
+}
+
+// next returns the next event of the lab: others may drop packets on this machine.
+func next(events <-chan event.Event) event.Event {
+	for {
+		select {
+		case e := <-events:
+			if e.Pod != bpf.Unknown {
+				return e
+			}
+		case <-time.After(10 * time.Second):
+			return event.Event{}
+		}
+	}
+}
+
+// account wants all events to be told, or counted as not told.
+func account(t *testing.T, p probe.Probe, n int, events <-chan event.Event) {
+	t.Helper()
+	probetest.Until(t, func() string {
+		a, err := p.(probe.Accounted).Account()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, lost := 1+len(events), 0
+		for _, l := range a.Lost {
+			lost += int(l.Events)
+		}
+		if told+lost < n || told > 1000 {
+			return fmt.Sprintf("%d events of %d, and lost %v", told, n, a.Lost)
+		}
+		return ""
+	})
+}
+
+// sandboxCgroup returns the id of the cgroup that this test is in, of the unified hierarchy.
+func sandboxCgroup(t *testing.T) uint64 {
+	t.Helper()
+	sandbox.Need(t)
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+			var st unix.Stat_t
+			var fs unix.Statfs_t
+			if ok && unix.Statfs(root, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC && unix.Stat(root+path, &st) == nil {
+				return st.Ino
+			}
+		}
+	}
+	t.Skip("no unified hierarchy of cgroups")
+	return 0
+}
+
+// TestHealthy: nothing is lost where connections idle with keep-alives, move data, and close; where Pods
+// ping, ask and answer, and come and go.
+func TestHealthy(t *testing.T) {
+	l := probetest.NewLab(t)
+	p := probetest.Open(t, Kind, probe.Env{Places: l.Places})
+	events := probetest.Watch(t, p)
+	l.In(t, l.B, serve)
+	var conns []net.Conn
+	l.In(t, l.A, func() error {
+		d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}}
+		for range 100 {
+			c, err := d.Dial("tcp", "10.2.0.2:80")
+			if err != nil {
+				return err
+			}
+			conns = append(conns, c)
+			if err := echo(c, 10); err != nil {
+				return err
+			}
+		}
+		for range 100 {
+			c, err := net.Dial("udp", "10.2.0.2:53")
+			if err != nil {
+				return err
+			}
+			if err := echo(c, 10); err != nil {
+				return err
+			}
+			c.Close()
+		}
+		return echo(conns[0], 8<<20)
+	})
+	probetest.Sh(t, l.A, `
+ping -qc3 -i .1 10.2.0.2; ping -qc3 -i .1 fd00:2::2; ss -a; ip neigh
+ip link add x type veth peer y; ip link set x up; ip link set y up; ip link del x`)
+	// The kernel's own count of keep-alives, by their answers: OutSegs rises while nobody writes.
+	start := time.Now()
+	probetest.Until(t, func() string {
+		if time.Since(start) < 4*time.Second {
+			return "idle"
+		}
+		return ""
+	})
+	out, err := l.A.Output("", "nstat", "-az", "TcpExtTCPKeepAlive")
+	if f := strings.Fields(out); err != nil || len(f) < 4 || len(f[len(f)-2]) < 3 {
+		t.Errorf("too few keep-alives: %v %s", err, out)
+	}
+	for i, c := range conns {
+		if i%2 == 0 {
+			_ = c.(*net.TCPConn).SetLinger(0) // close with a reset
+		}
+		c.Close()
+	}
+	if got := probetest.Collect(t, Kind, p.Read); len(got) != 0 {
+		t.Error(got)
+	}
+	for len(events) > 0 {
+		if e := <-events; e.Pod != bpf.Unknown {
+			t.Error(e)
+		}
+	}
+}
+
+// serve echoes on ports 80, TCP, and 53, UDP, until the process ends.
+func serve() error {
+	ln, err := net.Listen("tcp", ":80")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(c, c); c.Close() }()
+		}
+	}()
+	u, err := net.ListenPacket("udp", ":53")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for b := make([]byte, 1500); ; {
+			n, a, err := u.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = u.WriteTo(b[:n], a)
+		}
+	}()
+	return nil
+}
+
+func echo(c net.Conn, n int) error {
+	go c.Write(make([]byte, n))
+	_, err := io.ReadFull(c, make([]byte, n))
+	return err
+}
+
+// TestSlowReader: a socket whose application does not read.
+func TestSlowReader(t *testing.T) {
+	l := probetest.NewLab(t)
+	p := probetest.Open(t, Kind, probe.Env{Places: l.Places})
+	var c net.PacketConn
+	l.In(t, l.B, func() (err error) { c, err = net.ListenPacket("udp", ":7777"); return err })
+	defer c.Close()
+	flood(t, l, l.A, "10.2.0.2:7777", 5000)
+	out, err := l.B.Output("", "nstat", "-az", "UdpRcvbufErrors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs float64
+	if _, err := fmt.Sscanf(out[strings.Index(out, "UdpRcvbufErrors"):], "UdpRcvbufErrors %f", &errs); err != nil || errs == 0 {
+		t.Fatal(err, out)
+	}
+	got := probetest.Collect(t, Kind, p.Read)
+	for s, v := range got {
+		if !strings.Contains(s, `{pod="shop/b",reason="SOCKET_RCVBUFF",`) || v != errs {
+			t.Errorf("%s %v, where the kernel counts %v", s, v, errs)
+		}
+	}
+	if len(got) != 1 {
+		t.Error(got)
+	}
+}
+
+func TestFind(t *testing.T) {
+	const table = `0000000000000000 A fixed
+ffffffff81000000 T _stext
+ffffffff81001000 t nf_hook_slow
+ffffffff81002000 T ip_rcv
+ffffffffc0100000 t br_forward	[bridge]
+`
+	for _, tt := range []struct {
+		name string
+		addr uint64
+		want string
+	}{
+		{"in a function", 0xffffffff810010ab, "nf_hook_slow+0xab"},
+		{"at its start", 0xffffffff81002000, "ip_rcv"},
+		{"of a module", 0xffffffffc0100010, "br_forward+0x10"},
+		{"before all", 0xffffffff80000000, "unknown"},
+		{"far from all", 0xffffffffd0000000, "unknown"},
+	} {
+		if got := find(strings.NewReader(table), tt.addr).String(); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	hidden := "0000000000000000 T _stext\n0000000000000000 t nf_hook_slow\n"
+	if got := find(strings.NewReader(hidden), 0xffffffff81000010).String(); got != "unknown" {
+		t.Errorf("hidden (kernel.kptr_restrict): %s", got)
+	}
+	s := newSymbols(t.TempDir())
+	if got := s.lookup(1).String(); got != "unknown" {
+		t.Errorf("no table: %s", got)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	p := &packetloss{reasons: reasons(map[uint64]string{1: "SKB_CONSUMED", 12: "SKB_DROP_REASON_NETFILTER_DROP"})}
+	old := &packetloss{}
+	for _, tt := range []struct {
+		p    *packetloss
+		n    uint64
+		want string
+	}{
+		{p, 1, "CONSUMED"}, {p, 12, "NETFILTER_DROP"}, {p, 0x20001, "131073"}, {old, 0, "unknown"},
+	} {
+		if got := tt.p.reason(tt.n); got != tt.want {
+			t.Errorf("%d: %s, want %s", tt.n, got, tt.want)
+		}
+	}
+}
+
+func FuzzFind(f *testing.F) {
+	f.Add("ffffffff81001000 t nf_hook_slow\t[m]\n", uint64(0xffffffff81001001))
+	f.Fuzz(func(t *testing.T, table string, addr uint64) { find(strings.NewReader(table), addr) })
+}

@@ -1,0 +1,168 @@
+//go:build linux
+
+package probetest
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// A Lab is a node that routes between two Pods, in namespaces:
+//
+//	shop/a 10.1.0.2 ── va 10.1.0.1 node 10.2.0.1 vb ── 10.2.0.2 shop/b
+//
+// and the same with fd00:1::2, fd00:2::2.
+type Lab struct {
+	Node, A, B *sandbox.NS
+	Places     Places
+}
+
+// The addresses of the Lab's Pods.
+var (
+	AddrA = netip.MustParseAddr("10.1.0.2")
+	AddrB = netip.MustParseAddr("10.2.0.2")
+)
+
+// NewLab makes a Lab, which ends with the test.
+func NewLab(t testing.TB) *Lab {
+	t.Helper()
+	sandbox.Need(t)
+	l := &Lab{Places: Places{
+		Cookie: true, Devices: map[int]string{}, Sockets: map[uint64]string{},
+		Addrs: map[netip.Addr]string{AddrA: "shop/a", AddrB: "shop/b"},
+	}}
+	for name, ns := range map[string]**sandbox.NS{"node": &l.Node, "a": &l.A, "b": &l.B} {
+		n, err := sandbox.NewNS(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Delete() })
+		*ns = n
+	}
+	Sh(t, l.Node, `
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0
+for i in 1:a 2:b; do
+	ip link add v${i#*:} type veth peer eth0 netns ${i#*:}
+	ip addr add 10.${i%:*}.0.1/24 dev v${i#*:}
+	ip addr add fd00:${i%:*}::1/64 dev v${i#*:} nodad
+	ip link set v${i#*:} up
+done`)
+	// From here on the kernel counts how long programs run.
+	stats, err := bpf.EnableStats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stats.Close() })
+	for i, ns := range []*sandbox.NS{l.A, l.B} {
+		Sh(t, ns, fmt.Sprintf(`
+sysctl -qw net.ipv6.conf.eth0.accept_dad=0
+ip addr add 10.%[1]d.0.2/24 dev eth0
+ip addr add fd00:%[1]d::2/64 dev eth0 nodad
+ip link set eth0 up
+ip route add default via 10.%[1]d.0.1
+ip route add default via fd00:%[1]d::1`, i+1))
+	}
+	l.Places.Is = []probe.Place{
+		{Net: Cookie(t, l.Node), Host: true}, {Net: Cookie(t, l.A), Pod: "shop/a"}, {Net: Cookie(t, l.B), Pod: "shop/b"},
+	}
+	l.In(t, l.Node, func() error {
+		for _, pod := range []string{"a", "b"} {
+			i, err := net.InterfaceByName("v" + pod)
+			if err != nil {
+				return err
+			}
+			l.Places.Devices[i.Index] = "shop/" + pod
+		}
+		return nil
+	})
+	return l
+}
+
+// In runs f in a namespace, and fails the test with its error.
+func (l *Lab) In(t testing.TB, ns *sandbox.NS, f func() error) {
+	t.Helper()
+	if err := ns.Do(f); err != nil {
+		t.Fatalf("%s: %v", ns.Name, err)
+	}
+}
+
+// Sh runs a shell script in a namespace, and fails the test where it fails.
+func Sh(t testing.TB, ns *sandbox.NS, script string) {
+	t.Helper()
+	if err := ns.Run("", "sh", "-ec", script); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Cookie returns the id of a namespace.
+func Cookie(t testing.TB, ns *sandbox.NS) (id uint64) {
+	t.Helper()
+	err := ns.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		id, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// Until waits until f returns "", and fails the test with what it returns for 10 s.
+func Until(t testing.TB, f func() string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		why := f()
+		if why == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(why)
+		}
+	}
+}
+
+// Cost logs what an event cost, and fails the test where programs did not run.
+func Cost(t testing.TB, p probe.Probe) {
+	t.Helper()
+	a, err := p.(probe.Accounted).Account()
+	if err != nil || a.Runs == 0 {
+		t.Fatalf("%d runs, %v", a.Runs, err)
+	}
+	t.Logf("%d ns an event, of %d", a.Time.Nanoseconds()/int64(a.Runs), a.Runs)
+}
+
+// Watch starts to watch p until the test ends, and returns what it tells.
+func Watch(t testing.TB, p probe.Probe) <-chan event.Event {
+	t.Helper()
+	events := make(chan event.Event, 100_000)
+	done := make(chan error, 1)
+	ctx := t.Context()
+	go func() {
+		done <- p.Watch(ctx, func(e event.Event) {
+			select {
+			case events <- e:
+			default: // nobody reads
+			}
+		})
+	}()
+	t.Cleanup(func() { // t's context has ended
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return events
+}
