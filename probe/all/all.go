@@ -5,8 +5,11 @@ package all
 
 import (
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/cgroup"
 	"github.com/plumbnet/plumb/probe/conntrack"
+	"github.com/plumbnet/plumb/probe/fd"
 	"github.com/plumbnet/plumb/probe/icmp"
+	"github.com/plumbnet/plumb/probe/io"
 	"github.com/plumbnet/plumb/probe/ip"
 	"github.com/plumbnet/plumb/probe/neigh"
 	"github.com/plumbnet/plumb/probe/netdev"
@@ -35,6 +38,9 @@ var Kinds = []*probe.Kind{
 	qdisc.Kind,
 	conntrack.Kind,
 	neigh.Kind,
+	cgroup.Kind,
+	fd.Kind,
+	io.Kind,
 	softnet.Kind,
 	packetloss.Kind,
 }
