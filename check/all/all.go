@@ -83,6 +83,7 @@ var Checks = []*check.Check{
 	proxyrules.Balancer,
 	policy.Denies,
 	policy.Stale,
+	policy.NoEnforcer,
 	policy.NotEnforced,
 	drops.NodePort,
 	drops.Forward,

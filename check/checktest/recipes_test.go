@@ -15,6 +15,7 @@ var (
 var (
 	pair  = []string{"node-a/host", "node-a/pod-shop-web-0", "node-b/host", "node-b/pod-shop-web-1"}
 	three = []string{"node-a/host", "node-a/pod-shop-web-0", "node-b/host", "node-b/pod-shop-web-1", "node-c/host", "node-c/pod-shop-web-2"}
+	toAPI = []string{"node-a/host", "node-a/pod-shop-web-0", "node-b/host", "node-b/pod-shop-api-6c9f7d5b8-9qjtl"}
 	hosts = []string{"node-a/host", "node-b/host", "node-c/host"}
 	// with all Pods of node-b: where one is not known, nor is who answers on its bridge
 	whole = append(pair[:len(pair):len(pair)], "node-b/pod-shop-api-6c9f7d5b8-9qjtl", "node-b/pod-kube-system-coredns-76f75df574-m4v9z")
@@ -317,6 +318,27 @@ var recipes = []recipe{
 		query: "", twinQuery: "",
 		Cut: Cut{NetNS: hosts, Files: append(linksAndRulesFiles[:len(linksAndRulesFiles):len(linksAndRulesFiles)], "nft.json"), Objects: `nodes//.*|services/shop/.*|endpointslices/shop/.*|pods/kube-system/kube-proxy.*`, Rules: `^-A (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|KUBE-(FORWARD|POSTROUTING|MARK-MASQ|FIREWALL|PROXY-FIREWALL)|FLANNEL-[A-Z]+) |shop/`, Sysctl: ""},
 		gap: []string{"nodes/node-a/host/iptables", "nodes/node-b/host/iptables", "nodes/node-c/host/iptables"},
+	},
+	{
+		dir: "policy", fault: "policy-stale-rule", twin: "policy-ingress",
+		story: "A NetworkPolicy that kept the web Pods from the API was deleted; node-b's enforcer hangs, and still drops what they send.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: toAPI, Files: append(walkFiles[:len(walkFiles):len(walkFiles)], "nft.json"), Objects: `nodes//.*|namespaces//.*|networkpolicies/.*|pods/shop/(web-0|api-.*9qjtl)`, Rules: podRules, Sysctl: podSysctls},
+		gap: []string{"nodes/node-b/host/nft.json"},
+	},
+	{
+		dir: "policy", fault: "policy-missing-rule", twin: "policy-ingress",
+		story: "A NetworkPolicy was changed to keep the web Pods from the API; node-b's enforcer hangs, and still lets them in.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: toAPI, Files: append(walkFiles[:len(walkFiles):len(walkFiles)], "nft.json"), Objects: `nodes//.*|namespaces//.*|networkpolicies/.*|pods/shop/(web-0|api-.*9qjtl)`, Rules: podRules, Sysctl: podSysctls},
+		gap: []string{"nodes/node-b/host/nft.json"},
+	},
+	{
+		dir: "policy", fault: "no-policy-enforcer", twin: "policy-ingress",
+		story: "A NetworkPolicy keeps the web Pods from the API, the API server took it, and flannel alone enforces none.",
+		query: "", twinQuery: "",
+		Cut: Cut{NetNS: toAPI, Files: append(walkFiles[:len(walkFiles):len(walkFiles)], "nft.json"), Objects: `nodes//.*|namespaces//.*|networkpolicies/.*|pods/shop/(web-0|api-.*9qjtl)`, Rules: podRules, Sysctl: podSysctls},
+		gap: []string{"nodes/node-b/host/nft.json"},
 	},
 	{
 		dir: "proxyrules", fault: "one-service-missing", twin: "healthy-flannel",

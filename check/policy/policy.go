@@ -4,10 +4,12 @@ package policy
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/intent"
+	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
@@ -64,10 +66,11 @@ Commands:
 
 type engineKey struct{}
 
-// engine returns what the policies ask for, or nil where there are none.
+// engine returns what the policies ask for, or nil where there are none, nor rules of an agent that may be left of one.
 func engine(p *check.Pass) *intent.Engine {
 	o := &p.Snapshot.Objects
-	if len(o.NetworkPolicies)+len(o.ClusterNetworkPolicies)+len(o.AdminNetworkPolicies)+len(o.BaselineAdminNetworkPolicies) == 0 {
+	none := len(o.NetworkPolicies)+len(o.ClusterNetworkPolicies)+len(o.AdminNetworkPolicies)+len(o.BaselineAdminNetworkPolicies) == 0
+	if none && !(o.Have["NetworkPolicy"] && slices.ContainsFunc(p.Hosts(), func(ns *network.NS) bool { return enforcer(p, ns) == byRules })) {
 		return nil
 	}
 	return check.Once(p, engineKey{}, func() *intent.Engine { return intent.New(o) })
@@ -166,28 +169,36 @@ func severity(p *check.Pass) check.Severity {
 }
 
 func notEnforced(p *check.Pass) {
-	e := engine(p)
-	if e == nil {
-		return
-	}
-	seen := map[string]bool{}
-	for _, r := range check.Traced(p) {
-		for i := range r.Paths {
-			path := &r.Paths[i]
-			if path.End != trace.Delivered || path.Final.Inner != nil {
-				continue
-			}
-			v := asks(e, path)
-			if v.Answer != intent.Denied || seen[side(v).Pod] {
-				continue
-			}
-			seen[side(v).Pod] = true
-			f := finding(p, v, path)
-			f.What = text.F("%s arrives, although the policies do not allow it: %s", path.Final.String(), side(v).Why)
-			f.Where, f.Severity = "pod/"+side(v).Pod, check.Warning
-			f.Fix = check.Fix{What: text.F("look whether a policy agent runs on the node of %s; flannel and kubenet alone enforce no policies", side(v).Pod)}
-			p.Report(f)
+	unjudged(p)
+	at := map[string]int{}
+	var out []check.Finding
+	for _, l := range leaks(p) {
+		if len(p.Results) == 0 && l.enforcer != byRules {
+			continue // the other check says so, once
 		}
+		pod, key := "pod/"+l.pod, "pod/"+l.pod
+		if len(p.Results) == 0 && len(side(l.v).Rules) > 0 {
+			key = l.node + " " + side(l.v).Rules[0].Name
+		}
+		if i, seen := at[key]; seen {
+			if f := &out[i]; f.Where != pod && !slices.Contains(f.Also, pod) {
+				f.Also = append(f.Also, pod)
+			}
+			continue
+		}
+		at[key] = len(out)
+		f := finding(p, l.v, l.path)
+		f.What = text.F("%s arrives, although the policies do not allow it: %s", l.path.Final.String(), side(l.v).Why)
+		f.Where, f.Severity = pod, check.Warning
+		f.Fix = check.Fix{What: text.F("look whether a policy agent runs on the node of %s; flannel and kubenet alone enforce no policies", l.pod)}
+		if l.enforcer == byRules {
+			f.Fix.What = text.F("restart the policy agent of %s, which does not follow", l.node)
+		}
+		out = append(out, f)
+	}
+	for _, f := range out {
+		slices.Sort(f.Also)
+		p.Report(f)
 	}
 }
 

@@ -47,7 +47,8 @@ func stale(p *check.Pass) {
 	if e == nil {
 		return
 	}
-	for _, b := range check.DiesOf(p, trace.Dropped, trace.Rejected) {
+	seen := map[string]bool{}
+	for _, b := range stopped(p) {
 		if b.Request != nil || b.Path.Final.Inner != nil || !byAgent(p, b) {
 			continue
 		}
@@ -60,14 +61,65 @@ func stale(p *check.Pass) {
 		if why.Pod == "" || len(why.Rules) == 0 && len(v.Egress.Rules) > 0 {
 			why = v.Egress
 		}
+		gone := deleted(p, b)
+		if key := f.Where + " " + gone + why.Why.String(); len(p.Results) == 0 {
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+		}
 		f.What = text.F("the policy agent's rules drop %s, which the policies allow: %s", b.Path.Final.String(), why.Why)
+		if gone != "" {
+			f.What = text.F("the policy agent's rules for NetworkPolicy %s drop %s, and there is no such policy", gone, b.Path.Final.String())
+		}
 		for _, r := range why.Rules[:min(len(why.Rules), maxEvidence)] {
 			f.Evidence = append(f.Evidence, p.Object(r.Kind, r.Namespace, r.Name, r.String()))
 		}
 		f.Fix = known(p, v, b)
+		if gone != "" {
+			f.Fix = check.Fix{What: text.F("restart the policy agent of %s, which does not follow", b.Path.At.Node)}
+		}
 		f.Explains = []check.Symptom{{Check: "forward-drop", Where: b.Where()}, {Check: "firewall-drop", Where: b.Where()}, b.Symptom()}
 		p.Report(f)
 	}
+}
+
+// stopped returns the packets asked about that a rule drops or, where none was, those of the sweep.
+func stopped(p *check.Pass) (out []check.Broken) {
+	if len(p.Results) > 0 {
+		return check.DiesOf(p, trace.Dropped, trace.Rejected)
+	}
+	for _, r := range observed(p) {
+		for i := range r.Paths {
+			if path := &r.Paths[i]; path.End == trace.Dropped || path.End == trace.Rejected {
+				out = append(out, check.Broken{Query: r.Query, Path: path})
+			}
+		}
+	}
+	return out
+}
+
+// deleted returns the policy "shop/web" that the rule which decides is of, where there is none of that name; "" otherwise.
+func deleted(p *check.Pass, b check.Broken) string {
+	if _, missing := p.Snapshot.MissingKind("NetworkPolicy"); missing {
+		return ""
+	}
+	for _, e := range b.Evidence() {
+		for _, w := range strings.FieldsFunc(e.Text, func(r rune) bool { return r == ' ' || r == '"' || r == '\\' }) {
+			namespace, name, ok := strings.Cut(strings.Replace(w, "/knp.default.", "/", 1), "/")
+			if !ok || !hasNamespace(p, namespace) || strings.Contains(name, "/") {
+				continue
+			}
+			if !slices.ContainsFunc(p.Snapshot.Objects.NetworkPolicies, func(o networkingv1.NetworkPolicy) bool { return o.Namespace == namespace && o.Name == name }) {
+				return namespace + "/" + name
+			}
+		}
+	}
+	return ""
+}
+
+func hasNamespace(p *check.Pass, name string) bool {
+	return slices.ContainsFunc(p.Snapshot.Objects.Namespaces, func(o corev1.Namespace) bool { return o.Name == name })
 }
 
 // agents are what the rules of policy agents are known by: their chains, tables and comments.

@@ -25,6 +25,8 @@ type Fault struct {
 	Share bool
 	// Slow says that the injection takes ten seconds or more.
 	Slow bool
+	// Opens makes the state in which no packet of the path arrives, as it should be: the fault lets them. nil of other faults.
+	Opens func(*lab.Lab) error
 	// External are the ranges outside the cluster that a user would name.
 	External []string
 	Inject   func(*lab.Lab) error

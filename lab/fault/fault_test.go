@@ -61,11 +61,16 @@ func try(t *testing.T, f Fault, topo lab.Topology) {
 	if err := l.Watch(); err != nil {
 		t.Fatal(err)
 	}
+	if f.Opens != nil {
+		if err := f.Opens(l); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before := probe(t, l, f)
 	seen := map[netip.Addr]bool{}
 	for _, o := range before {
 		seen[o.Seen.Addr()] = true
-		if o.Outcome != lab.Delivered {
+		if (o.Outcome != lab.Delivered) != (f.Opens != nil) {
 			t.Fatalf("healthy: %s: %s %v", f.Path, o.Outcome, o.Err)
 		}
 	}
@@ -76,7 +81,7 @@ func try(t *testing.T, f Fault, topo lab.Topology) {
 	changed := 0
 	count := map[string]int{}
 	for _, o := range after {
-		if o.Outcome != lab.Delivered || !seen[o.Seen.Addr()] {
+		if (o.Outcome != lab.Delivered || !seen[o.Seen.Addr()]) && f.Opens == nil || o.Outcome == lab.Delivered && f.Opens != nil {
 			changed++
 		}
 		count[fmt.Sprintf("%s last seen %s/%s out=%v", o.Outcome, o.Last().NS, o.Last().Dev, o.Last().Out)]++

@@ -165,6 +165,9 @@ func extend(array []byte, more []string) []byte {
 // veths are the recorded node's own devices and entries of its Pods.
 var veths = regexp.MustCompile(`"(ifname|dev)":"veth|"dev":"cni0","dst":"10\.244\.2\.[23]"|"dev":"eth0","dst":"192\.168\.10\.1[12]"`)
 
+// locals are kube-proxy's rules for what is sent to the node's own endpoints alone, of which an added node has none.
+var locals = regexp.MustCompile(`(?m)^.*KUBE-SVL-.*\n`)
+
 // node is the state of an added node.
 func (g *grown) node(i int, whole bool, pods []string) snapshot.Files {
 	p := g.peers[i]
@@ -178,6 +181,7 @@ func (g *grown) node(i int, whole bool, pods []string) snapshot.Files {
 		case !ok:
 			continue
 		case file == "iptables": // the Services' endpoints are where they were
+			data = locals.ReplaceAll(data, nil)
 			data = []byte(strings.ReplaceAll(string(data), "10.244.2.0/24", p.prefix+"0/24"))
 		case strings.HasSuffix(file, ".json") && file != "netns.json":
 			data = []byte(own.Replace(without(string(data))))
