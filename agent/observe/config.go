@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbnet/plumb/manifest"
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/sink"
 )
 
 // A Config says what an agent watches, and where what it sees goes. The zero Config runs the probes that run by default.
@@ -20,6 +21,7 @@ type Config struct {
 	Probes ProbesConfig      `json:"probes"`
 	Events EventsConfig      `json:"events"`
 	Web    WebConfig         `json:"web"`
+	Sinks  []sink.Config     `json:"sinks"`
 	kinds  []*probe.Kind
 }
 
@@ -90,11 +92,11 @@ func (c *Config) Faults() (out []manifest.Fault) {
 	if c.Events.PerSecond < 0 {
 		bad("events.perSecond", "%d: want 0, for %d, or more", c.Events.PerSecond, defaultRate)
 	}
-	return append(out, c.Web.faults()...)
+	return append(append(out, c.Web.faults()...), sinkFaults(c.Sinks)...)
 }
 
 // ownLabels are those that any metric may have.
-var ownLabels = []string{"node", "namespace", "pod", "le", "probe", "stage"}
+var ownLabels = []string{"node", "namespace", "pod", "le", "probe", "stage", "sink"}
 
 func (c *Config) usedLabel(name string) bool {
 	return slices.ContainsFunc(c.kinds, func(k *probe.Kind) bool {

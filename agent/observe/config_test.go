@@ -38,6 +38,11 @@ func TestConfig(t *testing.T) {
 		{"a label of ours", "labels:\n  pod: x", "", `c.yaml:2: labels.pod: plumb has a label "pod" of its own`},
 		{"a label of a probe", "labels:\n  reason: x", "", `plumb has a label "reason" of its own`},
 		{"no label", "labels:\n  a-b: x", "", `"a-b" is no name of a label`},
+		{"sinks", "sinks:\n- stdout: {}\n- loki: {url: 'http://127.0.0.1:3100'}", "dns quiet", ""},
+		{"a sink of nothing", "sinks:\n- stdout: {}\n- {}", "", "c.yaml:3: sinks[1]: want one of stdout, file, loki, otlp; it has 0"},
+		{"a sink's field", "sinks:\n- loki:\n    url: loki:3100", "", "c.yaml:3: sinks[0].loki.url: want http:// or https:// and a host"},
+		{"a name that looks like this machine", "sinks:\n- loki:\n    url: http://127.example.org\n    tokenFile: /t", "", "c.yaml:3: sinks[0].loki.url: want https://"},
+		{"no such field of a sink", "sinks:\n- loki:\n    uri: x", "", "c.yaml:3: sinks[0].loki.uri: unknown field"},
 		{"fewer than none", "events:\n  perSecond: -1", "", `c.yaml:2: events.perSecond: -1`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -50,6 +50,7 @@ type Observer struct {
 
 	overflow overflow
 	site     site
+	sinks    sinks
 }
 
 // A running probe, or why it does not run.
@@ -108,7 +109,7 @@ func (o *Observer) Apply(c Config) {
 		}
 		now = append(now, r)
 	}
-	err := o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil)))
+	err := cmp.Or(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.config, o.running = c, now
@@ -200,6 +201,7 @@ func (o *Observer) Close() {
 			o.close(r)
 		}
 	}
+	o.sinks.close()
 }
 
 // guard turns a panic into an error.
@@ -243,6 +245,7 @@ func (o *Observer) emit(r *running, e event.Event) {
 		e.Peer = o.peer(e)
 	}
 	o.bus.publish(e)
+	o.sinks.put(e)
 }
 
 // peer names the end of a packet that is not the Pod's.

@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/sink"
 )
 
 // Own are the agent's metrics of itself.
 var Own = []*probe.Stat{
 	info, cpu, resident, files, goroutines, start,
-	up, errs, reading, told, lost, series, reloaded, valid,
+	up, errs, reading, told, lost, series, reloaded, valid, sunk, waiting, retried,
 }
 
 var (
@@ -32,6 +33,9 @@ var (
 	reading    = own("agent_probe_read_seconds_total", probe.Counter, "Time spent reading a probe.", "probe")
 	told       = own("agent_events_total", probe.Counter, "Events that a probe told.", "probe")
 	lost       = own("agent_events_lost_total", probe.Counter, "Events that went no further than a stage: rate (too many of a kind), reader (who took them too slowly).", "stage", "probe")
+	sunk       = own("agent_sink_events_total", probe.Counter, "Events for a sink: written, lost for want of room (full), or lost after tries (failed).", "sink", "result")
+	waiting    = own("agent_sink_waiting", probe.Gauge, "Events that wait for a sink.", "sink")
+	retried    = own("agent_sink_retries_total", probe.Counter, "Times that a sink was tried again.", "sink")
 	series     = own("agent_series_dropped", probe.Gauge, "Series beyond the bound of their metric, which are summed up in its series \"overflow\".", "metric")
 	reloaded   = own("agent_config_reloads_total", probe.Counter, "Configurations that were taken, or refused.", "result")
 	valid      = own("agent_config_valid", probe.Gauge, "1 while the newest configuration runs, 0 while it was refused and an older one does.")
@@ -80,6 +84,15 @@ func (o *Observer) own(f *families, list []*running) {
 			set(lost, float64(r.kept.Load()), "rate", name)
 		}
 	}
+	o.sinks.each(func(name string, running bool, st sink.Stats) {
+		set(sunk, float64(st.Written), name, "written")
+		set(sunk, float64(st.Full), name, "full")
+		set(sunk, float64(st.Failed), name, "failed")
+		set(retried, float64(st.Retries), name)
+		if running {
+			set(waiting, float64(st.Waiting), name)
+		}
+	})
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	set(reloaded, float64(o.reloads[0]), "taken")

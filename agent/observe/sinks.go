@@ -1,0 +1,185 @@
+//go:build linux
+
+package observe
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/manifest"
+	"github.com/plumbnet/plumb/sink"
+)
+
+// sinks are where events go.
+type sinks struct {
+	mu      sync.RWMutex
+	running []*outlet
+	before  map[string]sink.Stats // by name, of those that ended: counters do not go back
+}
+
+// An outlet is one sink with its queue.
+type outlet struct {
+	name   string // "loki", and "loki-2" for another
+	config sink.Config
+	queue  *sink.Queue
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// sinkFaults returns what is wrong with a list of sinks.
+func sinkFaults(list []sink.Config) (out []manifest.Fault) {
+	for i, c := range list {
+		err := c.Validate()
+		if err == nil {
+			continue
+		}
+		f := manifest.Fault{Path: fmt.Sprintf("sinks[%d]", i), Why: err.Error()}
+		if field, why, ok := strings.Cut(f.Why, ": "); ok && strings.HasPrefix(field, c.Name()+".") {
+			f.Path, f.Why = f.Path+"."+field, why
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// apply makes the sinks those of a configuration. One that is in both runs on, with what waits in it; one
+// that is not has its time to write that, before another opens what may be the same file.
+func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
+	s.mu.RLock()
+	old := slices.Clone(s.running)
+	s.mu.RUnlock()
+	var now []*outlet
+	var first error
+	count := map[string]int{}
+	var fresh []*outlet
+	for _, c := range list {
+		count[c.Name()]++
+		r := &outlet{name: c.Name(), config: c}
+		if n := count[c.Name()]; n > 1 {
+			r.name = fmt.Sprintf("%s-%d", r.name, n)
+		}
+		i := slices.IndexFunc(old, func(o *outlet) bool { return o.name == r.name && reflect.DeepEqual(o.config, c) })
+		if i >= 0 {
+			now = append(now, old[i])
+			old = slices.Delete(old, i, i+1)
+			continue
+		}
+		fresh = append(fresh, r)
+	}
+	s.set(now)
+	for _, r := range old {
+		s.end(r)
+	}
+	for _, r := range fresh {
+		to, err := sink.Open(r.config)
+		if err != nil {
+			err = fmt.Errorf("sink %s: %w", r.name, err)
+			log.Print(err)
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		r.start(to, log)
+		now = append(now, r)
+	}
+	s.set(now)
+	return first
+}
+
+func (s *sinks) set(now []*outlet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = now
+}
+
+func (r *outlet) start(to event.Sink, log *log.Logger) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.queue, r.cancel, r.done = sink.NewQueue(to), cancel, make(chan struct{})
+	go func() {
+		defer close(r.done)
+		if err := r.queue.Run(ctx); err != nil {
+			log.Printf("sink %s: close: %v", r.name, err)
+		}
+	}()
+}
+
+// end has a sink write what waits, within its time, and adds up what became of its events.
+func (s *sinks) end(r *outlet) {
+	r.cancel()
+	<-r.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.before == nil {
+		s.before = map[string]sink.Stats{}
+	}
+	s.before[r.name] = plus(s.before[r.name], r.queue.Stats())
+}
+
+func plus(a, b sink.Stats) sink.Stats {
+	return sink.Stats{Waiting: b.Waiting, Written: a.Written + b.Written, Full: a.Full + b.Full, Failed: a.Failed + b.Failed, Retries: a.Retries + b.Retries, Err: b.Err}
+}
+
+// put gives an event to each sink.
+func (s *sinks) put(e event.Event) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, r := range s.running {
+		r.queue.Put(e)
+	}
+}
+
+// close ends all sinks, at the same time.
+func (s *sinks) close() {
+	s.mu.RLock()
+	old := slices.Clone(s.running)
+	s.mu.RUnlock()
+	s.set(nil)
+	var wg sync.WaitGroup
+	for _, r := range old {
+		wg.Go(func() { s.end(r) })
+	}
+	wg.Wait()
+}
+
+// each tells what became of the events for each sink, those that ended too.
+func (s *sinks) each(tell func(name string, running bool, st sink.Stats)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	runs := map[string]bool{}
+	for _, r := range s.running {
+		runs[r.name] = true
+		tell(r.name, true, plus(s.before[r.name], r.queue.Stats()))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.before)) {
+		if !runs[name] {
+			tell(name, false, s.before[name])
+		}
+	}
+}
+
+// A SinkState is how a sink is.
+type SinkState struct {
+	Name    string `json:"name"`
+	Waiting int    `json:"waiting"`
+	Written uint64 `json:"written"`
+	Lost    uint64 `json:"lost"`
+	Err     string `json:"error,omitempty"` // why events were last not written
+}
+
+// Sinks returns how the sinks are.
+func (o *Observer) Sinks() (out []SinkState) {
+	o.sinks.each(func(name string, running bool, st sink.Stats) {
+		if running {
+			out = append(out, SinkState{name, st.Waiting, st.Written, st.Full + st.Failed, st.Err})
+		}
+	})
+	return out
+}

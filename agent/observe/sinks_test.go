@@ -1,0 +1,73 @@
+//go:build linux
+
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/sink"
+)
+
+// TestSinks: events reach every sink; one that is dead costs the others nothing; a sink that a new configuration does not
+// have writes what it was given, and what was counted stays.
+func TestSinks(t *testing.T) {
+	const n = 50
+	dead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusBadRequest) }))
+	defer dead.Close()
+	start := make(chan struct{}, 2)
+	o := observer(t, kind("ticks", fake{watch: func(ctx context.Context, emit func(event.Event)) error {
+		for round := 0; ; round++ {
+			select {
+			case <-start:
+			case <-ctx.Done():
+				return nil
+			}
+			for i := range n {
+				emit(event.Event{Detail: []event.Field{{Key: "n", Value: fmt.Sprint(round, " ", i)}}})
+			}
+		}
+	}}))
+	file := filepath.Join(t.TempDir(), "events.json")
+	both := Config{Events: EventsConfig{PerSecond: 1000}, Sinks: []sink.Config{{File: &sink.File{Path: file}}, {Loki: &sink.Loki{HTTP: sink.HTTP{URL: dead.URL}}}}}
+	o.Apply(both)
+	if o.Trouble() != "" {
+		t.Fatal(o.Trouble())
+	}
+	count := func() int {
+		text, _ := os.ReadFile(file)
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		var e event.Event
+		if len(text) == 0 || json.Unmarshal([]byte(lines[len(lines)-1]), &e) != nil {
+			return 0
+		}
+		return len(lines)
+	}
+	start <- struct{}{}
+	until(t, func() bool { return count() == n })
+	until(t, func() bool { return own1(t, o, "agent_sink_events_total", "loki", "failed") == n })
+	if s := o.Sinks(); len(s) != 2 || s[1].Lost != n || !strings.Contains(s[1].Err, "400") {
+		t.Errorf("%+v", s)
+	}
+	start <- struct{}{}
+	until(t, func() bool { return o.States()[0].Events == 2*n })
+	only := both
+	only.Sinks = both.Sinks[1:]
+	o.Apply(only) // at once: the file's queue has its second's worth still
+	if count() != 2*n || own1(t, o, "agent_sink_events_total", "file", "written") != 2*n {
+		t.Errorf("%d in the file, %g counted, want %d", count(), own1(t, o, "agent_sink_events_total", "file", "written"), 2*n)
+	}
+	only.Sinks = []sink.Config{{File: &sink.File{Path: "/proc/nowhere/x"}}}
+	o.Apply(only)
+	if !strings.Contains(o.Trouble(), "sink file: ") {
+		t.Errorf("of a file that cannot be: %q", o.Trouble())
+	}
+}
