@@ -129,7 +129,7 @@ func change(t *testing.T, text, steps string) (over *snapshot.Objects, gone map[
 }
 
 // told is a Diff as a person reads it, on long lines.
-func told(t *testing.T, d *whatif.Diff) string {
+func told(t testing.TB, d *whatif.Diff) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := report.Diff(&b, d, report.Options{Width: 1000}); err != nil {
