@@ -48,6 +48,7 @@ const (
 	moreServices   = 1 << 20 // the API server takes no range of more (of IPv6: /108)
 	moreNodes      = 1 << 16 // the controller manager cuts a range into no more
 	morePods       = 1 << 14 // of one node
+	siteBits       = 15      // of the 16 that tell the subnets of an IPv6 site apart: the last subnets are for others than Pods
 )
 
 // private are the ranges that are anybody's, as they are tried: RFC 1918, then RFC 6598.
@@ -70,6 +71,8 @@ func Make(a Ask) (*Plan, error) {
 		return nil, fmt.Errorf("--nodes %d: want 1 to %d, into which the controller manager cuts a Pod range at most", a.Nodes, moreNodes)
 	case a.PodsPerNode < 1 || a.PodsPerNode > morePods:
 		return nil, fmt.Errorf("--pods-per-node %d: want 1 to %d", a.PodsPerNode, morePods)
+	case a.DualStack && a.Nodes > 1<<siteBits:
+		return nil, fmt.Errorf("--nodes %d: with --dual-stack want 1 to %d, for which half of a site of IPv6 has room", a.Nodes, 1<<siteBits)
 	}
 	for _, c := range a.NodeCIDR {
 		for _, e := range a.External {
@@ -96,9 +99,12 @@ func room(p netip.Prefix) int { return max(0, 1<<(32-p.Bits())-2) }
 // log is the exponent of the power of two that is n or more.
 func log(n int) int { return bits.Len(uint(n - 1)) }
 
-// make proposes ranges for so many times the nodes.
+// make proposes ranges for so many times the nodes; nil where no cluster has that many.
 func (a *Ask) make(times int) (*Plan, error) {
-	nodes := min(a.Nodes*times, moreNodes)
+	nodes := a.Nodes * times
+	if nodes > moreNodes || a.DualStack && nodes > 1<<siteBits {
+		return nil, nil
+	}
 	mask := 32 - max(log(a.PodsPerNode*spare), log(a.PodsPerNode+3)) // the network's address, the broadcast, the bridge
 	services := min(max(fewServices, a.Nodes*a.PodsPerNode/podsPerService*times), moreServices)
 	p := &Plan{Growth: times}
@@ -189,7 +195,7 @@ func (a *Ask) six(nodes int) []Range {
 		}
 		return netip.AddrFrom16(b)
 	}
-	n := min(log(nodes), 15) // the last subnets are for the others
+	n := log(nodes)
 	out := []Range{{Use: "pods", Prefix: netip.PrefixFrom(site(0), 64-n), Mask: 64, Room: 1 << n},
 		{Use: "services", Prefix: netip.PrefixFrom(site(0xffff), 112), Room: 1<<16 - 1}}
 	if i := slices.IndexFunc(a.NodeCIDR, func(c netip.Prefix) bool { return c.Addr().Is6() }); i >= 0 {

@@ -80,3 +80,67 @@ func TestRanges(t *testing.T) {
 		t.Errorf("%v %v", p, err)
 	}
 }
+
+// TestConfigured: kubeadm's configuration as people write it.
+func TestConfigured(t *testing.T) {
+	for _, tt := range []struct{ name, config, want string }{
+		{"both families", "networking:\n  podSubnet: 10.244.0.0/16,fd00:1::/56\n", "[10.244.0.0/16 fd00:1::/56]"},
+		{"in quotes", `  podSubnet: "10.244.0.0/16"`, "[10.244.0.0/16]"},
+		{"with bits of hosts", "  podSubnet: 10.244.1.1/16", "[10.244.0.0/16]"},
+		{"empty", `  podSubnet: ""`, "[]"},
+		{"what is no range", "  podSubnet: 10.244.0.0,10.1.0.0/16", "[10.1.0.0/16]"},
+		{"a comment names it", "# podSubnet: 10.1.0.0/16\n  podSubnet: 10.2.0.0/16", "[10.2.0.0/16]"},
+		{"a field that ends so", "  mypodSubnet: 10.1.0.0/16", "[]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := cluster(0)
+			o.ConfigMaps[0].Data["ClusterConfiguration"] = tt.config
+			if got := fmt.Sprint(configured(o, "podSubnet")); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestUse: when a range counts as full.
+func TestUse(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		u    Use
+		full bool
+	}{
+		{"half", Use{Used: 5, Room: 10}, false},
+		{"nine tenths", Use{Used: 9, Room: 10}, true},
+		{"a year is left", Use{Used: 5, Room: 10, PerYear: 5}, false},
+		{"less than a year", Use{Used: 5, Room: 10, PerYear: 6}, true},
+		{"over full", Use{Used: 12, Room: 10, PerYear: 1}, true},
+		{"it shrinks", Use{Used: 1, Room: 10, PerYear: -5}, false},
+	} {
+		if got := tt.u.Full(); got != tt.full {
+			t.Errorf("%s: full %v", tt.name, got)
+		}
+	}
+}
+
+// TestPace: what was there from the first day is no growth, and a short history tells nothing.
+func TestPace(t *testing.T) {
+	day := func(n int) time.Time { return begin.AddDate(0, 0, n) }
+	for _, tt := range []struct {
+		name string
+		made []time.Time
+		now  time.Time
+		want float64
+	}{
+		{"one", []time.Time{day(0)}, day(365), 0},
+		{"all on one day", []time.Time{day(0), day(0), day(0)}, day(365), 0},
+		{"one later", []time.Time{day(0), day(100)}, day(365), 1},
+		{"in half the time", []time.Time{day(0), day(30), day(60)}, day(73), 10},
+		{"too short", []time.Time{day(0), day(10)}, day(29), 0},
+		{"not known when", []time.Time{{}, day(10)}, day(365), 0},
+		{"in any order", []time.Time{day(100), day(0)}, day(365), 1},
+	} {
+		if got := perYear(tt.made, tt.now); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
