@@ -42,7 +42,7 @@ func HTML(w io.Writer, r *diagnose.Report, o Options) error {
 	}
 	p.Traces = v.traces(r)
 	v.missing(&p, missingOf(r.Needs, r.Checks.Unjudged, r.Gaps))
-	return v.write(w, p)
+	return v.write(w, pageSource, p)
 }
 
 // CheckHTML writes what the checks found as one self-contained page.
@@ -63,7 +63,7 @@ func CheckHTML(w io.Writer, r check.Result, gaps []snapshot.Gap, o Options) erro
 		p.Class, p.Mark, p.Word = "bad", "✗", v.say(text.F("something is wrong"))
 		p.Summary = v.say(text.F("root causes: %d; checks that ran: %d", n, len(r.Ran)))
 	}
-	return v.write(w, p)
+	return v.write(w, pageSource, p)
 }
 
 // parted begins a page with the findings in their groups.
@@ -75,9 +75,9 @@ func parted(v viewer, r check.Result) viewPage {
 	}
 }
 
-// write fills in the page.
-func (v viewer) write(w io.Writer, p viewPage) error {
-	t, err := template.New("page").Funcs(v.funcs()).Parse(pageSource)
+// write fills in a page.
+func (v viewer) write(w io.Writer, source string, p any) error {
+	t, err := template.New("page").Funcs(v.funcs()).Parse(source)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}

@@ -2,8 +2,6 @@ package report
 
 import (
 	_ "embed"
-	"fmt"
-	"html/template"
 	"io"
 	"strings"
 
@@ -66,16 +64,7 @@ func MatrixHTML(w io.Writer, table *intent.Table, missing []string, o Options) e
 	if len(missing) > 0 {
 		p.Missing = append(p.Missing, v.say(text.F("not collected: %s", strings.Join(missing, ", "))))
 	}
-	t, err := template.New("matrix").Funcs(v.funcs()).Parse(matrixSource)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	var b strings.Builder
-	if err := t.Execute(&b, p); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	_, err = io.WriteString(w, b.String())
-	return err
+	return v.write(w, matrixSource, p)
 }
 
 // viewGroup names a group, and its members where they are many.
