@@ -59,6 +59,8 @@ func unjudged(was, is *snapshot.Objects, key string) text.Text {
 	switch {
 	case slices.Contains(routed, kind) && !was.Have[kind]:
 		return text.F("%s %s changes, and others of its kind were not collected", kind, title)
+	case kind == "Namespace" && had && has:
+		fields = injected(was, is, kind, namespace, name)
 	case slices.Contains(wholly, kind):
 	case kind == "ConfigMap" && (!snapshot.NetworkConfig(namespace, name) || slices.Contains(corednsConfigs, namespace+"/"+name)):
 	case kind == "EndpointSlice" && !byHand(was, is, namespace, name), kind == "Node" && had != has, !known && podSpecs[kind] == nil:
@@ -69,7 +71,7 @@ func unjudged(was, is *snapshot.Objects, key string) text.Text {
 	case kind == "Node":
 		fields = append(leftover(was, is, kind, namespace, name, judged[kind]), nodeLabels(was, is, name)...)
 	case podSpecs[kind] != nil:
-		fields = podChanges(was, is, kind, namespace, name)
+		fields = append(podChanges(was, is, kind, namespace, name), injected(was, is, kind, namespace, name)...)
 	default:
 		fields = leftover(was, is, kind, namespace, name, judged[kind])
 	}
@@ -107,9 +109,8 @@ var bookkeepers = []string{"kubectl.kubernetes.io/", "deployment.kubernetes.io/"
 
 // fieldsOf returns what an object says, but for its names, labels and state.
 func fieldsOf(o *snapshot.Objects, kind, namespace, name string) map[string]any {
-	data, _ := o.Object(kind, namespace, name)
-	var out map[string]any
-	if json.Unmarshal(data, &out) != nil {
+	out := plain(o, kind, namespace, name)
+	if out == nil {
 		return map[string]any{}
 	}
 	for _, f := range []string{"apiVersion", "kind", "status"} {
@@ -121,6 +122,43 @@ func fieldsOf(o *snapshot.Objects, kind, namespace, name string) map[string]any 
 		return !strings.Contains(key, "/") || slices.ContainsFunc(bookkeepers, func(p string) bool { return strings.HasPrefix(key, p) })
 	})
 	out["metadata"] = map[string]any{"annotations": notes}
+	return out
+}
+
+// plain returns an object as JSON has it; nil where there is none.
+func plain(o *snapshot.Objects, kind, namespace, name string) (out map[string]any) {
+	data, _ := o.Object(kind, namespace, name)
+	_ = json.Unmarshal(data, &out) // it was JSON, or is nothing
+	return out
+}
+
+// injectors begin labels and annotations by which others give a Pod another network, or stand in its way.
+var injectors = []string{"k8s.v1.cni.cncf.io/", "cni.projectcalico.org/", "kubernetes.io/ingress-bandwidth", "kubernetes.io/egress-bandwidth",
+	"istio-injection", "istio.io/", "sidecar.istio.io/", "ambient.istio.io/", "linkerd.io/", "config.linkerd.io/"}
+
+// injected returns those of the labels and annotations of Pods, or a namespace, that differ.
+func injected(was, is *snapshot.Objects, kind, namespace, name string) (out []string) {
+	at := func(o *snapshot.Objects) map[string]any {
+		m := plain(o, kind, namespace, name)
+		if path := podSpecs[kind]; len(path) > 0 {
+			for _, part := range path[:len(path)-1] {
+				m, _ = m[part].(map[string]any)
+			}
+		}
+		m, _ = m["metadata"].(map[string]any)
+		all := map[string]any{}
+		for _, f := range []string{"labels", "annotations"} {
+			list, _ := m[f].(map[string]any)
+			maps.Copy(all, list)
+		}
+		return all
+	}
+	a, b := at(was), at(is)
+	for _, key := range either(a, b) {
+		if a[key] != b[key] && slices.ContainsFunc(injectors, func(p string) bool { return strings.HasPrefix(key, p) }) {
+			out = append(out, key)
+		}
+	}
 	return out
 }
 
