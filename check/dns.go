@@ -135,6 +135,11 @@ func (d *CoreDNS) Serves(a netip.Addr) bool {
 	return slices.ContainsFunc(d.Services, func(s *corev1.Service) bool { return slices.Contains(ClusterIPs(s), a) })
 }
 
+// Itself reports whether a query to an address comes back to CoreDNS: it is one of its Services or Pods, or in a Pod that Pod itself.
+func (d *CoreDNS) Itself(a netip.Addr) bool {
+	return a.IsLoopback() || d.Serves(a) || slices.ContainsFunc(d.Pods, func(p *corev1.Pod) bool { return slices.Contains(PodAddrs(p), a) })
+}
+
 // Kubelet returns what the kubelets make Pods' resolv.conf of: by their configuration's usual
 // values, the first address of CoreDNS's Service and its domain.
 func (d *CoreDNS) Kubelet() (k dns.Kubelet) {

@@ -77,6 +77,7 @@ type Report struct {
 	Observed []Observation
 	Disagree bool // one of them contradicts it
 
+	server  Trace // the query to the name server, where a name was not followed; without paths where none is asked
 	lost    judge // what Judge has to know
 	network *network.Network
 	vias    []string // Pods that requests for a URL come from
@@ -115,7 +116,10 @@ func Run(c *snapshot.Cluster, ask Ask, checks ...*check.Check) (*Report, error) 
 	for _, t := range r.Traces {
 		results = append(results, t.Result)
 	}
-	if r.Name != nil {
+	if r.Name == nil {
+		r.asks(q.from)
+		results = append(results, r.server.Result)
+	} else {
 		r.Name.ways(n, q.from)
 		for _, t := range r.Name.Ways() {
 			results = append(results, t.Result)

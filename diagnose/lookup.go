@@ -84,7 +84,11 @@ func (r *Report) upstreams() (plans []ProbePlan) {
 	if r.Name == nil {
 		return nil
 	}
+	d := check.FindCoreDNS(&r.network.Snapshot.Objects, r.network.Snapshot.Nodes)
 	for _, w := range r.Name.Onward {
+		if d.Itself(w.Result.Query.Dst.Addr()) {
+			continue
+		}
 		plan := r.plan(w.Result.Query, w.Result)
 		plan.Lookup, plan.upstream = r.Name.Last().Asked.Name, true
 		plans = append(plans, plan)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	corefilecheck "github.com/plumbnet/plumb/check/corefile"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
 	corev1 "k8s.io/api/core/v1"
@@ -124,6 +125,38 @@ func TestUpstreams(t *testing.T) {
 		}
 		if got != tt.want || len(r.Checks.Findings) > 1 {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestLoops: a name that CoreDNS forwards to itself has no answer, and nobody is asked for one.
+func TestLoops(t *testing.T) {
+	for _, tt := range []struct {
+		name, to string
+		verdict  Verdict
+		first    string
+	}{
+		{"to its own Service", "10.96.0.10", Broken, "coredns-loop"},
+		{"to its own Service, and to another", "10.96.0.10 203.0.113.10", CannotTell, "coredns-loop"},
+		{"to another", "203.0.113.10", CannotTell, ""},
+	} {
+		c := healthy(t)
+		for i := range c.Objects.ConfigMaps {
+			if m := &c.Objects.ConfigMaps[i]; m.Name == "coredns" {
+				m.Data = map[string]string{"Corefile": strings.Replace(m.Data["Corefile"], "forward . 203.0.113.10", "forward . "+tt.to, 1)}
+			}
+		}
+		r, err := Run(c, Ask{Src: "shop/web-0", Dst: "www.example.org:443"}, corefilecheck.Loop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := ""
+		if len(r.Checks.Findings) > 0 {
+			first = r.Checks.Findings[0].Check
+		}
+		asked := slices.ContainsFunc(r.Plans(), func(p ProbePlan) bool { return p.upstream && p.Dst.Addr() == netip.MustParseAddr("10.96.0.10") })
+		if r.Verdict != tt.verdict || first != tt.first || asked {
+			t.Errorf("%s: %s, first %q, CoreDNS is asked as an upstream: %t", tt.name, r.Verdict, first, asked)
 		}
 	}
 }

@@ -244,6 +244,18 @@ func (res *Resolution) ways(n *network.Network, from *network.NS) {
 	}
 }
 
+// asks follows the query to the name server, where the destination is a name that was not followed.
+func (r *Report) asks(from *network.NS) {
+	if from == nil || r.hostName() == "" {
+		return
+	}
+	ns, short, _ := strings.Cut(from.PodName, "/")
+	for _, a := range nameServers(r.network.Snapshot, find(r.network.Snapshot.Objects.Pods, ns, short)) {
+		q := trace.Query{From: from, Dst: netip.AddrPortFrom(a, dnsPort), Proto: packet.UDP, DF: true}
+		r.server = newTrace(text.F("the query to the name server %s", q.Dst), trace.Run(r.network, q))
+	}
+}
+
 // maxOnward is how many upstreams are followed to.
 const maxOnward = 3
 

@@ -2,9 +2,11 @@ package diagnose
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/plumbnet/plumb/check"
+	"github.com/plumbnet/plumb/dns"
 	"github.com/plumbnet/plumb/text"
 	"github.com/plumbnet/plumb/trace"
 )
@@ -169,6 +171,9 @@ func (r *Report) judge(q question) {
 // judgeName takes the lookup of the destination's name into account: who cannot ask does not connect.
 func (r *Report) judgeName(j judge) {
 	if r.Name == nil {
+		if j.result(r.server.Result) == Broken && r.Verdict != Broken {
+			r.Verdict, r.Summary = Broken, text.F("%s does not reach %s: it cannot ask the name server %s for the name", r.Source.Name, r.hostName(), r.server.Result.Query.Dst.Addr())
+		}
 		return
 	}
 	way := &r.Name.Way
@@ -180,6 +185,8 @@ func (r *Report) judgeName(j judge) {
 	}
 	onward := r.Name.Onward
 	switch {
+	case r.loops() && r.Verdict != Broken:
+		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s: CoreDNS forwards the query to itself", r.Source.Name, r.Name.Name)
 	case len(onward) > 0 && worst(onward) == Broken && len(onward) == len(r.Name.Upstreams) && r.Verdict != Broken:
 		r.Verdict, r.Summary = Broken, text.F("%s does not reach %s: CoreDNS cannot ask its upstreams for the name", r.Source.Name, r.Name.Name)
 	case len(r.Traces) == 0 && len(r.Name.Upstreams) > 0 && r.Verdict == CannotTell:
@@ -194,6 +201,19 @@ func (r *Report) judgeName(j judge) {
 	case way.Verdict == CannotTell && r.Verdict == Works:
 		r.Needs = append(r.Needs, Need{What: text.F("whether queries arrive at the name server %s", r.Name.Server)})
 	}
+}
+
+// loops reports whether all upstreams that are to answer lead back to CoreDNS, and makes the finding about that one of the path.
+func (r *Report) loops() bool {
+	d := check.FindCoreDNS(&r.network.Snapshot.Objects, r.network.Snapshot.Nodes)
+	i := slices.IndexFunc(r.Checks.Findings, func(f check.Finding) bool { return f.Check == "coredns-loop" })
+	if i < 0 || len(r.Name.Upstreams) == 0 || slices.ContainsFunc(r.Name.Upstreams, func(u dns.Upstream) bool { return !u.Addr.IsValid() || !d.Itself(u.Addr.Addr()) }) {
+		return false
+	}
+	f := r.Checks.Findings[i]
+	f.OnPath = true
+	r.Checks.Findings = slices.Insert(slices.Delete(slices.Clone(r.Checks.Findings), i, i+1), 0, f)
+	return true
 }
 
 // needed drops the full-sized packets to where not even the first packet comes:

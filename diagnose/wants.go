@@ -40,6 +40,7 @@ func Wants(c *snapshot.Cluster, ask Ask, r *Report) []Want {
 	for _, t := range r.Traces {
 		w.paths(t.Result.Paths)
 	}
+	w.paths(r.server.Result.Paths)
 	if r.Name != nil {
 		for _, t := range r.Name.Ways() {
 			w.paths(t.Result.Paths)

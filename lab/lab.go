@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/snapshot"
@@ -39,9 +40,10 @@ type Lab struct {
 	OfficeAt netip.Addr       // the address of the office's host; a fault may move it
 	Objects  snapshot.Objects // what "kubectl get" would print; faults change them too
 
-	mu      sync.Mutex
-	servers map[string]*server
-	sniff   *sniffer
+	mu       sync.Mutex
+	servers  map[string]*server
+	resolver atomic.Pointer[resolver]
+	sniff    *sniffer
 }
 
 // A Node is a machine of the cluster.
@@ -93,7 +95,7 @@ func up(t Topology, legacy bool) (*Lab, error) {
 	}
 	l.Objects = l.makeObjects()
 	l.SyncEndpoints()
-	if err := l.SyncRules(); err != nil {
+	if err := errors.Join(l.LoadCorefile(), l.SyncRules()); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("lab: %s: %w", t.Name, err)
 	}

@@ -20,6 +20,7 @@ type Path struct {
 	Proto packet.Proto // 0 is TCP
 	Size  int          // as in Probe
 	IPv6  bool
+	Name  string // UDP: as Probe.Lookup
 }
 
 // String returns, for example, "shop/web-0 to svc/shop/api:http (tcp)".
@@ -27,6 +28,9 @@ func (p Path) String() string {
 	s := fmt.Sprintf("%s to %s (%s", p.From, p.To, p.proto())
 	if p.Size != 0 {
 		s += ", large"
+	}
+	if p.Name != "" {
+		s += ", for " + p.Name
 	}
 	return s + ")"
 }
@@ -45,7 +49,7 @@ func (l *Lab) PathProbe(p Path) (Probe, error) {
 		return Probe{}, fmt.Errorf("lab: nothing is named %q", p.From)
 	}
 	to, err := l.Resolve(p.To, p.IPv6, p.proto())
-	return Probe{From: from, To: to, Proto: p.proto(), Size: p.Size}, err
+	return Probe{From: from, To: to, Proto: p.proto(), Size: p.Size, Lookup: p.Name}, err
 }
 
 // Namespace returns the namespace that a path's end names: "shop/web-0", "node/node-a", "outside"; nil where there is none.

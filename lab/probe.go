@@ -27,6 +27,7 @@ type Probe struct {
 	Size    int           // UDP, ICMP: bytes from the IP header on, sent with DF; TCP: not 0 means bulkSize bytes each way
 	Cut     bool          // UDP, ICMP: sent without DF, so that kernels cut what is too large
 	Timeout time.Duration // 0: long enough
+	Lookup  string        // UDP: a name that To is asked for, "outside.example."; Delivered is an answer with an address, Refused one without
 }
 
 // bulkSize is what a TCP probe with a size sends, and what it asks for: enough for several full segments.
@@ -372,6 +373,10 @@ func (o *Observation) payload() []byte {
 }
 
 func (o *Observation) udp(f *os.File) {
+	if o.Probe.Lookup != "" {
+		o.lookup(f)
+		return
+	}
 	if _, err := f.Write(o.payload()); err != nil {
 		o.fail(err)
 		return

@@ -111,5 +111,6 @@ func (l *Lab) lists() map[string]any {
 		"configmaps": o.ConfigMaps, "daemonsets": o.DaemonSets, "deployments": o.Deployments,
 		"endpointslices": o.EndpointSlices, "namespaces": o.Namespaces, "networkpolicies": o.NetworkPolicies,
 		"nodes": o.Nodes, "pods": o.Pods, "services": o.Services,
+		"ingresses": o.Ingresses, "ingressclasses": o.IngressClasses,
 	}
 }

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -49,13 +50,18 @@ func parseGreeting(b []byte) (netip.AddrPort, error) {
 // Listen opens a server in a namespace: network is "tcp" or "udp", addr as in
 // package net (":8080" takes both families).
 func (l *Lab) Listen(ns *sandbox.NS, network, addr string) error {
+	return l.listen(ns, network, addr, func(_ *sandbox.NS, c net.Conn) { answerTCP(c) })
+}
+
+// listen is Listen with what becomes of TCP connections.
+func (l *Lab) listen(ns *sandbox.NS, network, addr string, tcp func(*sandbox.NS, net.Conn)) error {
 	var c io.Closer
 	err := ns.Do(func() (err error) {
 		if network == "tcp" {
 			var ln net.Listener
 			if ln, err = net.Listen("tcp", addr); err == nil {
 				c = ln
-				go serveTCP(ln)
+				go serveTCP(ln, func(c net.Conn) { tcp(ns, c) })
 			}
 			return err
 		}
@@ -65,7 +71,7 @@ func (l *Lab) Listen(ns *sandbox.NS, network, addr string) error {
 			if err = packetInfo(pc.(*net.UDPConn)); err != nil {
 				return err
 			}
-			go serveUDP(pc.(*net.UDPConn))
+			go l.serveUDP(ns, pc.(*net.UDPConn))
 		}
 		return err
 	})
@@ -92,13 +98,13 @@ func (l *Lab) Unlisten(ns *sandbox.NS, network, addr string) error {
 	return nil
 }
 
-func serveTCP(ln net.Listener) {
+func serveTCP(ln net.Listener, serve func(net.Conn)) {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		go answerTCP(c)
+		go serve(c)
 	}
 }
 
@@ -118,8 +124,8 @@ func answerTCP(c net.Conn) {
 	io.Copy(io.Discard, c) // the client closes first
 }
 
-// serveUDP answers from the address that a datagram was sent to, as DNS servers do.
-func serveUDP(c *net.UDPConn) {
+// serveUDP answers from the address that a datagram was sent to, as DNS servers do; a query as a name server.
+func (l *Lab) serveUDP(ns *sandbox.NS, c *net.UDPConn) {
 	buf, oob := make([]byte, 1<<16), make([]byte, 128)
 	for {
 		n, oobn, _, from, err := c.ReadMsgUDPAddrPort(buf, oob)
@@ -129,11 +135,17 @@ func serveUDP(c *net.UDPConn) {
 		if err != nil {
 			continue // an ICMP error that came back for an earlier answer
 		}
+		to := bytes.Clone(answerFrom(oob[:oobn]))
+		if _, _, ok := question(buf[:n]); ok {
+			q := bytes.Clone(buf[:n])
+			go func() { c.WriteMsgUDPAddrPort(l.answer(ns, q), to, from) }()
+			continue
+		}
 		out := greeting(from, buf[:min(n, 8)])
 		if n > len(out) {
 			out = append(out, make([]byte, n-len(out))...)
 		}
-		c.WriteMsgUDPAddrPort(out, answerFrom(oob[:oobn]), from)
+		c.WriteMsgUDPAddrPort(out, to, from)
 	}
 }
 

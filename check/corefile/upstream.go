@@ -89,8 +89,7 @@ func loop(p *check.Pass) {
 	}
 	eachUpstream(d, func(fw dns.Forward, u dns.Upstream) {
 		a := u.Addr.Addr()
-		own := d.Serves(a) || isPod(d.Pods, a)
-		if !a.IsLoopback() && !own || u.Transport != "dns" || !back(fw, u, d, own) {
+		if !d.Itself(a) || u.Transport != "dns" || !back(fw, u, d, !a.IsLoopback()) {
 			return
 		}
 		f := check.Finding{
@@ -132,12 +131,6 @@ func back(fw dns.Forward, u dns.Upstream, d *check.CoreDNS, own bool) bool {
 func parsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return uint16(n), err
-}
-
-func isPod(pods []*corev1.Pod, a netip.Addr) bool {
-	return slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
-		return !p.Spec.HostNetwork && slices.ContainsFunc(p.Status.PodIPs, func(ip corev1.PodIP) bool { return ip.IP == a.String() })
-	})
 }
 
 func dead(p *check.Pass) {

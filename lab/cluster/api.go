@@ -162,9 +162,15 @@ func (c *Cluster) Start(name, program string) error {
 
 // programs returns what is to run on a machine.
 func (c *Cluster) programs(name string) []machine.Program {
-	if name == Control {
+	app := machine.Program{Name: "app", Args: []string{filepath.Join(c.bin, "app"), "serve", ":80", ":443"}, Log: "/var/log/app.log"}
+	switch name {
+	case Control:
 		first, second := c.controlPlane()
 		return append(first, second...)
+	case Outside:
+		return []machine.Program{app, c.program("coredns", "-conf", c.path("conf/Corefile"))}
+	case Office:
+		return []machine.Program{app}
 	}
 	for i, n := range c.Nodes {
 		if n == name {

@@ -255,9 +255,7 @@ func (c *Cluster) startAll(name string, programs []machine.Program) error {
 
 // startOutside starts servers on the machines that are not of the cluster.
 func (c *Cluster) startOutside() error {
-	app := machine.Program{Name: "app", Args: []string{filepath.Join(c.bin, "app"), "serve", ":80", ":443"}, Log: "/var/log/app.log"}
-	dns := c.program("coredns", "-conf", c.path("conf/Corefile"))
-	return errors.Join(c.startAll(Outside, []machine.Program{app, dns}), c.startAll(Office, []machine.Program{app}))
+	return errors.Join(c.startAll(Outside, c.programs(Outside)), c.startAll(Office, c.programs(Office)))
 }
 
 // startNodes starts containerd on the nodes, and gives them images.

@@ -15,7 +15,7 @@ var manifestFiles embed.FS
 // system are the manifests that make nodes Ready, apps those that run on them.
 var (
 	system = []string{"kube-flannel", "kube-proxy", "coredns"}
-	apps   = []string{"shop"}
+	apps   = []string{"shop", "ingress"}
 )
 
 // manifests returns the YAML of manifests, with the cluster's own values in it.

@@ -24,6 +24,12 @@ func (f Fault) Ask(l *lab.Lab) (diagnose.Ask, error) {
 	if name, _, _ := strings.Cut(f.Path.To, ":"); name == "outside" || name == "office" {
 		ask.Dst = p.To.String()
 	}
+	if f.URL != "" {
+		ask.Dst = f.URL
+	}
+	if f.Path.Name != "" {
+		ask.Dst, ask.Proto = strings.TrimSuffix(f.Path.Name, ".")+":80", ""
+	}
 	for _, s := range f.External {
 		e, err := netip.ParsePrefix(s)
 		if err != nil {

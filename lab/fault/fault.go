@@ -29,7 +29,10 @@ type Fault struct {
 	Opens func(*lab.Lab) error
 	// External are the ranges outside the cluster that a user would name.
 	External []string
-	Inject   func(*lab.Lab) error
+	// Prepare makes what the fault needs to have something to break; nil: nothing. [Fault.Inject] begins with it.
+	Prepare func(*lab.Lab) error
+	URL     string // what a user would ask about, where the path's end is not it
+	Inject  func(*lab.Lab) error
 }
 
 // Applies reports whether the fault can be injected into a topology.
@@ -48,7 +51,7 @@ func (f Fault) Topology() lab.Topology {
 
 // All lists the faults.
 func All() []Fault {
-	return slices.Concat(filters, routes, overlays, links, services, policies, agents, ranges, load)
+	return slices.Concat(filters, routes, overlays, links, services, names, ingresses, policies, agents, ranges, load)
 }
 
 // Named returns the fault of that name.

@@ -61,8 +61,11 @@ func try(t *testing.T, f Fault, topo lab.Topology) {
 	if err := l.Watch(); err != nil {
 		t.Fatal(err)
 	}
-	if f.Opens != nil {
-		if err := f.Opens(l); err != nil {
+	for _, step := range []func(*lab.Lab) error{f.Prepare, f.Opens} {
+		if step == nil {
+			continue
+		}
+		if err := step(l); err != nil {
 			t.Fatal(err)
 		}
 	}

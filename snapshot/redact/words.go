@@ -19,7 +19,7 @@ func set(lists ...string) map[string]bool {
 // parts are the parts of names that stay: those of the names that Kubernetes and CNI plugins
 // themselves use, which tell nothing of a cluster.
 var parts = set(`kube system proxy flannel coredns dns node pod svc cni default kubernetes etcd apiserver scheduler controller manager
-	local cluster host hostpath calico cilium weave antrea kindnet canal kubelet kubeadm containerd cfg ds`)
+	local cluster host hostpath nginx calico cilium weave antrea kindnet canal kubelet kubeadm containerd cfg ds`)
 
 // chainParts are those of the names of chains and sets, in the case that they have there.
 var chainParts = set(`KUBE SVC SVL SEP EXT FW XLB SERVICES NODEPORTS NODEPORT EXTERNAL POSTROUTING PREROUTING FORWARD INPUT OUTPUT FIREWALL PROXY
@@ -37,6 +37,7 @@ var system = func() map[string]bool {
 	mark-for-masquerade masquerading reject-chain firewall-check cluster-ips-check nodeport-ips-check service-endpoints-check service-nodeports-check
 	filter-prerouting filter-input filter-forward filter-output filter-output-post-dnat nat-prerouting nat-output nat-postrouting
 	endpointslice-controller.k8s.io CoreDNS KubeDNS
+	ingress-nginx ingress-nginx-controller traefik kubernetes-ingress ingress-controller ingress haproxy contour envoy k8s.io traefik.io haproxy.org projectcontour.io
 	true false linux amd64 arm64 None http https plumb plumbd`)
 	for _, config := range snapshot.NetworkConfigs() {
 		ns, name, _ := strings.Cut(config, "/")

@@ -164,6 +164,13 @@ func TestHealthy(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer l.Close()
+				for _, f := range fault.All() {
+					if f.Prepare != nil && f.Applies(topo) {
+						if err := f.Prepare(l); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
 				c := take(t, l)
 				for _, f := range append(fault.All(), fault.Fault{Name: "check"}) {
 					if f.Name != "check" && !f.Applies(topo) {

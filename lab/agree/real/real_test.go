@@ -154,7 +154,7 @@ type diagnosis struct {
 		Where string
 		Why   struct{ EN string }
 	}
-	Needs []struct{ What struct{ EN string } }
+	Needs []struct{ EN string }
 	Gaps  []gap
 
 	took time.Duration
@@ -186,7 +186,7 @@ func (b *bench) diagnose(ctx context.Context, args ...string) (d diagnosis, err 
 // open is what was left open, and why.
 func (d diagnosis) open() (out []string) {
 	for _, n := range d.Needs {
-		out = append(out, "needs: "+n.What.EN)
+		out = append(out, "needs: "+n.EN)
 	}
 	for _, u := range d.Unjudged {
 		out = append(out, "not judged: "+u.Where+": "+u.Why.EN)
@@ -262,9 +262,9 @@ func (b *bench) calm(ctx context.Context, q fault.Question) (d diagnosis, err er
 	}
 }
 
-// fine reports whether a question about what works has that answer, for which nothing was missing. What comes from
-// outside passes a router of which there is no snapshot.
+// fine reports whether a question about what works has that answer, for which nothing was missing. What a
+// snapshot cannot hold is not known.
 func (d diagnosis) fine(q fault.Question) bool {
-	works := d.Verdict == "works" || d.Verdict == "cannot-tell" && q.From == cluster.Outside
+	works := d.Verdict == "works" || d.Verdict == "cannot-tell" && q.Beyond()
 	return works && !d.Disagree && len(d.alarms()) == 0 && len(d.Gaps) == 0
 }

@@ -79,10 +79,19 @@ func pseudonyms(t *testing.T, mapFile, bundle string, args []string) (out []stri
 	for i := range c.Objects.Nodes {
 		name("node/" + c.Objects.Nodes[i].Name)
 	}
+	for i := range c.Objects.Ingresses {
+		for _, r := range c.Objects.Ingresses[i].Spec.Rules {
+			name("http://" + r.Host)
+		}
+	}
 	for to, from := range back.Addresses {
 		there[from] = to
 	}
 	for _, a := range args {
+		if to := there[a]; to != "" {
+			out = append(out, to)
+			continue
+		}
 		what, port, ok := strings.Cut(a, ":")
 		if ok {
 			port = ":" + port
@@ -131,7 +140,7 @@ func leaks(t *testing.T, plain, hidden snapshot.Files) (out []string) {
 	}
 	slices.Sort(names)
 	names = slices.DeleteFunc(slices.Compact(names), func(n string) bool {
-		return slices.Contains(known, n) || n == "kube-system/kube-dns" || n == "default/kubernetes"
+		return slices.Contains(known, n) || n == "kube-system/kube-dns" || n == "default/kubernetes" || n == "ingress-nginx" || n == "ingress-nginx/ingress-nginx-controller"
 	})
 	addrs := map[string]bool{}
 	for _, data := range plain {

@@ -1,5 +1,5 @@
 // Command app is what runs in the Pods of the lab's cluster: a web server that
-// says which address it saw, a client for it, and the process that holds a Pod's namespaces.
+// says which address it saw, a client for it, an Ingress controller, and the process that holds a Pod's namespaces.
 package main
 
 import (
@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-const usage = `usage: app serve ADDR... | get URL | lookup NAME | pause
+const usage = `usage: app serve ADDR... | ingress ADDR CLASS | get URL [HOST] | lookup NAME | pause
 `
 
 // patience is how long a client waits.
 const patience = 4 * time.Second
 
 func main() {
-	verbs := map[string]func(args []string) error{"serve": serve, "get": get, "lookup": lookup, "pause": pause}
+	verbs := map[string]func(args []string) error{"serve": serve, "ingress": ingress, "get": get, "lookup": lookup, "pause": pause}
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
@@ -73,13 +73,20 @@ func (zeros) Read(b []byte) (int, error) {
 	return copy(b, strings.Repeat("0", len(b))), nil
 }
 
-// get asks once and prints the answer, or of a long one its length.
+// get asks once, by the name of a host where one is given, and prints the answer, or of a long one its length.
 func get(args []string) error {
-	if len(args) != 1 {
+	if len(args) < 1 || len(args) > 2 {
 		return fmt.Errorf("get: want a URL")
 	}
+	q, err := http.NewRequest(http.MethodGet, args[0], nil)
+	if err != nil {
+		return err
+	}
+	if len(args) == 2 {
+		q.Host = args[1]
+	}
 	c := http.Client{Timeout: patience}
-	r, err := c.Get(args[0])
+	r, err := c.Do(q)
 	if err != nil {
 		return err
 	}
@@ -87,6 +94,9 @@ func get(args []string) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		return fmt.Errorf("after %d bytes: %w", len(b), err)
+	}
+	if r.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%s: %s", r.Status, strings.TrimSpace(string(b[:min(1000, len(b))])))
 	}
 	if len(b) > 1000 {
 		b = fmt.Appendf(nil, "%d bytes\n", len(b))

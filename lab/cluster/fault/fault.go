@@ -42,7 +42,7 @@ const patience = 2 * time.Minute
 
 // All lists the faults.
 func All() []Fault {
-	return slices.Concat(services, agents, nodes, overlays, policies)
+	return slices.Concat(services, names, ingresses, agents, nodes, overlays, policies)
 }
 
 // Named returns the fault of that name.

@@ -67,6 +67,17 @@ func twoNodes() places {
 	}
 }
 
+func TestBeyond(t *testing.T) {
+	for _, tt := range []struct {
+		q    Question
+		want bool
+	}{{toAPI, false}, {nameWithin, false}, {nameOutside, true}, {toShop, true}} {
+		if got := tt.q.Beyond(); got != tt.want {
+			t.Errorf("%s: %t", tt.q, got)
+		}
+	}
+}
+
 func TestWords(t *testing.T) {
 	for _, c := range []struct{ end, want, err string }{
 		{"web@node-a", "shop/web-0", ""},
@@ -76,6 +87,8 @@ func TestWords(t *testing.T) {
 		{"outside", cluster.OutsideIP, ""},
 		{"{node-b.net}.50:80", "10.244.0.50:80", ""},
 		{"{node-a.cidr}", "10.244.1.0/24", ""},
+		{"outside.example:80", "outside.example:80", ""},
+		{"http://shop.example", "http://shop.example", ""},
 		{"db@node-a:5432", "", "no Pod of db on node-a"},
 	} {
 		t.Run(c.end, func(t *testing.T) {

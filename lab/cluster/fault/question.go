@@ -16,7 +16,7 @@ import (
 // A Question is one that a user would put to plumb. Where Pods are is for the
 // scheduler to say: "web@node-a" is the Pod of the app web on node-a.
 type Question struct {
-	From, To string // "web@node-a", "outside", "office"; "web@node-b:8080", "svc/shop/api:80", "node/node-a:30080", "10.0.0.1:80"
+	From, To string // "web@node-a", "outside", "office"; "web@node-b:8080", "svc/shop/api:80", "node/node-a:30080", "10.0.0.1:80", "outside.example:80", "http://shop.example"
 	Proto    string // "udp"; "" for TCP
 	External string // a range outside the cluster that the user names
 	By       probe  // how a connection is made
@@ -28,8 +28,13 @@ type probe string
 const (
 	small  probe = ""       // an HTTP request and its answer
 	large  probe = "bytes"  // one with an answer of 200,000 bytes
-	lookup probe = "lookup" // a name of the cluster is looked up
+	lookup probe = "lookup" // the name of To is looked up, or one of the cluster
 )
+
+// Beyond reports whether the way leads by what no snapshot holds: a router, or a name server outside.
+func (q Question) Beyond() bool {
+	return q.From == cluster.Outside || strings.Contains(q.To, ".example")
+}
 
 // String returns the question in the words of its parts.
 func (q Question) String() string { return q.From + " → " + q.To }
@@ -69,7 +74,19 @@ func (q Question) Connect(ctx context.Context, c *cluster.Cluster) (string, erro
 		if err != nil {
 			return "", err
 		}
-		return c.Exec(ctx, from.Namespace, from.Name, "/app", "lookup", "api.shop.svc.cluster.local")
+		name, _, _ := strings.Cut(q.To, ":")
+		if strings.Contains(name, "/") {
+			name = "api.shop.svc.cluster.local"
+		}
+		return c.Exec(ctx, from.Namespace, from.Name, "/app", "lookup", name)
+	}
+	machine, enter, err := p.where(c, q.From)
+	if err != nil {
+		return "", err
+	}
+	get := append(enter, c.Binary("app"), "get")
+	if host, ok := strings.CutPrefix(q.To, "http://"); ok { // by the node port of the controller's Service
+		return c.Run(machine, append(get, "http://"+c.Addr("node-a").String()+":30088", host)...)
 	}
 	at, err := p.address(ctx, c, q.To)
 	if err != nil {
@@ -79,11 +96,7 @@ func (q Question) Connect(ctx context.Context, c *cluster.Cluster) (string, erro
 	if q.By == large {
 		url += "/bytes?n=200000"
 	}
-	machine, enter, err := p.where(c, q.From)
-	if err != nil {
-		return "", err
-	}
-	return c.Run(machine, append(enter, c.Binary("app"), "get", url)...)
+	return c.Run(machine, append(get, url)...)
 }
 
 // places are what a cluster has, and where.
