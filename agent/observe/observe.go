@@ -70,6 +70,7 @@ type running struct {
 	events, kept, errs atomic.Uint64
 	nanos              atomic.Int64 // spent reading
 	lastErr            atomic.Pointer[string]
+	before             probe.Account // of when it was open before
 }
 
 // New makes an Observer that runs nothing yet.
@@ -97,11 +98,10 @@ func (o *Observer) Apply(c Config) {
 			now = append(now, old)
 			continue
 		}
-		if old != nil && old.probe != nil {
-			o.close(old)
-		}
 		r := &running{kind: k, threshold: d, rate: rate, limit: newLimit(rate), reading: make(chan struct{}, 1), ended: make(chan struct{}), why: "off"}
 		if old != nil {
+			r.before, _ = old.account()
+			o.close(old)
 			r.carry(old)
 		}
 		if want {
@@ -127,6 +127,25 @@ func (r *running) carry(old *running) {
 	r.kept.Store(old.kept.Load())
 	r.errs.Store(old.errs.Load())
 	r.nanos.Store(old.nanos.Load())
+}
+
+// account returns what the probe's programs have cost and lost since the agent started.
+func (r *running) account() (a probe.Account, ok bool) {
+	p, ok := r.probe.(probe.Accounted)
+	if !ok || r.isEnded() {
+		return r.before, len(r.before.Lost) > 0
+	}
+	now, err := p.Account()
+	if err != nil {
+		r.failed(err)
+		return r.before, len(r.before.Lost) > 0
+	}
+	now.Runs += r.before.Runs
+	now.Time += r.before.Time
+	for i := range r.before.Lost { // the stages are the same
+		now.Lost[i].Events += r.before.Lost[i].Events
+	}
+	return now, true
 }
 
 // Refuse says that a configuration was not taken, and why.
@@ -169,6 +188,9 @@ func (o *Observer) open(r *running) {
 const closeTime = 5 * time.Second
 
 func (o *Observer) close(r *running) {
+	if r.probe == nil {
+		return
+	}
 	close(r.ended)
 	r.cancel()
 	done := make(chan error, 1)
@@ -197,9 +219,7 @@ func (o *Observer) Close() {
 	o.mu.Unlock()
 	o.site.close()
 	for _, r := range list {
-		if r.probe != nil {
-			o.close(r)
-		}
+		o.close(r)
 	}
 	o.sinks.close()
 }

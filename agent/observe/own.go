@@ -3,8 +3,10 @@
 package observe
 
 import (
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ import (
 // Own are the agent's metrics of itself.
 var Own = []*probe.Stat{
 	info, cpu, resident, files, goroutines, start,
-	up, errs, reading, told, lost, series, reloaded, valid, sunk, waiting, retried,
+	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried,
 }
 
 var (
@@ -31,8 +33,10 @@ var (
 	up         = own("agent_probe_up", probe.Gauge, "1 for a probe that runs, 0 for one that is to run and cannot; /status says why.", "probe")
 	errs       = own("agent_probe_errors_total", probe.Counter, "Readings and watches of a probe that failed.", "probe")
 	reading    = own("agent_probe_read_seconds_total", probe.Counter, "Time spent reading a probe.", "probe")
+	runs       = own("agent_probe_program_runs_total", probe.Counter, "How often a probe's programs ran in the kernel, while that is counted (sysctl kernel.bpf_stats_enabled=1).", "probe")
+	ran        = own("agent_probe_program_seconds_total", probe.Counter, "Time that they ran, while that is counted.", "probe")
 	told       = own("agent_events_total", probe.Counter, "Events that a probe told.", "probe")
-	lost       = own("agent_events_lost_total", probe.Counter, "Events that went no further than a stage: rate (too many of a kind), reader (who took them too slowly).", "stage", "probe")
+	lost       = own("agent_events_lost_total", probe.Counter, "Events that went no further than a stage: rate (too many of a kind, in the kernel or here), ring (the agent was too slow), table (counted under no key of their own), reader (who took them too slowly).", "stage", "probe")
 	sunk       = own("agent_sink_events_total", probe.Counter, "Events for a sink: written, lost for want of room (full), or lost after tries (failed).", "sink", "result")
 	waiting    = own("agent_sink_waiting", probe.Gauge, "Events that wait for a sink.", "sink")
 	retried    = own("agent_sink_retries_total", probe.Counter, "Times that a sink was tried again.", "sink")
@@ -72,16 +76,23 @@ func (o *Observer) own(f *families, list []*running) {
 			continue
 		}
 		name := r.kind.Name
-		runs := 0.0
-		if r.why == "" {
-			runs = 1
-		}
-		set(up, runs, name)
+		set(up, map[bool]float64{true: 1}[r.why == ""], name)
 		set(errs, float64(r.errs.Load()), name)
 		set(reading, time.Duration(r.nanos.Load()).Seconds(), name)
+		at := map[string]uint64{}
+		if a, ok := r.account(); ok {
+			set(runs, float64(a.Runs), name)
+			set(ran, a.Time.Seconds(), name)
+			for _, l := range a.Lost {
+				at[l.Stage] += l.Events
+			}
+		}
 		if r.kind.Events != "" {
 			set(told, float64(r.events.Load()), name)
-			set(lost, float64(r.kept.Load()), "rate", name)
+			at["rate"] += r.kept.Load()
+		}
+		for _, stage := range slices.Sorted(maps.Keys(at)) {
+			set(lost, float64(at[stage]), stage, name)
 		}
 	}
 	o.sinks.each(func(name string, running bool, st sink.Stats) {
