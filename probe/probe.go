@@ -143,6 +143,9 @@ type Account struct {
 	Runs uint64        // counted only while the kernel is asked to (kernel.bpf_stats_enabled), as Time
 	Time time.Duration // that they ran
 	Lost []Loss
+
+	// Missing are tracepoints and functions that this kernel has not. Of what they would tell there is nothing.
+	Missing []string
 }
 
 // A Loss is how many events were not told, and at which stage: "rate", by the probe's own limit; "ring", the buffer to

@@ -18,8 +18,11 @@ import (
 	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/softnet"
 	"github.com/plumbnet/plumb/probe/tcp"
+	"github.com/plumbnet/plumb/probe/tcpconnect"
 	"github.com/plumbnet/plumb/probe/tcpext"
 	"github.com/plumbnet/plumb/probe/tcpinfo"
+	"github.com/plumbnet/plumb/probe/tcpreset"
+	"github.com/plumbnet/plumb/probe/tcpretransmit"
 	"github.com/plumbnet/plumb/probe/tcpsummary"
 	"github.com/plumbnet/plumb/probe/udp"
 )
@@ -43,4 +46,7 @@ var Kinds = []*probe.Kind{
 	io.Kind,
 	softnet.Kind,
 	packetloss.Kind,
+	tcpretransmit.Kind,
+	tcpreset.Kind,
+	tcpconnect.Kind,
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -27,6 +28,8 @@ type Set struct {
 	coll   *ebpf.Collection
 	links  []link.Link
 	events *ringbuf.Reader
+	// What the kernel has not, of which the probe then tells nothing.
+	missing []string
 }
 
 // Load loads and attaches the programs that spec has, after setting its variables: those that plumb.h
@@ -56,22 +59,54 @@ func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[st
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, err
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
+	missing := optional(types, spec)
+	options := ebpf.CollectionOptions{Cache: types}
+	coll, err := ebpf.NewCollectionWithOptions(spec, options)
+	if err != nil {
+		if more := functions(spec); more != nil {
+			missing = slices.Sorted(slices.Values(append(missing, more...)))
+			coll, err = ebpf.NewCollectionWithOptions(spec, options)
+		}
+	}
 	if err != nil {
 		return nil, refused(err)
 	}
-	s := &Set{env: env, coll: coll}
+	s := &Set{env: env, coll: coll, missing: missing}
 	if s.events, err = ringbuf.NewReader(coll.Maps["events"]); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	for name, p := range coll.Programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: ebpf.AttachTraceRawTp})
+		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: spec.Programs[name].AttachType})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("attach %s: %w", name, err), s.Close())
 		}
 		s.links = append(s.links, l)
 	}
 	return s, nil
+}
+
+// optional takes the programs out of spec for which the kernel has no tracepoint or function. Those that
+// a probe cannot do without are among its Needs.
+func optional(types *btf.Cache, spec *ebpf.CollectionSpec) (missing []string) {
+	for name, p := range spec.Programs {
+		if _, err := arguments(types, p.AttachTo, p.AttachType); err != nil {
+			missing = append(missing, p.AttachTo)
+			delete(spec.Programs, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+// functions takes the programs of functions out of spec: there are kernels that have tracepoints only.
+func functions(spec *ebpf.CollectionSpec) (taken []string) {
+	for name, p := range spec.Programs {
+		if p.AttachType != ebpf.AttachTraceRawTp {
+			taken = append(taken, p.AttachTo)
+			delete(spec.Programs, name)
+		}
+	}
+	return taken
 }
 
 func setVars(env *probe.Env, types *btf.Cache, spec *ebpf.CollectionSpec, vars map[string]any) error {
@@ -84,13 +119,9 @@ func setVars(env *probe.Env, types *btf.Cache, spec *ebpf.CollectionSpec, vars m
 			all["host_net"] = p.Net
 		}
 	}
-	for name := range spec.Variables {
-		if tp, ok := strings.CutPrefix(name, "args_"); ok {
-			n, err := arguments(types, tp)
-			if err != nil {
-				return err
-			}
-			all[name] = uint32(n)
+	for _, p := range spec.Programs {
+		if n, err := arguments(types, p.AttachTo, p.AttachType); err == nil {
+			all["args_"+p.AttachTo] = uint32(n)
 		}
 	}
 	for name, v := range vars {
@@ -140,7 +171,7 @@ var stages = [...]string{"rate", "ring", "table"}
 
 // Account tells what the programs have cost, and what they lost.
 func (s *Set) Account() (probe.Account, error) {
-	var a probe.Account
+	a := probe.Account{Missing: s.missing}
 	for name, p := range s.coll.Programs {
 		st, err := p.Stats()
 		if err != nil {

@@ -240,7 +240,6 @@ func TestRefused(t *testing.T) {
 	}{
 		{"fine", program("kfree_skb", fine...), nil, ""},
 		{"the verifier", program("kfree_skb", asm.LoadMem(asm.R0, asm.R3, 0, asm.DWord), asm.Return()), nil, "program p: load program: permission denied; the verifier ends with: "},
-		{"no such tracepoint", program("no_such_tracepoint", fine...), nil, "no_such_tracepoint"},
 		{"no object", func() (*ebpf.CollectionSpec, error) { return nil, errors.New("truncated") }, nil, "bpf: truncated"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -267,6 +266,32 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestTCPState(t *testing.T) {
+	for n, want := range map[uint64]string{0: "", 1: "ESTABLISHED", 12: "SYN_RECV", 13: "13"} {
+		if got := TCPState(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+// TestMissing: a tracepoint that the kernel has not is left out, and told.
+func TestMissing(t *testing.T) {
+	types, err := kernelTypes()
+	if err != nil {
+		t.Skip(err)
+	}
+	spec := &ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{
+		"a": {AttachTo: "kfree_skb", AttachType: ebpf.AttachTraceRawTp},
+		"b": {AttachTo: "no_such", AttachType: ebpf.AttachTraceRawTp},
+		"c": {AttachTo: "no_such_function", AttachType: ebpf.AttachTraceFExit},
+		"d": {AttachTo: "tcp_v4_connect", AttachType: ebpf.AttachTraceFExit},
+	}}
+	missing := optional(types, spec)
+	if diff := cmp.Diff([]string{"no_such", "no_such_function"}, missing); diff != "" || len(spec.Programs) != 2 {
+		t.Error(diff, spec.Programs)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"weak"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/plumbnet/plumb/probe"
 	"golang.org/x/sys/unix"
@@ -49,17 +50,24 @@ func Tracepoint(name string) probe.Feature {
 		if err != nil {
 			return err
 		}
-		_, err = arguments(types, name)
+		_, err = arguments(types, name, ebpf.AttachTraceRawTp)
 		return err
 	}}
 }
 
-// arguments returns how many arguments a tracepoint has. Kernels differ in that: kfree_skb tells a
+// arguments returns how many arguments a tracepoint or a function has. Kernels differ in that: kfree_skb tells a
 // reason since 5.17.
-func arguments(types *btf.Cache, name string) (int, error) {
+func arguments(types *btf.Cache, name string, attach ebpf.AttachType) (int, error) {
 	k, err := types.Kernel()
 	if err != nil {
 		return 0, err
+	}
+	if attach != ebpf.AttachTraceRawTp {
+		var f *btf.Func
+		if err := k.TypeByName(name, &f); err != nil {
+			return 0, fmt.Errorf("kernel %s has no function %s", release(), name)
+		}
+		return len(f.Type.(*btf.FuncProto).Params), nil
 	}
 	var t *btf.Typedef
 	if err := k.TypeByName("btf_trace_"+name, &t); err != nil {

@@ -52,11 +52,6 @@ inline_ u8 direction(const struct sk_buff *skb, struct sock *sk)
 	return out == LOOPBACK || out == iif ? RX : FORWARD;
 }
 
-struct tcp_skb_cb {
-	u32 seq;
-	u32 end_seq;
-};
-
 // lossless reports whether nothing was lost with a packet of a reason of these classes.
 inline_ bool lossless(const struct sk_buff *skb, u8 class, const struct l4 *l4)
 {
@@ -66,10 +61,8 @@ inline_ bool lossless(const struct sk_buff *skb, u8 class, const struct l4 *l4)
 		return 1;
 	if (class & ICMP && (l4->proto == IPPROTO_ICMP || l4->proto == IPPROTO_ICMPV6))
 		return 1;
-	struct tcp_skb_cb cb;
-	if (!(class & EMPTY) || bpf_probe_read_kernel(&cb, sizeof(cb), skb->cb))
-		return 0;
-	return cb.seq == cb.end_seq;
+	const struct tcp_skb_cb *cb = (void *)skb->cb;
+	return class & EMPTY && BPF_CORE_READ(cb, seq) == BPF_CORE_READ(cb, end_seq);
 }
 
 // place tells the namespace in which the packet was dropped, and the socket that it was for or from there.

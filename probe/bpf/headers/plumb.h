@@ -101,11 +101,35 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	int sk_err_soft;
 	u16 sk_protocol;
 	u16 sk_type;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
 	struct sock_cgroup_data sk_cgrp_data;
+} kernel_;
+
+struct request_sock {
+	struct sock_common __req_common;
+} kernel_;
+
+struct inet_sock {
+	__be16 inet_sport; // stays when the port is given back, as skc_num does not
+} kernel_;
+
+struct inet_connection_sock {
+	u8 icsk_retransmits;
+} kernel_;
+
+struct tcp_sock {
+	u32 srtt_us; // in eighths
+} kernel_;
+
+// Where a TCP segment is in the stream, in its packet's cb.
+struct tcp_skb_cb {
+	u32 seq;
+	u32 end_seq;
+	u16 tcp_gso_segs;
 } kernel_;
 
 struct sk_buff {
@@ -228,20 +252,39 @@ struct tuple {
 	u16 len;
 };
 
-inline_ void sock_tuple(struct tuple *t, const struct sock *sk)
+inline_ void common_tuple(struct tuple *t, const struct sock_common *c)
 {
-	t->sport = bpf_htons(sk->__sk_common.skc_num);
-	t->dport = sk->__sk_common.skc_dport;
-	t->proto = IPPROTO_TCP;
-	if (sk->__sk_common.skc_family == AF_INET) {
+	t->sport = bpf_htons(c->skc_num);
+	t->dport = c->skc_dport;
+	if (c->skc_family == AF_INET) {
 		t->version = 4;
-		*(u32 *)t->src = sk->__sk_common.skc_rcv_saddr;
-		*(u32 *)t->dst = sk->__sk_common.skc_daddr;
+		*(u32 *)t->src = c->skc_rcv_saddr;
+		*(u32 *)t->dst = c->skc_daddr;
 		return;
 	}
 	t->version = 6;
-	bpf_probe_read_kernel(t->src, 16, &sk->__sk_common.skc_v6_rcv_saddr);
-	bpf_probe_read_kernel(t->dst, 16, &sk->__sk_common.skc_v6_daddr);
+	bpf_probe_read_kernel(t->src, 16, &c->skc_v6_rcv_saddr);
+	bpf_probe_read_kernel(t->dst, 16, &c->skc_v6_daddr);
+}
+
+inline_ void sock_tuple(struct tuple *t, const struct sock *sk)
+{
+	common_tuple(t, &sk->__sk_common);
+	if (!full_sock(sk))
+		return;
+	t->sport = BPF_CORE_READ((struct inet_sock *)sk, inet_sport);
+	t->proto = sk->sk_protocol;
+}
+
+// turn makes a tuple that of the other direction.
+inline_ void turn(struct tuple *t)
+{
+	struct tuple o = *t;
+
+	__builtin_memcpy(t->src, o.dst, 16);
+	__builtin_memcpy(t->dst, o.src, 16);
+	t->sport = o.dport;
+	t->dport = o.sport;
 }
 
 // The extension headers of IPv6 that a packet may have before its ports.
@@ -428,17 +471,18 @@ struct hist {
 
 inline_ u32 slot_of(u64 ns)
 {
-	u32 i = 0;
+	u64 v = ns >> 10;
+	u32 log = 0, n;
 
-	ns >>= 10;
-#pragma unroll
-	for (int n = 0; n < SLOTS - 1; n++) {
-		if (!ns)
-			break;
-		ns >>= 2;
-		i++;
-	}
-	return i;
+	if (!v)
+		return 0;
+	n = (v > 0xffffffff) << 5, v >>= n, log |= n;
+	n = (v > 0xffff) << 4, v >>= n, log |= n;
+	n = (v > 0xff) << 3, v >>= n, log |= n;
+	n = (v > 0xf) << 2, v >>= n, log |= n;
+	n = (v > 0x3) << 1, log |= n;
+	n = log / 2 + 1;
+	return n < SLOTS ? n : SLOTS - 1;
 }
 
 static const struct hist no_hist;
