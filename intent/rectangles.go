@@ -110,6 +110,9 @@ func (c *comparer) cross(out, in *side, m *merger) {
 			ports.Hi = uint16(starts[i+1]&0x1ffff) - 1
 		}
 		for _, f := range from.of(start) {
+			if !out.dirty && f.answers[0] == f.answers[1] {
+				continue // for these ports neither says otherwise
+			}
 			for _, t := range to.of(start) {
 				was, is := bothAnswers(t.answers[0], f.answers[0]), bothAnswers(t.answers[1], f.answers[1])
 				if was != is {
