@@ -54,14 +54,26 @@ func (c *converter) mistyped(err error) problem {
 		return problem{c.marks[0].line, "", err.Error()}
 	}
 	m := c.at(int(t.Offset))
-	if t.Field != "" && index.ReplaceAllString(m.path, "") != t.Field && !strings.HasPrefix(index.ReplaceAllString(m.path, ""), t.Field+".") {
+	if !along(m.path, t.Field) {
 		// The offset is within a value that a type of its own read.
 		i := slices.IndexFunc(c.marks, func(m mark) bool {
-			return index.ReplaceAllString(m.path, "") == t.Field && strings.IndexByte(begins[t.Value], c.out[m.offset]) >= 0
+			return along(m.path, t.Field) && strings.IndexByte(begins[t.Value], c.out[m.offset]) >= 0
 		})
 		m = c.marks[max(0, i)]
 	}
 	return problem{m.line, m.path, fmt.Sprintf("a %s, want %s", t.Value, t.Type)}
+}
+
+// along reports whether a path goes by the fields of Go's structs that an error names, which leaves out
+// the places in lists, and the keys of maps.
+func along(path, fields string) bool {
+	left := strings.Split(fields, ".")
+	for part := range strings.SplitSeq(index.ReplaceAllString(path, ""), ".") {
+		if len(left) > 0 && part == left[0] {
+			left = left[1:]
+		}
+	}
+	return fields == "" || len(left) == 0
 }
 
 // begins are the first bytes of the values that JSON calls so.

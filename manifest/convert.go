@@ -66,10 +66,16 @@ func (c *converter) value(n *yaml.Node, path string, depth int) *problem {
 	if depth > maxDepth || len(c.marks) > maxValues || len(c.out) > maxFile {
 		return &problem{n.Line, "", "it is too deep, or its aliases make too much of it"}
 	}
+	if n.Kind == yaml.AliasNode {
+		at := len(c.marks)
+		p := c.value(n.Alias, path, depth+1)
+		if at < len(c.marks) {
+			c.marks[at].line = n.Line // where it is used, and what is within where it stands
+		}
+		return p
+	}
 	c.marks = append(c.marks, mark{len(c.out), path, n.Line, text(n)})
 	switch n.Kind {
-	case yaml.AliasNode:
-		return c.value(n.Alias, path, depth+1)
 	case yaml.MappingNode:
 		return c.mapping(n, path, depth)
 	case yaml.SequenceNode:

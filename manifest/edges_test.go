@@ -158,3 +158,30 @@ func TestTypes(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestDecodeEdges: where a configuration is wrong is said by file, line and field.
+func TestDecodeEdges(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"a value by an alias", "labels: &l {zone: a}\nprobes: {dns: {threshold: *l}}\n", "c.yaml:2: probes.dns.threshold: a object, want string"},
+		{"a value of a map", "labels: {zone: a}\nprobes:\n  dns: {}\n  tcp:\n    threshold: [1]\n", "c.yaml:5: probes.tcp.threshold: a array, want string"},
+		{"a key merged in", "probes:\n  a: &a {threshold: 1ms}\n  b: {<<: *a, treshold: x}\n", "c.yaml:3: probes.b.treshold: unknown field"},
+		{"the second of two", "sinks:\n- {url: a}\n- {url: [b]}\n", "c.yaml:3: sinks[1].url: a array, want string"},
+		{"a fraction", "sinks:\n- batch: 1.5\n", "c.yaml:2: sinks[0].batch: a number 1.5, want int"},
+		{"a word that YAML 1.1 takes for a truth value", "labels:\n  zone: on\n", "c.yaml:2: labels.zone: a bool, want string"},
+		{"in quotes it is a word", "labels:\n  zone: \"on\"\n", ""},
+		{"two of its own faults", "sinks:\n- batch: 1\n- batch: 3\n", "c.yaml:2: sinks[0].batch: 1 is odd\nc.yaml:3: sinks[1].batch: 3 is odd"},
+		{"a fault is not looked for where a type is wrong", "sinks:\n- batch: 1\n- batch: x\n", "c.yaml:3: sinks[1].batch: a string, want int"},
+		{"too large", strings.Repeat("#", maxFile+1), "c.yaml: more than 32 MiB"},
+		{"too deep", "labels: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "c.yaml:1: it is too deep, or its aliases make too much of it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if err := Decode("c.yaml", []byte(tt.in), &checked{}); err != nil {
+				got = err.Error()
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
