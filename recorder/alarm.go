@@ -1,0 +1,138 @@
+package recorder
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/plumbnet/plumb/probe"
+)
+
+// When loss, retransmits or latency of a Pod are far above what is usual for it, that is worth keeping.
+const (
+	learning  = 60        // seconds that a Pod, and a metric, is watched before anything of it is unusual: it starts, and others find it
+	weight    = 1. / 120  // of a second in what is usual: that is of the last minutes
+	far       = 8         // deviations above the mean. Of what is usual, that happens less than once in hours
+	times     = 4         // and times the mean: what is always noisy has a small deviation now and then
+	fewest    = 10        // and of a counter so many a second: a few retransmits are everyday
+	slowest   = 5e-3      // and of a latency so many seconds: nobody notices less
+	again     = 10 * 60   // seconds until the same is unusual again: a fault that stays is one
+	samplesOf = 5         // measurements of a latency in a second: of fewer, one makes the mean
+	mostBase  = maxSeries // baselines
+)
+
+// trouble are parts of names of counters that count what should not happen.
+var trouble = []string{"drop", "loss", "lost", "retrans", "reset", "rst", "fail", "error", "timeout", "overflow", "discard"}
+
+// watched reports whether an alarm is for a metric.
+func watched(s *probe.Stat) bool {
+	switch s.Type {
+	case probe.Counter:
+		return slices.ContainsFunc(trouble, func(part string) bool { return strings.Contains(s.Name, part) })
+	case probe.Histogram:
+		return strings.HasSuffix(s.Name, "_seconds")
+	}
+	return false
+}
+
+type baseKey struct {
+	stat *probe.Stat
+	pod  string
+}
+
+// A baseline is what is usual for a Pod, of all series of a metric together.
+type baseline struct {
+	baseKey
+	since     uint64  // the second from which it could be told of
+	sum, n    float64 // of this second: what a counter rose by; of a latency, the seconds and the measurements
+	mean, dev float64 // as usual: the mean, and the mean distance from it
+	seen      float64 // seconds that it was learnt of
+	quiet     uint64  // until then there is no alarm
+}
+
+func (b *baseline) add(sum, n float64) {
+	if b != nil {
+		b.sum += sum
+		b.n += n
+	}
+}
+
+// A Reason is why a window was frozen: what was how unusual.
+type Reason struct {
+	Metric string  `json:"metric"`
+	Pod    string  `json:"pod,omitempty"`
+	Value  float64 `json:"value"` // in the second; of a latency the mean, in seconds
+	Usual  float64 `json:"usual"` // as long as it was watched
+}
+
+// alarms are the baselines of all Pods.
+type alarms struct {
+	of   map[baseKey]*baseline
+	list []*baseline // in the order in which they came
+}
+
+func newAlarms() *alarms { return &alarms{of: map[baseKey]*baseline{}} }
+
+// baseline returns that of a sample's Pod and metric, or nil.
+func (a *alarms) baseline(x *probe.Sample, since uint64) *baseline {
+	key := baseKey{x.Stat, x.Pod}
+	b := a.of[key]
+	if b == nil && watched(x.Stat) && len(a.of) < mostBase {
+		b = &baseline{baseKey: key, since: since}
+		a.of[key] = b
+		a.list = append(a.list, b)
+	}
+	return b
+}
+
+func (a *alarms) forget(pod string) {
+	a.list = slices.DeleteFunc(a.list, func(b *baseline) bool {
+		if b.pod == pod {
+			delete(a.of, b.baseKey)
+		}
+		return b.pod == pod
+	})
+}
+
+// second ends a second, and returns what was unusual in it, the most unusual first.
+func (a *alarms) second(seq uint64) (out []Reason) {
+	for _, b := range a.list {
+		if r, ok := b.second(seq); ok {
+			out = append(out, r)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y Reason) int { return cmp.Compare(y.Value/max(y.Usual, 1e-9), x.Value/max(x.Usual, 1e-9)) })
+	return out
+}
+
+func (b *baseline) second(seq uint64) (Reason, bool) {
+	x, floor := b.sum, float64(fewest)
+	if b.stat.Type == probe.Histogram {
+		floor = slowest
+		if b.n < samplesOf {
+			b.sum, b.n = 0, 0
+			return Reason{}, false
+		}
+		x = b.sum / b.n
+	}
+	b.sum, b.n = 0, 0
+	ripe := seq >= b.since+learning && (b.stat.Type == probe.Counter || b.seen >= learning)
+	unusual := x >= floor && x > times*b.mean && x > b.mean+far*b.dev
+	r := Reason{b.stat.Name, b.pod, x, b.mean}
+	b.learn(x, floor)
+	if !unusual || !ripe || seq < b.quiet {
+		return Reason{}, false
+	}
+	b.quiet = seq + again
+	return r, true
+}
+
+// learn makes x a part of what is usual; of an outlier, no more than the edge of what would be unusual.
+func (b *baseline) learn(x, floor float64) {
+	x = min(x, b.mean+far*b.dev+floor)
+	w := max(weight, 1/(b.seen+1)) // at first it is the plain mean
+	b.dev += w * (math.Abs(x-b.mean) - b.dev)
+	b.mean += w * (x - b.mean)
+	b.seen++
+}

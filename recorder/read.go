@@ -1,0 +1,159 @@
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// maxStream is what Decode reads of a stream: more than a recorder has on disk by default.
+const maxStream = 256 << 20
+
+// A reader collects what is wanted of frames.
+type reader struct {
+	q       Query
+	known   map[string]*Series
+	wanted  []Second
+	all     []Second // those of counters, without what they hold: to tell what lies between them
+	frames  int
+	meta    *Episode
+	damaged int
+}
+
+// read reads what a file or a stream holds.
+func (r *reader) read(data []byte) {
+	r.damaged += frames(data, r.known, func(s Second, d *decoder) {
+		if len(s.Events)+len(s.Lost) == 0 { // one of counters, of which there is one each second
+			r.all = append(r.all, Second{Seq: s.Seq, Run: s.Run, Time: s.Time, Mono: s.Mono})
+		}
+		r.frames++
+		if d.meta != nil && (r.meta == nil || d.meta.ID != "") {
+			r.meta = d.meta
+		}
+		if r.q.during(s.Time) {
+			r.q.filter(&s)
+			r.wanted = append(r.wanted, s)
+		}
+	})
+}
+
+func (r *reader) timeline() *Timeline {
+	t := &Timeline{Seconds: order(r.wanted), Damaged: r.damaged}
+	if r.meta != nil {
+		t.Node = r.meta.Node
+		if r.meta.ID != "" {
+			t.Episode = r.meta
+		}
+	}
+	type key struct {
+		seq uint64
+		run time.Time
+	}
+	breaks := map[key]Break{}
+	whole := order(r.all)
+	for i := 1; i < len(whole); i++ {
+		if k := between(&whole[i-1], &whole[i]); k != (Break{}) {
+			breaks[key{whole[i].Seq, whole[i].Run}] = k
+		}
+	}
+	for i := range t.Seconds {
+		t.Seconds[i].Break = breaks[key{t.Seconds[i].Seq, t.Seconds[i].Run}]
+	}
+	return t
+}
+
+// Decode reads a timeline from a stream: of an episode's file, or of [Recorder.Copy].
+func Decode(in io.Reader, q Query) (*Timeline, error) {
+	data, err := io.ReadAll(io.LimitReader(in, maxStream+1))
+	if err != nil {
+		return nil, fmt.Errorf("recorder: %w", err)
+	}
+	if len(data) > maxStream {
+		return nil, fmt.Errorf("recorder: more than %d MiB", maxStream>>20)
+	}
+	r := reader{q: q, known: map[string]*Series{}}
+	if r.read(data); len(data) > 0 && r.frames == 0 {
+		return nil, errors.New("recorder: nothing that a recorder wrote")
+	}
+	return r.timeline(), nil
+}
+
+// Read reads a timeline from a recorder's folder, whether one writes to it or not, or from an episode's file.
+func Read(path string, q Query) (*Timeline, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return Decode(f, q)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	r, files := reader{q: q, known: map[string]*Series{}}, 0
+	for _, d := range entries {
+		if !strings.HasSuffix(d.Name(), ringExt) || !d.Type().IsRegular() {
+			continue
+		}
+		f, err := os.Open(filepath.Join(path, d.Name()))
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(io.LimitReader(f, maxStream))
+		if f.Close(); err != nil {
+			return nil, fmt.Errorf("recorder: %s: %w", f.Name(), err)
+		}
+		r.read(data)
+		files++
+	}
+	if files == 0 {
+		return nil, fmt.Errorf("%s: no files of a recorder are in it", path)
+	}
+	return r.timeline(), nil
+}
+
+// Copy writes what is wanted of the timeline until now, in the form that Decode reads.
+func (r *Recorder) Copy(w io.Writer, q Query) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	return r.copy(w, q, Episode{Node: r.o.Node})
+}
+
+// copy writes a stream with meta. It holds one segment in memory at a time.
+func (r *Recorder) copy(w io.Writer, q Query, meta Episode) (err error) {
+	enc, known := newEncoder(1, meta), map[string]*Series{}
+	write := func(s Second, _ *decoder) {
+		if err == nil && q.during(s.Time) {
+			q.filter(&s)
+			_, err = w.Write(enc.encode(&s))
+		}
+	}
+	for _, ring := range []*ring{r.seconds, r.events} {
+		if bad := ring.each(func(data []byte) { frames(data, known, write) }); err == nil {
+			err = bad
+		}
+	}
+	return err
+}
+
+// String returns a series as Prometheus writes one, without the labels of its Pod.
+func (s *Series) String() string {
+	if len(s.Labels) == 0 {
+		return s.Name
+	}
+	var list []string
+	for _, l := range s.Labels {
+		list = append(list, fmt.Sprintf("%s=%q", l.Key, l.Value))
+	}
+	return s.Name + "{" + strings.Join(list, ",") + "}"
+}
