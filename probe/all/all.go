@@ -16,6 +16,7 @@ import (
 	"github.com/plumbnet/plumb/probe/packetloss"
 	"github.com/plumbnet/plumb/probe/qdisc"
 	"github.com/plumbnet/plumb/probe/sock"
+	"github.com/plumbnet/plumb/probe/socketlatency"
 	"github.com/plumbnet/plumb/probe/softnet"
 	"github.com/plumbnet/plumb/probe/tcp"
 	"github.com/plumbnet/plumb/probe/tcpconnect"
@@ -49,4 +50,5 @@ var Kinds = []*probe.Kind{
 	tcpretransmit.Kind,
 	tcpreset.Kind,
 	tcpconnect.Kind,
+	socketlatency.Kind,
 }

@@ -43,6 +43,19 @@ func Load(env *probe.Env, spec func() (*ebpf.CollectionSpec, error), vars map[st
 	return s, nil
 }
 
+// Without is spec without some of its programs: a kernel may offer one of two ways.
+func Without(spec func() (*ebpf.CollectionSpec, error), programs ...string) func() (*ebpf.CollectionSpec, error) {
+	return func() (*ebpf.CollectionSpec, error) {
+		s, err := spec()
+		for _, p := range programs {
+			if err == nil {
+				delete(s.Programs, p)
+			}
+		}
+		return s, err
+	}
+}
+
 func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[string]any) (*Set, error) {
 	spec, err := read()
 	if err != nil {

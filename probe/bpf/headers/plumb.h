@@ -503,3 +503,63 @@ static const struct hist no_hist;
 			count_lost(LOST_TABLE);                                   \
 		}                                                                 \
 	})
+
+#ifdef WITH_WAITS
+// Since when something waits, by its address. A table of these has one slot for many addresses: who finds
+// it taken is not measured. A wait that is never ended gives way after a minute.
+struct wait {
+	u64 key;
+	u64 at; // 0 of a slot that is free
+	struct owner owner;
+};
+
+enum { WAIT_BITS = 13, WAITS = 1 << WAIT_BITS };
+enum { WAIT_STALE = 60 * 1000000000ULL };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WAITS);
+	__type(key, u32);
+	__type(value, struct wait);
+} waits SEC(".maps");
+
+// address returns what an argument points to, as a number that may be reckoned with.
+inline_ u64 address(const u64 *arg)
+{
+	u64 a = 0;
+
+	bpf_probe_read_kernel(&a, sizeof(a), arg);
+	return a;
+}
+
+inline_ struct wait *wait_slot(u64 key)
+{
+	u32 i = (key * 0x9e3779b97f4a7c15ULL) >> (64 - WAIT_BITS);
+
+	return bpf_map_lookup_elem(&waits, &i);
+}
+
+// wait_get returns the wait of a key, or NULL.
+inline_ struct wait *wait_get(u64 key)
+{
+	struct wait *w = wait_slot(key);
+
+	return w && w->key == key && w->at ? w : 0;
+}
+
+// wait_begin returns a new wait, to fill its owner, or NULL: it waits already, or the slot is another's.
+inline_ struct wait *wait_begin(u64 key)
+{
+	struct wait *w = wait_slot(key);
+	u64 now;
+
+	if (!w || (w->at && w->key == key))
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (w->at && now - w->at < WAIT_STALE)
+		return 0;
+	w->key = key;
+	w->at = now;
+	return w;
+}
+#endif
