@@ -215,7 +215,11 @@ func (r *reader) netfilter(ns *NetNS, file func(string) string) {
 	r.parse(file("nft.json"), func(in io.Reader) error {
 		return r.problems(rs.ReadNFT(in, file("nft.json")))
 	})
-	r.parse(file("ipvs"), also(&rs.Opaque, parseIPVS))
+	r.parse(file("ipvs"), func(in io.Reader) (err error) {
+		ns.IPVS, err = parseIPVS(in)
+		rs.Opaque = append(rs.Opaque, opaqueIPVS(ns.IPVS)...)
+		return err
+	})
 }
 
 // problems makes a Gap of each problem, up to a number that a person would read.
@@ -233,51 +237,6 @@ func (r *reader) problems(all []netfilter.Problem) error {
 		r.gap(p.File, "line %d: %s", p.Line, p.Why)
 	}
 	return nil
-}
-
-// parseIPVS looks for virtual services, in what "ipvsadm-save -n" prints or in
-// /proc/net/ip_vs. IPVS works at LOCAL_IN and LOCAL_OUT (net/netfilter/ipvs/ip_vs_core.c).
-func parseIPVS(in io.Reader) ([]netfilter.Opaque, error) {
-	var v4, v6 int
-	err := lines(in, "ipvs", func(_ int, line string) error {
-		f := strings.Fields(line)
-		if len(f) < 2 {
-			return nil
-		}
-		switch addr := f[1]; f[0] {
-		case "-A": // -A -t 10.96.0.10:53 -s rr; -A -f 1 -6 -s rr
-			if len(f) > 2 {
-				addr = f[2]
-			}
-			count(&v4, &v6, strings.HasPrefix(addr, "["), f[1] == "-f")
-		case "TCP", "UDP", "SCTP", "FWM":
-			count(&v4, &v6, strings.HasPrefix(addr, "["), f[0] == "FWM")
-		}
-		return nil
-	})
-	var out []netfilter.Opaque
-	for _, n := range []struct {
-		services int
-		is6      bool
-	}{{v4, false}, {v6, true}} {
-		if n.services == 0 {
-			continue
-		}
-		for _, hook := range []netfilter.Hook{netfilter.LocalIn, netfilter.LocalOut} {
-			out = append(out, netfilter.Opaque{Hook: hook, Is6: n.is6, What: fmt.Sprintf("IPVS: %d virtual services: not understood yet", n.services)})
-		}
-	}
-	return out, err
-}
-
-// count adds a virtual service to its family, or to both where it is one of a firewall mark.
-func count(v4, v6 *int, is6, mark bool) {
-	if !is6 || mark {
-		*v4++
-	}
-	if is6 || mark {
-		*v6++
-	}
 }
 
 // maxLine bounds a line of a text file: the sockets of a process with many threads, a long comment.

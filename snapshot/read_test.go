@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -188,19 +189,41 @@ func TestReadRoot(t *testing.T) {
 }
 
 func TestIPVS(t *testing.T) {
+	const head = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"
 	for _, tt := range []struct {
 		name, in string
-		want     int
+		want     string // each service, and its real servers with their weight
+		opaque   int
+		err      string
 	}{
-		{"the kernel's, no services", "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n", 0},
-		{"the kernel's", "IP Virtual Server version 1.2.1 (size=4096)\nTCP  0A600001:01BB rr  \n  -> AC120002:192B      Masq    1      0          0         \n", 2},
-		{"ipvsadm-save", "-A -t [fd00::1]:443 -s rr\n-a -t [fd00::1]:443 -r [fd00::2]:6443 -m -w 1\n-A -u 10.96.0.10:53 -s rr\n", 4},
-		{"by mark", "-A -f 1 -s rr\n", 4},
+		{"the kernel's, no services", head, "", 0, ""},
+		{"the kernel's", head + "TCP  0A600001:01BB rr  \n  -> AC120002:192B      Masq    1      0          0         \n", "tcp 10.96.0.1:443 > 172.18.0.2:6443*1", 2, ""},
+		{"the kernel's, IPv6", head + "UDP  [fd00:0010:0096:0000:0000:0000:0000:000a]:0035 rr  \n  -> [fd00:0000:0000:0000:0000:0000:0000:0002]:0035      Masq    0      0          0         \n", "udp [fd00:10:96::a]:53 > [fd00::2]:53*0", 2, ""},
+		{"ipvsadm-save", "-A -t [fd00::1]:443 -s rr\n-a -t [fd00::1]:443 -r [fd00::2]:6443 -m -w 1\n-A -u 10.96.0.10:53 -s rr -p 10800\n", "tcp [fd00::1]:443 > [fd00::2]:6443*1, udp 10.96.0.10:53", 4, ""},
+		{"by mark", "-A -f 1 -s rr\n-a -f 1 -r 10.244.0.2:80 -m -w 3\n", "0 invalid AddrPort > 10.244.0.2:80*3", 4, ""},
+		{"the kernel's, by mark", "FWM  00000001 rr \n", "0 invalid AddrPort", 4, ""},
+		{"a real server of nothing", "  -> AC120002:192B      Masq    1      0          0\n-a -t 10.96.0.1:443 -r 10.0.0.1:80\n", "", 0, ""},
+		{"no address", "-A -t 10.96.0:53 -s rr\n", "tcp invalid AddrPort", 2, "ipvs: line 1"},
+		{"no address in hexadecimal", "TCP  0A6000zz:0035 rr\n", "tcp invalid AddrPort", 2, `"0A6000zz" is no address`},
+		{"no port in hexadecimal", "TCP  0A600001:1FFFF rr\n", "tcp invalid AddrPort", 2, "is no port"},
+		{"no port", "TCP  0A600001 rr\n", "tcp invalid AddrPort", 2, "no address and port"},
+		{"a real server that is not read", "-A -t 10.96.0.1:443 -s rr\n-a -t 10.96.0.1:443 -r x -m\n", "tcp 10.96.0.1:443", 2, "ipvs: line 2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseIPVS(strings.NewReader(tt.in))
-			if err != nil || len(got) != tt.want {
-				t.Errorf("%d opaque, %v; want %d: %+v", len(got), err, tt.want, got)
+			all, err := parseIPVS(strings.NewReader(tt.in))
+			var got []string
+			for _, v := range all {
+				s := fmt.Sprintf("%s %s", v.Proto, v.At)
+				for i, r := range v.To {
+					s += fmt.Sprintf("%s%s*%d", []string{" > ", " "}[min(i, 1)], r.At, r.Weight)
+				}
+				got = append(got, s)
+			}
+			if d := cmp.Diff(tt.want, strings.Join(got, ", ")); d != "" || len(opaqueIPVS(all)) != tt.opaque {
+				t.Errorf("%d opaque, want %d (-want +got):\n%s", len(opaqueIPVS(all)), tt.opaque, d)
+			}
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want %q", err, tt.err)
 			}
 		})
 	}

@@ -84,6 +84,7 @@ type NetNS struct {
 	Links     []Link         // by index
 	FIB       fib.Tables
 	Netfilter netfilter.Ruleset
+	IPVS      []Virtual         // the virtual services
 	Sysctl    map[string]string // "net.ipv4.ip_forward" -> "1"; names as sysctl prints them, "/" for "." within a device's name
 	Sockets   []Socket
 	VLANs     []BridgeVLAN

@@ -50,6 +50,9 @@ var otherDevices = []string{"cilium_host", "bpfin.cali", "antrea-gw0", "ovn-k8s-
 // otherAgents are such plugins' Pods, by the start of their names.
 var otherAgents = []string{"cilium-", "anetd-", "antrea-agent-", "ovnkube-node-", "kube-ovn-cni-", "aws-node-", "azure-cns-"}
 
+// agentTables are the tables of nf_tables that policy agents keep: Calico's, kube-network-policies' and kindnet's, kube-router's, the lab's.
+var agentTables = []string{"calico", "kube-network-policies", "kindnet-network-policies", "kube-router", "plumb-lab-policy"}
+
 type enforcerKey struct{ ns *network.NS }
 
 // enforcer says what keeps the policies on a node.
@@ -83,7 +86,7 @@ func hasAgent(ns *network.NS) bool {
 		}
 	}
 	for _, t := range ns.Netfilter.NFTables {
-		if strings.Contains(t.Name, "polic") || t.Name == "calico" {
+		if slices.Contains(agentTables, t.Name) {
 			return true
 		}
 	}

@@ -122,14 +122,15 @@ func hasNamespace(p *check.Pass, name string) bool {
 	return slices.ContainsFunc(p.Snapshot.Objects.Namespaces, func(o corev1.Namespace) bool { return o.Name == name })
 }
 
-// agents are what the rules of policy agents are known by: their chains, tables and comments.
-var agents = []string{"cali-", "KUBE-NWPLCY-", "KUBE-POD-FW-", "WEAVE-NPC", "kube-network-policies", "ANTREA-", "plumb-lab policy"}
+// agents are what the rules of policy agents are known by in iptables: their chains and comments.
+var agents = []string{"cali-", "KUBE-NWPLCY-", "KUBE-POD-FW-", "WEAVE-NPC", "ANTREA-"}
 
 // byAgent reports whether the rule that decides is a policy agent's: by its name, or by that of a policy in it.
 func byAgent(p *check.Pass, b check.Broken) bool {
 	for _, e := range b.Evidence() {
 		line := e.Command + " " + e.Text
-		if slices.ContainsFunc(agents, func(s string) bool { return strings.Contains(line, s) }) {
+		inTable := slices.ContainsFunc(agentTables, func(s string) bool { return strings.Contains(e.Command, " "+s+" ") })
+		if inTable || slices.ContainsFunc(agents, func(s string) bool { return strings.Contains(line, s) }) {
 			return true
 		}
 		for i := range p.Snapshot.Objects.NetworkPolicies {

@@ -39,7 +39,9 @@ Commands:
 	Needs: []string{"objects/Service", "objects/EndpointSlice", "host/iptables"},
 	Run: func(p *check.Pass) {
 		eachNode(p, func(p *check.Pass, n node) {
-			n.ranges(p)
+			if !n.ipvs() { // its ranges are sets, which marks of rules of INPUT ask for
+				n.ranges(p)
+			}
 			n.healthChecks(p)
 		})
 	},
@@ -96,7 +98,7 @@ func (n node) clientFinding(p *check.Pass, pt port, what text.Text) check.Findin
 	return check.Finding{
 		Severity: check.Error, Where: n.ns.String(), What: what, Fix: restart(p, n.ns),
 		Evidence: []snapshot.Evidence{
-			check.RuleOf(n.books[pt.is6].from[pt.dest]),
+			n.quote(n.way(pt), -1, n.books[pt.is6].from[pt.dest]),
 			p.Object("Service", pt.svc.Namespace, pt.svc.Name, "loadBalancerSourceRanges: "+list(pt.front.Sources)),
 		},
 	}

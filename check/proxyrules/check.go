@@ -203,12 +203,24 @@ func missing(p *check.Pass, n node) {
 // file returns the file that holds, or would hold, the rules for a port.
 func (n node) file(pt port) string {
 	switch {
+	case n.ipvs():
+		return "ipvs"
 	case n.native():
 		return "nft.json"
 	case pt.is6:
 		return "ip6tables"
 	}
 	return "iptables"
+}
+
+// ipvs reports whether the node's Services are virtual services of IPVS.
+func (n node) ipvs() bool {
+	for _, b := range n.books {
+		if b.table != nil {
+			return false
+		}
+	}
+	return n.ns.Iface(device) != nil
 }
 
 // native reports whether the node's Services are rules of nf_tables.
@@ -228,6 +240,8 @@ func (n node) looks(pt port) (name, command string) {
 		name, list = strconv.Itoa(int(pt.port.NodePort)), "service-nodeports"
 	}
 	switch {
+	case n.ipvs():
+		return name, check.Cmd("ipvsadm -Ln | grep %s", name)
 	case n.native() && pt.is6:
 		return name, check.Cmd("nft list map ip6 kube-proxy %s | grep %s", list, name)
 	case n.native():
@@ -307,12 +321,15 @@ func (g *gone) compare(all []service.Endpoint) {
 		}
 	}
 	for _, e := range g.want {
+		if g.way.virtual != nil && g.front.Local {
+			break // IPVS mode leaves out those on other nodes, for connections from Pods too
+		}
 		if !slices.Contains(g.way.targets, e.Addr) {
 			g.absent = append(g.absent, e.Addr)
 		}
 	}
 	for _, e := range g.local {
-		if i := slices.Index(g.way.targets, e.Addr); g.outside() && i >= 0 && !g.way.open[i] {
+		if i := slices.Index(g.way.targets, e.Addr); g.outside() && g.way.virtual == nil && i >= 0 && !g.way.open[i] {
 			g.absent = append(g.absent, e.Addr)
 		}
 	}
@@ -332,13 +349,13 @@ func stale(p *check.Pass, n node) {
 	case len(g.dead) > 0:
 		t := g.way.targets[g.dead[0]]
 		f.What = text.F("the rules for %s send to %s, which is not among its endpoints (%s); stale for %d ports of Services in all", g.port, t, list(addrs(g.all)), len(all))
-		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[g.dead[0]]))
+		f.Evidence = append(f.Evidence, n.quote(g.way, g.dead[0], netfilter.Ref{}))
 	case len(g.absent) == 0:
 		f.What = text.F("the rules for %s send connections from outside to %s on another node, and externalTrafficPolicy is Local; stale for %d ports of Services in all", g.port, g.way.targets[g.far[0]], len(all))
-		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[g.far[0]]))
+		f.Evidence = append(f.Evidence, n.quote(g.way, g.far[0], netfilter.Ref{}))
 	default:
 		f.What = text.F("no rule for %s sends to its endpoint %s; stale for %d ports of Services in all", g.port, g.absent[0], len(all))
-		f.Evidence = append(f.Evidence, check.RuleOf(g.way.rules[0]))
+		f.Evidence = append(f.Evidence, n.quote(g.way, 0, netfilter.Ref{}))
 	}
 	blame(p, &f, n, all)
 	p.Report(f)

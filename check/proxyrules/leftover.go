@@ -39,7 +39,7 @@ Commands:
 			for _, is6 := range families {
 				twoBackends(p, ns, is6)
 			}
-			if p.Network.Missing(ns, "iptables") == "" || len(check.ProxyTables(ns)) > 0 {
+			if p.Network.Missing(ns, "iptables") == "" || len(check.ProxyTables(ns))+len(ns.IPVS) > 0 {
 				n := node{ns, books(p, ns)}
 				deleted(p, n)
 				twoModes(p, n, false)
@@ -146,8 +146,7 @@ func deleted(p *check.Pass, n node) {
 		}
 		var none []dest
 		for _, d := range b.dests {
-			native, chain := b.from[d].IsNative(), b.from[d].Chain.Name
-			if (native || chain == "KUBE-SERVICES" || chain == "KUBE-NODEPORTS") && claims[claim{d, is6}] == 0 && len(b.ways[d].targets) > 0 {
+			if n.ofProxy(b, d) && claims[claim{d, is6}] == 0 && len(b.ways[d].targets) > 0 {
 				none = append(none, d)
 			}
 		}
@@ -159,7 +158,7 @@ func deleted(p *check.Pass, n node) {
 			Severity: check.Warning, Where: n.ns.String(),
 			What:     text.F("rules for %d addresses that no Service has, such as %s", len(none), d),
 			Fix:      restart(p, n.ns),
-			Evidence: []snapshot.Evidence{check.RuleOf(b.from[d])},
+			Evidence: []snapshot.Evidence{n.quote(b.ways[d], -1, b.from[d])},
 		}
 		p.Blame(&f, func(x check.Broken) bool {
 			return x.Passes(n.ns) && slices.ContainsFunc(none, func(d dest) bool { return d.met(x.Query) })
@@ -169,6 +168,15 @@ func deleted(p *check.Pass, n node) {
 		}
 		p.Report(f)
 	}
+}
+
+// ofProxy reports whether what is for a destination is kube-proxy's.
+func (n node) ofProxy(b *book, d dest) bool {
+	if b.ways[d].virtual != nil {
+		return n.ns.Iface(device) != nil
+	}
+	r := b.from[d]
+	return r.IsNative() || r.Chain.Name == "KUBE-SERVICES" || r.Chain.Name == "KUBE-NODEPORTS"
 }
 
 // twoModes reports rules of iptables and of nf_tables on one node: kube-proxy keeps up those of its mode alone.

@@ -8,16 +8,16 @@ import (
 	"github.com/plumbnet/plumb/network"
 )
 
-// A node is a node's own namespace and the tables that make its Services, by family.
+// A node is a node's own namespace and what makes its Services, by family.
 type node struct {
 	ns    *network.NS
 	books map[bool]*book // by "is IPv6"
 }
 
-// eachNode calls judge for each node whose Services are rules of iptables or nf_tables.
+// eachNode calls judge for each node whose Services are rules of iptables or nf_tables, or virtual services of IPVS.
 func eachNode(p *check.Pass, judge func(*check.Pass, node)) {
 	for _, ns := range p.Hosts() {
-		native := len(check.ProxyTables(ns)) > 0
+		native := len(check.ProxyTables(ns)) > 0 || len(ns.IPVS) > 0
 		if !native && p.Network.Missing(ns, "iptables") != "" {
 			continue // Needs says so
 		}
@@ -41,8 +41,10 @@ func otherMode(p *check.Pass, ns *network.NS) string {
 		return "kube-proxy has no rules of iptables here, and whether it has rules of nf_tables is not known: nft.json: " + why
 	}
 	switch {
+	case ipvs && p.Network.Missing(ns, "ipvs") != "":
+		return "kube-proxy runs in IPVS mode, and its virtual services are not known: ipvs: " + p.Network.Missing(ns, "ipvs")
 	case ipvs:
-		return "kube-proxy runs in IPVS mode, which is not understood"
+		return "" // it has none
 	case ns.Iface("cilium_host") != nil:
 		return "Cilium may stand in for kube-proxy, which is not understood"
 	}
@@ -82,6 +84,11 @@ func books(p *check.Pass, ns *network.NS) map[bool]*book {
 		for _, t := range check.ProxyTables(ns) { // of two modes', the one with the more destinations
 			if b := read(t); out[t.Is6] == nil || len(b.ways) >= len(out[t.Is6].ways) {
 				out[t.Is6] = b
+			}
+		}
+		for _, is6 := range families {
+			if b := readIPVS(ns, is6); len(b.ways) > 0 && (out[is6] == nil || len(b.ways) >= len(out[is6].ways)) {
+				out[is6] = b
 			}
 		}
 		return out

@@ -1,5 +1,5 @@
 // Package proxyrules compares the rules that kube-proxy should have written
-// with those that are in a node's tables: nat of iptables, or its own of nf_tables.
+// with those that are in a node's tables: nat of iptables, its own of nf_tables, or the virtual services of IPVS.
 //
 // It follows the jumps of a table from PREROUTING and OUTPUT, and does not
 // rely on chains' names: what an address and port of a Service, or a node port, leads to are the DNAT
@@ -7,7 +7,7 @@
 // would have to be asked for each port of each Service on each node, of which there may be ten
 // thousand; here each chain is read once, so that the work grows with the rules and, on each node,
 // with the ports of Services and their endpoints. What one packet meets is left to the trace.
-// IPVS and eBPF cannot be judged.
+// The virtual services of IPVS are read likewise. eBPF cannot be judged.
 package proxyrules
 
 import (
@@ -18,6 +18,7 @@ import (
 
 	"github.com/plumbnet/plumb/netfilter"
 	"github.com/plumbnet/plumb/packet"
+	"github.com/plumbnet/plumb/snapshot"
 	"github.com/plumbnet/plumb/trace"
 )
 
@@ -43,10 +44,11 @@ func (d dest) met(q trace.Query) bool {
 // A way is what a rule makes of a dest.
 type way struct {
 	targets []netip.AddrPort
-	rules   []netfilter.Ref // that send to them
-	open    []bool          // whether they are for packets from anywhere
-	bound   []binding       // of session affinity
-	odd     string          // why not all targets are known, or ""
+	rules   []netfilter.Ref   // that send to them
+	open    []bool            // whether they are for packets from anywhere
+	bound   []binding         // of session affinity
+	odd     string            // why not all targets are known, or ""
+	virtual *snapshot.Virtual // of IPVS: what sends to them, in place of rules
 }
 
 // A binding is a target that clients are sent to which have been there before.

@@ -36,8 +36,8 @@ var system = func() map[string]bool {
 	service-ips service-nodeports no-endpoint-services no-endpoint-nodeports firewall-ips cluster-ips nodeport-ips services firewall
 	mark-for-masquerade masquerading reject-chain firewall-check cluster-ips-check nodeport-ips-check service-endpoints-check service-nodeports-check
 	filter-prerouting filter-input filter-forward filter-output filter-output-post-dnat nat-prerouting nat-output nat-postrouting
-	endpointslice-controller.k8s.io CoreDNS KubeDNS
 	ingress-nginx ingress-nginx-controller traefik kubernetes-ingress ingress-controller ingress haproxy contour envoy k8s.io traefik.io haproxy.org projectcontour.io
+	endpointslice-controller.k8s.io CoreDNS KubeDNS kube-network-policies kindnet-network-policies plumb-lab-policy
 	true false linux amd64 arm64 None http https plumb plumbd`)
 	for _, config := range snapshot.NetworkConfigs() {
 		ns, name, _ := strings.Cut(config, "/")
