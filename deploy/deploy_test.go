@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package deploy_test holds the manifest and the chart to be one, and to be what the code expects.
 package deploy_test
 
@@ -12,7 +14,9 @@ import (
 	"text/template"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/plumbnet/plumb/agent/observe"
 	"github.com/plumbnet/plumb/collect/kube"
+	kinds "github.com/plumbnet/plumb/probe/all"
 	"github.com/plumbnet/plumb/snapshot"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +33,15 @@ const head = `# plumbd on every node, and what it and its users may. Made from h
 # Set the image to where your nodes can pull it from: sed s,plumbd:v0.1.0,YOUR/plumbd:TAG, plumb.yaml | kubectl apply -f -
 `
 
-// render does what Helm does with templates that call nothing of Helm's own.
+// functions are those of Helm's that the templates call.
+var functions = template.FuncMap{
+	"indent": func(n int, s string) string {
+		pad := strings.Repeat(" ", n)
+		return pad + strings.ReplaceAll(s, "\n", "\n"+pad)
+	},
+}
+
+// render does what Helm does with templates that call no other functions of its own.
 func render(t *testing.T, set func(values map[string]any)) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(chart, "values.yaml"))
@@ -49,7 +61,7 @@ func render(t *testing.T, set func(values map[string]any)) string {
 	}
 	var parts []string
 	for _, f := range files {
-		tmpl, err := template.New(filepath.Base(f)).Option("missingkey=error").ParseFiles(f)
+		tmpl, err := template.New(filepath.Base(f)).Option("missingkey=error").Funcs(functions).ParseFiles(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +69,9 @@ func render(t *testing.T, set func(values map[string]any)) string {
 		if err := tmpl.Execute(&out, map[string]any{"Values": values}); err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, out.String())
+		if out.Len() > 0 {
+			parts = append(parts, strings.TrimLeft(out.String(), "\n"))
+		}
 	}
 	return strings.Join(parts, "---\n")
 }
@@ -79,6 +93,32 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// A podMonitor has the fields of Prometheus' operator's PodMonitor that the chart uses, and no others.
+type podMonitor struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Selector            metav1.LabelSelector `json:"selector"`
+		PodMetricsEndpoints []struct {
+			Port          string `json:"port"`
+			Scheme        string `json:"scheme"`
+			HonorLabels   bool   `json:"honorLabels"`
+			Authorization struct {
+				Credentials corev1.SecretKeySelector `json:"credentials"`
+			} `json:"authorization"`
+			TLSConfig struct {
+				InsecureSkipVerify bool `json:"insecureSkipVerify"`
+			} `json:"tlsConfig"`
+			Relabelings []struct {
+				Action       string   `json:"action,omitempty"`
+				Regex        string   `json:"regex,omitempty"`
+				SourceLabels []string `json:"sourceLabels,omitempty"`
+				TargetLabel  string   `json:"targetLabel,omitempty"`
+			} `json:"relabelings"`
+		} `json:"podMetricsEndpoints"`
+	} `json:"spec"`
+}
+
 // decode reads objects, by "Kind name", with no field that their kinds do not have.
 func decode(t *testing.T, text string) map[string]any {
 	t.Helper()
@@ -92,9 +132,9 @@ func decode(t *testing.T, text string) map[string]any {
 			t.Fatal(err)
 		}
 		o := map[string]any{
-			"v1/Namespace": &corev1.Namespace{}, "v1/ServiceAccount": &corev1.ServiceAccount{}, "apps/v1/DaemonSet": &appsv1.DaemonSet{},
+			"v1/Namespace": &corev1.Namespace{}, "v1/ServiceAccount": &corev1.ServiceAccount{}, "v1/ConfigMap": &corev1.ConfigMap{}, "v1/Secret": &corev1.Secret{}, "apps/v1/DaemonSet": &appsv1.DaemonSet{},
 			"rbac.authorization.k8s.io/v1/ClusterRole": &rbacv1.ClusterRole{}, "rbac.authorization.k8s.io/v1/Role": &rbacv1.Role{},
-			"rbac.authorization.k8s.io/v1/ClusterRoleBinding": &rbacv1.ClusterRoleBinding{},
+			"rbac.authorization.k8s.io/v1/ClusterRoleBinding": &rbacv1.ClusterRoleBinding{}, "monitoring.coreos.com/v1/PodMonitor": &podMonitor{},
 		}[meta.APIVersion+"/"+meta.Kind]
 		if o == nil {
 			t.Fatalf("%s/%s", meta.APIVersion, meta.Kind)
@@ -122,7 +162,7 @@ func TestObjects(t *testing.T) {
 	if d.Spec.Template.Labels[key] != value || pod.Containers[0].Ports[0].Name != kube.AgentPortName || d.Namespace != kube.Namespace {
 		t.Errorf("labels %v, ports %v", d.Spec.Template.Labels, pod.Containers[0].Ports)
 	}
-	if !pod.HostNetwork || !pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" || len(pod.Volumes) != 1 {
+	if !pod.HostNetwork || !pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" || len(pod.Volumes) != 2 {
 		t.Errorf("%+v", pod)
 	}
 	sc := pod.Containers[0].SecurityContext
@@ -142,8 +182,11 @@ func TestObjects(t *testing.T) {
 		t.Errorf("plumbd may %v", got)
 	}
 	g := "[" + kube.AgentGroup + "]" + kube.AgentResource
-	if got := rules(all["ClusterRole plumb-cli"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/snapshot[get]", g + "/status[get]", g + "/probe[create]"}) {
+	if got := rules(all["ClusterRole plumb-cli"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/snapshot[get]", g + "/status[get]", g + "/metrics[get]", g + "/events[get]", g + "/probe[create]"}) {
 		t.Errorf("plumb-cli may %v", got)
+	}
+	if got := rules(all["ClusterRole plumb-metrics"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/metrics[get]"}) {
+		t.Errorf("plumb-metrics may %v", got)
 	}
 	var configs []string
 	for _, c := range snapshot.NetworkConfigs() {
@@ -169,6 +212,57 @@ func squeeze(list []string) (out []string) {
 	return out
 }
 
+func monitored(v map[string]any) { v["podMonitor"].(map[string]any)["enabled"] = true }
+
+// TestConfig gives plumbd what its container finds in the ConfigMap.
+func TestConfig(t *testing.T) {
+	for name, set := range map[string]func(map[string]any){
+		"as it is":   nil,
+		"one line":   func(v map[string]any) { v["config"] = "probes: {off: [io]}" },
+		"many lines": func(v map[string]any) { v["config"] = "labels:\n  zone: a\nsinks:\n- stdout: {}\n" },
+		"empty":      func(v map[string]any) { v["config"] = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := decode(t, render(t, set))
+			pod := all["DaemonSet plumbd"].(*appsv1.DaemonSet).Spec.Template.Spec
+			var file string
+			for _, a := range pod.Containers[0].Args {
+				if f, ok := strings.CutPrefix(a, "--config="); ok {
+					file = f
+				}
+			}
+			i := slices.IndexFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == filepath.Dir(file) && m.SubPath == "" })
+			if i < 0 || pod.Volumes[i].ConfigMap == nil {
+				t.Fatalf("no ConfigMap at %q", file)
+			}
+			data, ok := all["ConfigMap "+pod.Volumes[i].ConfigMap.Name].(*corev1.ConfigMap).Data[filepath.Base(file)]
+			if _, err := observe.ReadConfig(file, []byte(data), kinds.Kinds); err != nil || !ok {
+				t.Errorf("%v\n%s", err, data)
+			}
+		})
+	}
+}
+
+// TestPodMonitor wants the PodMonitor to find the agents, and its token to be good for their metrics alone.
+func TestPodMonitor(t *testing.T) {
+	all := decode(t, render(t, monitored))
+	m := all["PodMonitor plumbd"].(*podMonitor).Spec
+	d := all["DaemonSet plumbd"].(*appsv1.DaemonSet)
+	e := m.PodMetricsEndpoints[0]
+	if !cmp.Equal(m.Selector.MatchLabels, d.Spec.Selector.MatchLabels) || e.Port != kube.AgentPortName || e.Scheme != "https" || !e.HonorLabels || !e.TLSConfig.InsecureSkipVerify {
+		t.Errorf("%+v", m)
+	}
+	secret := all["Secret "+e.Authorization.Credentials.Name].(*corev1.Secret)
+	account := secret.Annotations[corev1.ServiceAccountNameKey]
+	b := all["ClusterRoleBinding plumb-metrics"].(*rbacv1.ClusterRoleBinding)
+	if secret.Type != corev1.SecretTypeServiceAccountToken || all["ServiceAccount "+account] == nil || b.RoleRef.Name != "plumb-metrics" || len(b.Subjects) != 1 || b.Subjects[0].Name != account {
+		t.Errorf("%+v, %+v", secret, b)
+	}
+	if n := len(decode(t, render(t, nil))); n != len(all)-4 {
+		t.Errorf("without it there are %d objects, with it %d", n, len(all))
+	}
+}
+
 // TestValues wants each value of the chart to change something.
 func TestValues(t *testing.T) {
 	whole := render(t, nil)
@@ -180,6 +274,8 @@ func TestValues(t *testing.T) {
 		"port":            func(v map[string]any) { v["port"] = 12345 },
 		"apiServer":       func(v map[string]any) { sub(v, "apiServer")["host"] = "192.0.2.1" },
 		"goMemory":        func(v map[string]any) { sub(v, "resources")["goMemory"] = "1GiB" },
+		"config":          func(v map[string]any) { v["config"] = "probes: {off: [io]}\n" },
+		"podMonitor":      monitored,
 		"memory":          func(v map[string]any) { sub(sub(v, "resources"), "limits")["memory"] = "1Gi" },
 	} {
 		got := render(t, set)
