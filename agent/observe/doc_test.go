@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,6 +34,54 @@ func TestGenerated(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(text)); diff != "" {
 		t.Errorf("%s (-is +should be; \"make generate\" writes it):\n%s", name, diff)
 	}
+}
+
+// TestDocumented reads the configuration that doc/agent.md shows: it is in order, and no key is missing in it.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../doc/agent.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := bytes.Cut(text, []byte("```yaml\nlabels:"))
+	text, _, end := bytes.Cut(text, []byte("```"))
+	if !ok || !end {
+		t.Fatal("no configuration")
+	}
+	text = append([]byte("labels:"), text...)
+	web := filepath.Join(t.TempDir(), "web.yaml")
+	if err := os.WriteFile(web, []byte(users), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	slow := kind("dns", fake{})
+	all := append([]*probe.Kind{slow}, all.Kinds...) // the first of a name counts
+	if _, err := ReadConfig("agent.md", bytes.ReplaceAll(text, []byte("/etc/plumbd/web.yaml"), []byte(web)), all); err != nil {
+		t.Error(err)
+	}
+	for _, key := range keys(reflect.TypeFor[Config]()) {
+		if !regexp.MustCompile(`(?m)[-{ ,]` + key + `:|^` + key + `:`).Match(text) {
+			t.Errorf("doc/agent.md: no %s", key)
+		}
+	}
+}
+
+// keys returns the keys of a configuration of a type.
+func keys(t reflect.Type) (out []string) {
+	switch t.Kind() {
+	case reflect.Slice, reflect.Pointer:
+		return keys(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "" {
+				out = append(out, name)
+			}
+			if f.IsExported() {
+				out = append(out, keys(f.Type)...)
+			}
+		}
+	}
+	return out
 }
 
 func doc(kinds []*probe.Kind) []byte {

@@ -44,7 +44,7 @@ func watch(ctx context.Context, a *agent.Options, file string) (end func(), err 
 	if err != nil {
 		return nil, err
 	}
-	o := observe.New(observe.Options{Version: a.Version, Node: a.Collect.Node, Kinds: all.Kinds, Places: places, Log: a.Log})
+	o := observe.New(observe.Options{Version: a.Version, Node: a.Collect.Node, Sys: machineSys(), Kinds: all.Kinds, Places: places, Log: a.Log})
 	a.Observer = o
 	o.Apply(config)
 	ctx, cancel := context.WithCancel(ctx)
@@ -56,6 +56,15 @@ func watch(ctx context.Context, a *agent.Options, file string) (end func(), err 
 		running.Wait()
 		o.Close()
 	}, nil
+}
+
+// machineSys returns where the node's /sys is: the one of a container shows it its own cgroup as the root of all.
+func machineSys() string {
+	const node = "/proc/1/root/sys"
+	if _, err := os.Stat(node + "/fs/cgroup"); err == nil {
+		return node
+	}
+	return "/sys"
 }
 
 // probes prints what there is to watch, and whether it can be watched here.
@@ -80,7 +89,7 @@ func runs(k *probe.Kind, places *node.Places) string {
 			return fmt.Sprintf("no: needs %s: %v", f.Name, err)
 		}
 	}
-	p, err := k.Open(&probe.Env{Proc: "/proc", Sys: "/sys", Threshold: k.Threshold, Places: places})
+	p, err := k.Open(&probe.Env{Proc: "/proc", Sys: machineSys(), Threshold: k.Threshold, Places: places})
 	if err != nil {
 		return "no: " + err.Error()
 	}
