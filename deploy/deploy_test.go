@@ -35,6 +35,7 @@ const head = `# plumbd on every node, and what it and its users may. Made from h
 
 // functions are those of Helm's that the templates call.
 var functions = template.FuncMap{
+	"trim": strings.TrimSpace,
 	"indent": func(n int, s string) string {
 		pad := strings.Repeat(" ", n)
 		return pad + strings.ReplaceAll(s, "\n", "\n"+pad)
@@ -139,7 +140,7 @@ func decode(t *testing.T, text string) map[string]any {
 		if o == nil {
 			t.Fatalf("%s/%s", meta.APIVersion, meta.Kind)
 		}
-		if err := yaml.UnmarshalStrict([]byte(doc), o); err != nil {
+		if err := yaml.UnmarshalStrict([]byte(doc+"\n"), o); err != nil {
 			t.Fatalf("%s %s: %v", meta.Kind, meta.Metadata.Name, err)
 		}
 		out[meta.Kind+" "+meta.Metadata.Name] = o
