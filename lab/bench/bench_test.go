@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	table.Print(os.Stdout)
+	scrapes.Print(os.Stdout)
 	for _, dir := range recorded {
 		os.RemoveAll(dir)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/plumbnet/plumb/probe"
@@ -31,11 +32,13 @@ var Kind = &probe.Kind{
 	Doc: `what each Pod used of the CPU, when it was held back, and what it lacked
 
 A Pod that is held back (throttled) or waits for CPU, memory or disk answers late, which looks like a slow network: its
-packets wait in its sockets. Periods are summed up over the Pod's containers. Pressure is of Linux 4.20 with version 2 of cgroups, or beside version 1.`,
+packets wait in its sockets. Periods are summed up over the Pod's containers; one that was never held back is looked at again
+after a minute. What is still 0 is not told, but for the time on a CPU, waits for it, and the limits of memory. Pressure is of Linux 4.20 with version 2 of cgroups, or beside version 1.`,
 	Source: "cpu.stat, memory.events, {cpu,memory,io}.pressure; cpu.stat, cpuacct.stat, memory.failcnt, memory.oom_control of version 1",
+	Cost:   "6 ms a scrape of 100 Pods (Linux 6.18, version 1)",
 	Stats:  []*probe.Stat{cpu, periods, throttled, heldBack, memory, pressure},
 	Open: func(e *probe.Env) (probe.Probe, error) {
-		c := &cgroup{tree: cgroups.Of(e), places: e.Places}
+		c := &cgroup{proc: e.Proc, tree: cgroups.Of(e), places: e.Places, node: map[string][]wait{}, waits: map[string]map[string][]wait{}}
 		if c.tree.Version == 0 {
 			return nil, errors.New("no hierarchy of cgroups in /sys/fs/cgroup")
 		}
@@ -48,13 +51,18 @@ type cgroup struct {
 	tree   *cgroups.Tree
 	places probe.Places
 	rising cgroups.Rising
+	idle   procnet.Idle[string] // files of containers, which as a rule have no limit
 	buf    []byte
+
+	proc  string
+	node  map[string][]wait            // how long anything waited, by resource, when waits were read
+	waits map[string]map[string][]wait // and each Pod, by resource and Pod
 }
 
 // A source is a file of a cgroup, and what its lines "name value" are.
 type source struct {
 	controller, file string
-	below            bool // the kernel counts for each cgroup alone: those of the containers are added
+	below            bool // some of it the kernel counts for each cgroup alone: that of the containers is added
 	columns          []column
 }
 
@@ -63,26 +71,30 @@ type column struct {
 	stat   *probe.Stat
 	labels []string
 	unit   float64 // what one of the kernel's is
+	always bool    // it is told at 0 too
 }
 
 func is(label ...string) []string { return label }
 
 var version2 = []source{
-	{"cpu", "cpu.stat", false, []column{{"user_usec", cpu, is("user"), 1e-6}, {"system_usec", cpu, is("system"), 1e-6}}},
-	{"cpu", "cpu.stat", true, []column{{"nr_periods", periods, nil, 1}, {"nr_throttled", throttled, nil, 1}, {"throttled_usec", heldBack, nil, 1e-6}}},
-	{"memory", "memory.events", false, []column{{"high", memory, is("high"), 1}, {"max", memory, is("max"), 1}, {"oom", memory, is("oom"), 1}, {"oom_kill", memory, is("oom_kill"), 1}}},
+	{"cpu", "cpu.stat", true, []column{
+		{"user_usec", cpu, is("user"), 1e-6, true}, {"system_usec", cpu, is("system"), 1e-6, true},
+		{"nr_periods", periods, nil, 1, false}, {"nr_throttled", throttled, nil, 1, false}, {"throttled_usec", heldBack, nil, 1e-6, false},
+	}},
+	{"memory", "memory.events", false, []column{{"high", memory, is("high"), 1, false}, {"max", memory, is("max"), 1, true}, {"oom", memory, is("oom"), 1, false}, {"oom_kill", memory, is("oom_kill"), 1, true}}},
 }
 
 // cpuacct.stat is in hundredths of a second, whatever the kernel's own clock (USER_HZ).
 var version1 = []source{
-	{"cpuacct", "cpuacct.stat", false, []column{{"user", cpu, is("user"), 1e-2}, {"system", cpu, is("system"), 1e-2}}},
-	{"cpu", "cpu.stat", true, []column{{"nr_periods", periods, nil, 1}, {"nr_throttled", throttled, nil, 1}, {"throttled_time", heldBack, nil, 1e-9}}},
-	{"memory", "memory.failcnt", true, []column{{"", memory, is("max"), 1}}},
-	{"memory", "memory.oom_control", true, []column{{"oom_kill", memory, is("oom_kill"), 1}}},
+	{"cpuacct", "cpuacct.stat", false, []column{{"user", cpu, is("user"), 1e-2, true}, {"system", cpu, is("system"), 1e-2, true}}},
+	{"cpu", "cpu.stat", true, []column{{"nr_periods", periods, nil, 1, false}, {"nr_throttled", throttled, nil, 1, false}, {"throttled_time", heldBack, nil, 1e-9, false}}},
+	{"memory", "memory.failcnt", true, []column{{"", memory, is("max"), 1, true}}},
+	{"memory", "memory.oom_control", true, []column{{"oom_kill", memory, is("oom_kill"), 1, true}}},
 }
 
 func (c *cgroup) Read(emit func(probe.Sample)) error {
 	c.rising.Next()
+	c.idle.Forget()
 	sources := version1
 	if c.tree.Version == 2 {
 		sources = version2
@@ -92,9 +104,9 @@ func (c *cgroup) Read(emit func(probe.Sample)) error {
 		for _, s := range sources {
 			failed = append(failed, c.tell(g, s, emit))
 		}
-		for _, resource := range []string{"cpu", "memory", "io"} {
-			failed = append(failed, c.pressure(g, resource, emit))
-		}
+	}
+	for _, resource := range []string{"cpu", "memory", "io"} {
+		failed = append(failed, c.pressures(resource, emit))
 	}
 	return errors.Join(failed...)
 }
@@ -106,13 +118,17 @@ func (c *cgroup) tell(g probe.Cgroup, s source, emit func(probe.Sample)) error {
 		dirs = c.tree.Below(dirs[0])
 	}
 	sums, seen := make([]float64, len(s.columns)), make([]bool, len(s.columns))
-	for _, dir := range dirs {
-		data, err := c.read(dir, s.file)
+	for n, dir := range dirs {
+		file, nothing := filepath.Join(dir, s.file), true
+		if n > 0 && c.idle.Skip(file) {
+			continue
+		}
+		data, err := c.read(file)
 		if err == nil {
 			err = parse(data, func(name []byte, v float64) {
 				for i, col := range s.columns {
-					if string(name) == col.name {
-						sums[i], seen[i] = sums[i]+v, true
+					if string(name) == col.name && (n == 0 || col.stat != cpu) { // of the CPU the Pod's has it all
+						sums[i], seen[i], nothing = sums[i]+v, true, nothing && v == 0
 					}
 				}
 			})
@@ -120,9 +136,10 @@ func (c *cgroup) tell(g probe.Cgroup, s source, emit func(probe.Sample)) error {
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", g.Pod, s.file, err)
 		}
+		c.idle.Note(file, n > 0 && nothing)
 	}
 	for i, col := range s.columns {
-		if seen[i] {
+		if seen[i] && (sums[i] > 0 || col.always) {
 			v := c.rising.Counter(col.stat, g.Pod, col.name, sums[i]) * col.unit
 			emit(probe.Sample{Stat: col.stat, Pod: g.Pod, Labels: col.labels, Value: v})
 		}
@@ -131,8 +148,8 @@ func (c *cgroup) tell(g probe.Cgroup, s source, emit func(probe.Sample)) error {
 }
 
 // read returns nothing of a file that is not there: the cgroup has ended, or its hierarchy lacks the controller.
-func (c *cgroup) read(dir, file string) (data []byte, err error) {
-	c.buf, err = procnet.Slurp(c.buf, filepath.Join(dir, file))
+func (c *cgroup) read(file string) (data []byte, err error) {
+	c.buf, err = procnet.Slurp(c.buf, file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.EOPNOTSUPP) { // the last: PSI is off
 		return nil, nil
 	}
@@ -158,17 +175,46 @@ func parse(data []byte, f func(name []byte, v float64)) error {
 	return nil
 }
 
-func (c *cgroup) pressure(g probe.Cgroup, resource string, emit func(probe.Sample)) error {
-	data, err := c.read(c.tree.Unified(g.Path), resource+".pressure")
+// A wait is how long some or all of a cgroup's processes waited.
+type wait struct {
+	kind    string
+	seconds float64
+}
+
+// pressures tells how long each Pod waited for a resource. Where nothing on the node waited for it since the last
+// reading, as is the rule for memory and disks, no Pod did.
+func (c *cgroup) pressures(resource string, emit func(probe.Sample)) error {
+	node, err := c.wait(filepath.Join(c.proc, "pressure", resource))
+	still := err == nil && len(node) > 0 && slices.Equal(node, c.node[resource])
+	before, now := c.waits[resource], map[string][]wait{}
+	for _, g := range c.places.Cgroups() {
+		list, had := before[g.Pod]
+		if !had || !still {
+			var e error
+			if list, e = c.wait(filepath.Join(c.tree.Unified(g.Path), resource+".pressure")); e != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", g.Pod, e))
+			}
+		}
+		now[g.Pod] = list
+		for _, w := range list {
+			if w.seconds > 0 || resource == "cpu" && w.kind == "some" {
+				emit(probe.Sample{Stat: pressure, Pod: g.Pod, Labels: []string{resource, w.kind}, Value: w.seconds})
+			}
+		}
+	}
+	c.node[resource], c.waits[resource] = node, now
+	return err
+}
+
+func (c *cgroup) wait(file string) (out []wait, err error) {
+	data, err := c.read(file)
 	if err == nil {
-		err = parsePressure(data, func(kind string, seconds float64) {
-			emit(probe.Sample{Stat: pressure, Pod: g.Pod, Labels: []string{resource, kind}, Value: seconds})
-		})
+		err = parsePressure(data, func(kind string, seconds float64) { out = append(out, wait{kind, seconds}) })
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %s.pressure: %w", g.Pod, resource, err)
+		return nil, fmt.Errorf("%s: %w", filepath.Base(file), err)
 	}
-	return nil
+	return out, nil
 }
 
 // parsePressure reads lines as "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", which is in microseconds.

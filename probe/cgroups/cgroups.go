@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ type Tree struct {
 
 	mu    sync.Mutex
 	below map[string]listing
+	procs map[string]processes
 	buf   []byte
 }
 
@@ -36,9 +38,35 @@ type listing struct {
 	dirs []string
 }
 
+// processes are what was in a Pod.
+type processes struct {
+	at   time.Time
+	pids []int
+}
+
+// trees are those that were asked for, one for all probes.
+var trees struct {
+	sync.Mutex
+	by map[string]*Tree
+}
+
 // Of returns the hierarchies of the machine that e is of.
 func Of(e *probe.Env) *Tree {
-	t := &Tree{root: filepath.Join(e.Sys, "fs/cgroup"), below: map[string]listing{}}
+	trees.Lock()
+	defer trees.Unlock()
+	t := trees.by[e.Sys]
+	if t == nil || t.Version == 0 {
+		t = find(filepath.Join(e.Sys, "fs/cgroup"))
+		if trees.by == nil {
+			trees.by = map[string]*Tree{}
+		}
+		trees.by[e.Sys] = t
+	}
+	return t
+}
+
+func find(root string) *Tree {
+	t := &Tree{root: root, below: map[string]listing{}, procs: map[string]processes{}}
 	switch {
 	case exists(filepath.Join(t.root, "cgroup.controllers")):
 		t.Version = 2
@@ -70,12 +98,12 @@ func (t *Tree) Unified(path string) string {
 }
 
 const (
-	lookAgain = 10 * time.Second // how old a listing may be: containers of a Pod seldom come and go
+	lookAgain = time.Minute // how old a listing may be: containers of a Pod seldom come and go
 	forget    = time.Hour
 	most      = 200 // cgroups of one Pod: a container in it may make some of its own
 )
 
-// Below returns a folder and those below it, the cgroups of a Pod's containers, as they were within the last 10 s.
+// Below returns a folder and those below it, the cgroups of a Pod's containers, as they were within the last minute.
 func (t *Tree) Below(dir string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,11 +111,8 @@ func (t *Tree) Below(dir string) []string {
 	if l, ok := t.below[dir]; ok && now.Sub(l.at) < lookAgain {
 		return l.dirs
 	}
-	for old, l := range t.below {
-		if now.Sub(l.at) > forget {
-			delete(t.below, old)
-		}
-	}
+	maps.DeleteFunc(t.below, func(_ string, l listing) bool { return now.Sub(l.at) > forget })
+	maps.DeleteFunc(t.procs, func(_ string, p processes) bool { return now.Sub(p.at) > forget })
 	l := listing{now, []string{dir}}
 	for i := 0; i < len(l.dirs); i++ {
 		list, _ := os.ReadDir(l.dirs[i]) // one that has ended has none
@@ -101,8 +126,26 @@ func (t *Tree) Below(dir string) []string {
 	return l.dirs
 }
 
+// fresh is how old what is told of processes may be: of the probes that ask, one does right after the other.
+const fresh = time.Second
+
 // Processes returns the processes of a Pod, and none of their threads.
-func (t *Tree) Processes(path string) (pids []int) {
+func (t *Tree) Processes(path string) []int {
+	now := time.Now()
+	t.mu.Lock()
+	p := t.procs[path]
+	t.mu.Unlock()
+	if now.Sub(p.at) < fresh {
+		return p.pids
+	}
+	p = processes{now, t.processes(path)}
+	t.mu.Lock()
+	t.procs[path] = p
+	t.mu.Unlock()
+	return p.pids
+}
+
+func (t *Tree) processes(path string) (pids []int) {
 	dirs := t.Below(t.Dir("memory", path))
 	if t.Version == 1 && !exists(dirs[0]) {
 		dirs = t.Below(t.Dir("pids", path))

@@ -35,9 +35,10 @@ var Kind = &probe.Kind{
 A rise of drop says that packets of new connections were dropped, for want of room (entries near the limit) or of a hash that is free;
 of early_drop, that others' entries had to go for new ones; of insert_failed, that two packets raced for the same entry, one of which was
 dropped (two DNS queries of one socket); of chainlength, that a bucket was full. Each of the four is an event too, told when
-the counters are read. A namespace that tracks nothing is not told, but for the node's own, nor a counter that is
-still 0 unless it is one of the four.`,
+the counters are read. A namespace that tracks nothing is not told, but for the node's own, and looked at again after a
+minute; nor is a counter that is still 0 unless it is one of the four.`,
 	Source: "/proc/thread-self/net/stat/nf_conntrack",
+	Cost:   "2 ms a scrape of 100 Pods that track connections, 0.1 ms of those that do not (Linux 6.18)",
 	Stats:  []*probe.Stat{total, entries, limit},
 	Events: "that connection tracking failed, how often since it was last read, and how full its table is",
 	Needs:  []probe.Feature{{Name: "CONFIG_NF_CONNTRACK_PROCFS", Have: have}},
@@ -64,6 +65,7 @@ type conntrack struct {
 	probe.Quiet
 	node  string
 	files *procnet.Files
+	idle  procnet.Idle[uint64] // by Net
 	max   string
 
 	last map[uint64]reading // of each namespace, by Net
@@ -80,6 +82,7 @@ type reading struct {
 
 // Read forgets namespaces that have ended.
 func (c *conntrack) Read(func(probe.Sample)) error {
+	c.idle.Forget()
 	for net, r := range c.last {
 		if time.Since(r.at) > time.Hour {
 			delete(c.last, net)
@@ -95,6 +98,9 @@ type counter struct {
 }
 
 func (c *conntrack) ReadIn(p probe.Place, emit func(probe.Sample)) error {
+	if c.idle.Skip(p.Net) {
+		return nil
+	}
 	var all []counter
 	tracks := p.Host
 	err := c.files.Read(p, "stat/nf_conntrack", func(data []byte) error {
@@ -109,6 +115,7 @@ func (c *conntrack) ReadIn(p probe.Place, emit func(probe.Sample)) error {
 	if err != nil {
 		return fmt.Errorf("nf_conntrack: %w", err)
 	}
+	c.idle.Note(p.Net, !tracks)
 	if !tracks {
 		c.note(p, all, 0)
 		return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/probetest"
+	"github.com/plumbnet/plumb/probe/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -109,7 +110,8 @@ func TestFails(t *testing.T) {
 
 // TestWatch: what rises between two readings is an event, and what was before the first is none.
 func TestWatch(t *testing.T) {
-	dir := proc(t, strings.Replace(none, "00000000", "00000005", 1), none)
+	five := strings.Replace(none, "00000000", "00000005", 1)
+	dir := proc(t, five, five)
 	p := probetest.Open(t, Kind, probe.Env{Proc: dir, Node: "node-a"}).(*conntrack)
 	got := make(chan event.Event, 9)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -177,6 +179,7 @@ func TestAgree(t *testing.T) {
 			_ = unix.Sendto(udp, []byte("x"), 0, &unix.SockaddrInet4{Port: 2000 + i, Addr: to.Addr})
 		}
 	})
+	p.(*conntrack).idle = procnet.Idle[uint64]{} // as after a minute
 	now := probetest.ReadIn(t, Kind, p, ns, place)
 	got := now.Since(before)
 	if s := `conntrack_total{pod="shop/tracked",counter="invalid"}`; got[s] != 2*many { // on its way out, and in

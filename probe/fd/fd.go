@@ -31,6 +31,7 @@ var Kind = &probe.Kind{
 A process at its limit can neither accept nor open connections; one whose open files only rise does not close them.
 Threads share their process's files, and are not counted.`,
 	Source: "/proc/PID/fd, /proc/PID/limits, /proc/sys/fs/file-nr",
+	Cost:   "1 ms a scrape of 100 Pods of one process each (Linux 6.18)",
 	Stats:  []*probe.Stat{open, ratio, nodeOpen, nodeLimit},
 	Open: func(e *probe.Env) (probe.Probe, error) {
 		return &fd{proc: e.Proc, tree: cgroups.Of(e), places: e.Places}, nil

@@ -21,6 +21,7 @@ somebody waits for were not sent.
 
 ` + procnet.Doc,
 	Source: "/proc/thread-self/net/{snmp,snmp6}",
+	Cost:   "14 ms a scrape of 100 Pods for ip, tcp, tcpext, udp and icmp together, which read the same three files (Linux 6.18)",
 	Stats:  []*probe.Stat{total},
 	Open: func(e *probe.Env) (probe.Probe, error) {
 		return procnet.Probe(e,
@@ -32,4 +33,4 @@ somebody waits for were not sent.
 }
 
 // often are those of both families that are always told.
-const often = "InDestUnreachs OutDestUnreachs InTimeExcds"
+const often = "InDestUnreachs"

@@ -27,8 +27,9 @@ var Kind = &probe.Kind{
 
 A Pod whose network falls silent while its disk is busy waits for that; one that reads in many small calls is slow by itself.
 What a process did since it was last read is lost when it ends and nobody waits for it; those that it waited for are counted with it.
-A process counts for all its threads.`,
+A process counts for all its threads. What is still 0 is not told.`,
 	Source: "/proc/PID/io",
+	Cost:   "1 ms a scrape of 100 Pods of one process each (Linux 6.18)",
 	Stats:  []*probe.Stat{octets, calls},
 	Open: func(e *probe.Env) (probe.Probe, error) {
 		return &io{proc: e.Proc, tree: cgroups.Of(e), places: e.Places}, nil
@@ -74,7 +75,7 @@ func (o *io) Read(emit func(probe.Sample)) error {
 			}
 		}
 		for i, v := range sums {
-			if v = o.rising.Counter(stats[i], g.Pod, names[i], v); seen {
+			if v = o.rising.Counter(stats[i], g.Pod, names[i], v); seen && v > 0 {
 				emit(probe.Sample{Stat: stats[i], Pod: g.Pod, Labels: labels[i], Value: v})
 			}
 		}

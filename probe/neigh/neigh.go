@@ -31,11 +31,13 @@ var Kind = &probe.Kind{
 
 Many in FAILED say that addresses which something sends to do not answer. All namespaces share one table for IPv4 and one
 for IPv6: a rise of table_fulls says that it was full and packets were dropped, of unresolved_discards, that packets
-were dropped since more waited for a neighbour's answer than may; of res_failed, that a neighbour did not answer.`,
+were dropped since more waited for a neighbour's answer than may; of res_failed, that a neighbour did not answer. A Pod that has no
+neighbours is looked at again after a minute.`,
 	Source: "rtnetlink RTM_GETNEIGH; /proc/net/stat/{arp_cache,ndisc_cache}",
+	Cost:   "2 ms a scrape of 100 Pods (Linux 6.18)",
 	Stats:  []*probe.Stat{neighbours, entries, limit, total},
 	Open: func(e *probe.Env) (probe.Probe, error) {
-		return neigh{files: procnet.Of(e), sys: filepath.Join(e.Proc, "sys/net")}, nil
+		return &neigh{files: procnet.Of(e), sys: filepath.Join(e.Proc, "sys/net")}, nil
 	},
 }
 
@@ -43,21 +45,33 @@ type neigh struct {
 	probe.Quiet
 	files *procnet.Files
 	sys   string
+	idle  procnet.Idle[uint64] // by Net
 }
 
-// ReadIn tells the tables where it is in the node's own namespace: the kernel has their counters there alone.
-func (n neigh) ReadIn(p probe.Place, emit func(probe.Sample)) error {
-	err := dump(p, emit)
+// Read forgets namespaces that have ended.
+func (n *neigh) Read(func(probe.Sample)) error {
+	n.idle.Forget()
+	return nil
+}
+
+// ReadIn tells the tables where it is in the node's own namespace: the kernel has their counters in the machine's first
+// alone, which that of a node in a container is not.
+func (n *neigh) ReadIn(p probe.Place, emit func(probe.Sample)) error {
+	if n.idle.Skip(p.Net) {
+		return nil
+	}
+	some, err := dump(p, emit)
+	n.idle.Note(p.Net, err == nil && !some && !p.Host)
 	if !p.Host {
 		return err
 	}
-	return errors.Join(err, n.table("stat/arp_cache", "ipv4", "4", emit), procnet.Optional(n.table("stat/ndisc_cache", "ipv6", "6", emit)))
+	return errors.Join(err, procnet.Optional(n.table("stat/arp_cache", "ipv4", "4", emit)), procnet.Optional(n.table("stat/ndisc_cache", "ipv6", "6", emit)))
 }
 
 // always are the counters that are told at 0 too.
 var always = []string{"table_fulls", "unresolved_discards", "res_failed"}
 
-func (n neigh) table(file, dir, family string, emit func(probe.Sample)) error {
+func (n *neigh) table(file, dir, family string, emit func(probe.Sample)) error {
 	err := n.files.Read(probe.Place{Host: true}, file, func(data []byte) error {
 		return procnet.PerCPU(data, func(name string, v float64) {
 			switch {
@@ -92,10 +106,11 @@ var states = [...]string{"INCOMPLETE", "REACHABLE", "STALE", "DELAY", "PROBE", "
 // A count is how many there are, by the number of the state.
 type count [len(states)]int
 
-func dump(p probe.Place, emit func(probe.Sample)) error {
+// dump tells a place's neighbours, and whether there are any.
+func dump(p probe.Place, emit func(probe.Sample)) (some bool, err error) {
 	c, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer c.Close()
 	var v4, v6 count
@@ -107,11 +122,11 @@ func dump(p probe.Place, emit func(probe.Sample)) error {
 		}
 	})
 	if err != nil && !errors.Is(err, netlink.ErrInterrupted) { // neighbours come and go
-		return fmt.Errorf("neighbours: %w", err)
+		return false, fmt.Errorf("neighbours: %w", err)
 	}
 	v4.tell(p.Pod, "4", emit)
 	v6.tell(p.Pod, "6", emit)
-	return nil
+	return v4 != count{} || v6 != count{}, nil
 }
 
 // decode returns the state of a neighbour, as an index of states.

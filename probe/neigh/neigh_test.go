@@ -59,7 +59,7 @@ neigh_table_total{family="4",counter="unresolved_discards"} 2620`, ""},
 			dir := t.TempDir()
 			write(t, dir, "thread-self/net/stat/arp_cache", tt.file)
 			write(t, dir, "sys/net/ipv4/neigh/default/gc_thresh3", tt.thresh)
-			n, got := probetest.Open(t, Kind, probe.Env{Proc: dir}).(neigh), probetest.Samples{}
+			n, got := probetest.Open(t, Kind, probe.Env{Proc: dir}).(*neigh), probetest.Samples{}
 			err := n.table("stat/arp_cache", "ipv4", "4", func(s probe.Sample) { got[probetest.Series(s)] = s.Value })
 			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%v, want %q", err, tt.err)

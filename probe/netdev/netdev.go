@@ -27,9 +27,10 @@ var Kind = &probe.Kind{
 	Doc: `packets of each network device, and those that it lost
 
 A rise of dropped says that packets ended at the device. For a veth, what one end receives is what the other
-transmits: a drop at the Pod's end on receive is one of a packet to the Pod. What is seldom counted (rx_fifo, tx_carrier) is told
-once it is not 0.`,
+transmits: a drop at the Pod's end on receive is one of a packet to the Pod. What is seldom counted (errors, rx_fifo, tx_carrier) is told
+once it is not 0, and so are drops of lo.`,
 	Source: "/proc/thread-self/net/dev",
+	Cost:   "2 ms a scrape of 100 Pods (Linux 6.18)",
 	Stats:  []*probe.Stat{octets, packets, dropped, failed, detail},
 	Open:   func(e *probe.Env) (probe.Probe, error) { return netdev{files: procnet.Of(e)}, nil },
 }
@@ -82,7 +83,7 @@ func tell(device string, values []byte, pod string, emit func(probe.Sample)) err
 		}
 		labels := in
 		switch {
-		case c.stat == detail && v == 0:
+		case v == 0 && (c.stat == detail || c.stat == failed || c.stat == dropped && device == "lo"):
 			continue
 		case c.stat == detail:
 			labels = []string{device, c.name}

@@ -31,7 +31,6 @@ netdev_detail_total{pod="shop/web-0",device="eth0",counter="tx_carrier"} 8
 netdev_dropped_total{pod="shop/web-0",device="eth0",direction="receive"} 2
 netdev_dropped_total{pod="shop/web-0",device="eth0",direction="transmit"} 7
 netdev_errors_total{pod="shop/web-0",device="eth0",direction="receive"} 1
-netdev_errors_total{pod="shop/web-0",device="eth0",direction="transmit"} 0
 netdev_packets_total{pod="shop/web-0",device="eth0",direction="receive"} 3
 netdev_packets_total{pod="shop/web-0",device="eth0",direction="transmit"} 6`, ""},
 		{"no device", head, "", ""},

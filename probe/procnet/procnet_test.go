@@ -129,6 +129,26 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestIdle(t *testing.T) {
+	var i Idle[int]
+	for _, tt := range []struct {
+		name          string
+		nothing, skip bool
+	}{{"it has something", false, false}, {"it has nothing", true, true}, {"it has again", false, false}, {"and nothing", true, true}} {
+		if i.Note(1, tt.nothing); i.Skip(1) != tt.skip {
+			t.Errorf("%s: skip %v", tt.name, !tt.skip)
+		}
+	}
+	i.Note(2, true)
+	i.since[1] = i.since[1].Add(-lookAgain)
+	if i.Skip(1) {
+		t.Error("it is not looked at again")
+	}
+	if i.Forget(); len(i.since) != 1 || !i.Skip(2) {
+		t.Errorf("%d are remembered", len(i.since))
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"snmp", "netstat", "snmp6", "sockstat"} {
 		data, err := os.ReadFile("testdata/6.18/thread-self/net/" + name)

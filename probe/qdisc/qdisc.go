@@ -10,6 +10,7 @@ import (
 
 	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/procnet"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,13 +42,24 @@ var Kind = &probe.Kind{
 
 A rise of drops says that packets were lost on their way out since the device, or the rate that it was given, is too slow
 for them; of backlog_bytes, that they wait. parent is "root", "ingress", or the class that the queue hangs on. The
-queues below an mq are told beside it, which is their sum. A device without a queue (noqueue, as most of Pods are) is not told.`,
+queues below an mq are told beside it, which is their sum. A device without a queue (noqueue, as most of Pods are) is not told; a Pod without any is
+looked at again after a minute.`,
 	Source: "rtnetlink RTM_GETQDISC",
+	Cost:   "1.5 ms a scrape of 100 Pods that have queues, 0.1 ms of those that have none (Linux 6.18)",
 	Stats:  []*probe.Stat{octets, packets, drops, overlimits, requeues, backlog, queued},
-	Open:   func(*probe.Env) (probe.Probe, error) { return qdisc{}, nil },
+	Open:   func(*probe.Env) (probe.Probe, error) { return &qdisc{}, nil },
 }
 
-type qdisc struct{ probe.Quiet }
+type qdisc struct {
+	probe.Quiet
+	idle procnet.Idle[uint64] // by Net
+}
+
+// Read forgets namespaces that have ended.
+func (q *qdisc) Read(func(probe.Sample)) error {
+	q.idle.Forget()
+	return nil
+}
 
 // The attributes of linux/rtnetlink.h and linux/gen_stats.h.
 const (
@@ -61,7 +73,10 @@ const (
 	parentIngress = 0xfffffff1
 )
 
-func (qdisc) ReadIn(p probe.Place, emit func(probe.Sample)) error {
+func (q *qdisc) ReadIn(p probe.Place, emit func(probe.Sample)) error {
+	if q.idle.Skip(p.Net) {
+		return nil
+	}
 	c, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -73,12 +88,13 @@ func (qdisc) ReadIn(p probe.Place, emit func(probe.Sample)) error {
 			list = append(list, q)
 		}
 	})
+	q.idle.Note(p.Net, err == nil && len(list) == 0 && !p.Host)
 	names := map[int32]string{}
-	for _, q := range list {
-		if names[q.device] == "" {
-			names[q.device] = deviceName(c, q.device)
+	for _, x := range list {
+		if names[x.device] == "" {
+			names[x.device] = deviceName(c, x.device)
 		}
-		q.tell(p.Pod, names[q.device], emit)
+		x.tell(p.Pod, names[x.device], emit)
 	}
 	if errors.Is(err, netlink.ErrInterrupted) {
 		err = nil // a device came or went

@@ -3,67 +3,60 @@
 package sockdiag
 
 import (
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Turns says which namespaces' turn it is to be listed, so that all of them together take no more than share of one CPU,
-// and a scrape no more than burst and what one takes. Who waited longest is the next.
+// Turns says which namespaces' turn it is to be listed, so that a reading takes of the CPU's time no more than budget, and what
+// one takes. Who waited longest is the next. The zero Turns is ready.
 type Turns struct {
-	mu    sync.Mutex
-	left  time.Duration // what may be spent
-	since time.Time     // when left was last added to
+	round int
+	left  time.Duration // what may be spent in this round
 	by    map[uint64]*turn
 }
 
-// A turn is when a namespace was last listed, and when it was asked about.
-type turn struct{ listed, asked time.Time }
+// A turn is the round in which a namespace was last listed, and that in which it was last asked about. The first is 1.
+type turn struct{ listed, asked int }
 
-const (
-	share  = 1.0 / 500
-	burst  = 8 * time.Millisecond
-	forget = time.Hour
-)
+const budget = 5 * time.Millisecond
+
+// Next begins a reading of all namespaces.
+func (t *Turns) Next() {
+	for net, x := range t.by {
+		if x.asked < t.round { // it has ended
+			delete(t.by, net)
+		}
+	}
+	t.round++
+	t.left = budget
+}
 
 // Take reports whether it is the turn of a namespace, by its Net.
-func (t *Turns) Take(net uint64, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.by == nil {
-		t.by, t.left, t.since = map[uint64]*turn{}, burst, now
-	}
-	t.left = min(burst, t.left+time.Duration(float64(now.Sub(t.since))*share))
-	t.since = now
+func (t *Turns) Take(net uint64) bool {
 	own := t.by[net]
 	if own == nil {
 		own = &turn{}
+		if t.by == nil {
+			t.by = map[uint64]*turn{}
+		}
 		t.by[net] = own
 	}
-	before := own.asked
-	own.asked = now
+	own.asked = t.round
 	if t.left <= 0 {
 		return false
 	}
-	for n, other := range t.by {
-		if other.listed.Before(own.listed) && other.asked.After(before) { // else it has ended
+	for _, other := range t.by {
+		if other.listed < own.listed {
 			return false
 		}
-		if now.Sub(other.asked) > forget {
-			delete(t.by, n)
-		}
 	}
-	own.listed = now
+	own.listed = t.round
 	return true
 }
 
 // Took says how much of the CPU's time a turn took.
-func (t *Turns) Took(d time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.left -= d
-}
+func (t *Turns) Took(d time.Duration) { t.left -= d }
 
 // CPU returns how long the thread has run.
 func CPU() time.Duration {

@@ -84,6 +84,7 @@ func TestAgree(t *testing.T) {
 	})
 	number := regexp.MustCompile(`127\.0\.0\.1:(\d+)\s+127\.0\.0\.1:80\s[^/]*\srtt:([\d.]+)/([\d.]+)`)
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		_ = p.Read(nil)
 		got := probetest.ReadIn(t, Kind, p, ns, place)
 		out, err := ns.Output("", "ss", "-HtniO")
 		if err != nil {

@@ -34,9 +34,10 @@ read; a send queue that stays, that the other side or the way to it is too slow;
 application does not close; in SYN_SENT, that nothing answers. Of the ports that listen, the 20 fullest are told.
 
 The kernel has one table of connections for all namespaces, and walks it for each of them. So that this takes no more
-than 8 ms a scrape, namespaces take turns where there are many: what is told may then be some scrapes old, and of a new namespace
+than 5 ms a scrape, namespaces take turns where there are many: what is told may then be some scrapes old, and of a new namespace
 it is not told at once. What listens, and what is in TIME_WAIT, is of now. A namespace without TCP sockets is not asked about.`,
 	Source: "sock_diag; /proc/thread-self/net/{sockstat,sockstat6}",
+	Cost:   "3 ms a scrape of 100 Pods, and at most 5 ms for the turns (Linux 6.18)",
 	Stats:  []*probe.Stat{connections, receive, send, waiting, backlog},
 	Open: func(e *probe.Env) (probe.Probe, error) {
 		return &tcpsummary{files: procnet.Of(e), last: map[uint64]summary{}}, nil
@@ -57,8 +58,9 @@ type summary struct {
 	receive, send uint64
 }
 
-// Read forgets namespaces that have ended.
+// Read begins a round of turns, and forgets namespaces that have ended.
 func (t *tcpsummary) Read(func(probe.Sample)) error {
+	t.turns.Next()
 	for net, s := range t.last {
 		if time.Since(s.at) > time.Hour {
 			delete(t.last, net)
@@ -77,9 +79,9 @@ func (t *tcpsummary) ReadIn(p probe.Place, emit func(probe.Sample)) error {
 	} else if err := listening(p, emit); err != nil {
 		return fmt.Errorf("sockets that listen: %w", err)
 	}
-	if now := time.Now(); inuse > 0 && t.turns.Take(p.Net, now) {
+	if inuse > 0 && t.turns.Take(p.Net) {
 		began := sockdiag.CPU()
-		s, err := summarize(now)
+		s, err := summarize(time.Now())
 		t.turns.Took(sockdiag.CPU() - began)
 		if err != nil {
 			return fmt.Errorf("connections: %w", err)

@@ -24,10 +24,11 @@ there; of InCsumErrors, that they came in broken. InErrors counts all that came 
 
 ` + procnet.Doc,
 	Source: "/proc/thread-self/net/{snmp,snmp6}",
+	Cost:   "14 ms a scrape of 100 Pods for ip, tcp, tcpext, udp and icmp together, which read the same three files (Linux 6.18)",
 	Stats:  []*probe.Stat{total, lite},
 	Open: func(e *probe.Env) (probe.Probe, error) {
 		return procnet.Probe(e,
-			procnet.Table{File: "snmp", Protocol: "Udp", Family: "4", Stat: total, Always: often},
+			procnet.Table{File: "snmp", Protocol: "Udp", Family: "4", Stat: total, Always: often + " NoPorts SndbufErrors"},
 			procnet.Table{File: "snmp", Protocol: "UdpLite", Family: "4", Stat: lite},
 			procnet.Table{File: "snmp6", Protocol: "Udp6", Family: "6", Stat: total, Always: often},
 			procnet.Table{File: "snmp6", Protocol: "UdpLite6", Family: "6", Stat: lite},
@@ -35,5 +36,5 @@ there; of InCsumErrors, that they came in broken. InErrors counts all that came 
 	},
 }
 
-// often are those that are always told.
-const often = "InErrors NoPorts RcvbufErrors SndbufErrors"
+// often are those of both families that are always told.
+const often = "InErrors RcvbufErrors"
