@@ -11,10 +11,12 @@ import (
 	"github.com/plumbnet/plumb/probe/icmp"
 	"github.com/plumbnet/plumb/probe/io"
 	"github.com/plumbnet/plumb/probe/ip"
+	"github.com/plumbnet/plumb/probe/ipvs"
 	"github.com/plumbnet/plumb/probe/neigh"
 	"github.com/plumbnet/plumb/probe/netdev"
 	"github.com/plumbnet/plumb/probe/packetloss"
 	"github.com/plumbnet/plumb/probe/qdisc"
+	"github.com/plumbnet/plumb/probe/rdma"
 	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/socketlatency"
 	"github.com/plumbnet/plumb/probe/softnet"
@@ -42,6 +44,8 @@ var Kinds = []*probe.Kind{
 	qdisc.Kind,
 	conntrack.Kind,
 	neigh.Kind,
+	ipvs.Kind,
+	rdma.Kind,
 	cgroup.Kind,
 	fd.Kind,
 	io.Kind,
