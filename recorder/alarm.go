@@ -18,7 +18,8 @@ const (
 	fewest    = 10        // and of a counter so many a second: a few retransmits are everyday
 	slowest   = 5e-3      // and of a latency so many seconds: nobody notices less
 	again     = 10 * 60   // seconds until the same is unusual again: a fault that stays is one
-	samplesOf = 5         // measurements of a latency in a second: of fewer, one makes the mean
+	samplesOf = 10        // measurements of a latency in a second: of fewer, a single slow one would do
+	share     = .9        // of them are not slower than what is looked at
 	mostBase  = maxSeries // baselines
 )
 
@@ -45,24 +46,52 @@ type baseKey struct {
 type baseline struct {
 	baseKey
 	since     uint64  // the second from which it could be told of
-	sum, n    float64 // of this second: what a counter rose by; of a latency, the seconds and the measurements
-	mean, dev float64 // as usual: the mean, and the mean distance from it
-	seen      float64 // seconds that it was learnt of
-	quiet     uint64  // until then there is no alarm
+	sum       float64 // of this second: what a counter rose by
+	counts    []uint64
+	bounds    []float64 // of a latency's measurements
+	mean, dev float64   // as usual: the mean, and the mean distance from it
+	seen      float64   // seconds that it was learnt of
+	quiet     uint64    // until then there is no alarm
 }
 
-func (b *baseline) add(sum, n float64) {
+func (b *baseline) add(rose float64) {
 	if b != nil {
-		b.sum += sum
-		b.n += n
+		b.sum += rose
 	}
+}
+
+// addHist adds what came to a histogram.
+func (b *baseline) addHist(h *probe.Hist) {
+	if b == nil {
+		return
+	}
+	if len(b.counts) != len(h.Counts) {
+		b.counts, b.bounds = make([]uint64, len(h.Counts)), h.Bounds
+	}
+	for i, c := range h.Counts {
+		b.counts[i] += c
+	}
+}
+
+// latency returns what 9 of 10 measurements of the second stay below, and how many there were.
+func (b *baseline) latency() (seconds float64, n uint64) {
+	for _, c := range b.counts {
+		n += c
+	}
+	under := uint64(0)
+	for i, c := range b.counts {
+		if under += c; float64(under) >= share*float64(n) {
+			return b.bounds[min(i, len(b.bounds)-1)], n
+		}
+	}
+	return 0, n
 }
 
 // A Reason is why a window was frozen: what was how unusual.
 type Reason struct {
 	Metric string  `json:"metric"`
 	Pod    string  `json:"pod,omitempty"`
-	Value  float64 `json:"value"` // in the second; of a latency the mean, in seconds
+	Value  float64 `json:"value"` // in the second; of a latency what 9 of 10 stay below, in seconds
 	Usual  float64 `json:"usual"` // as long as it was watched
 }
 
@@ -108,15 +137,15 @@ func (a *alarms) second(seq uint64) (out []Reason) {
 
 func (b *baseline) second(seq uint64) (Reason, bool) {
 	x, floor := b.sum, float64(fewest)
+	b.sum = 0
 	if b.stat.Type == probe.Histogram {
-		floor = slowest
-		if b.n < samplesOf {
-			b.sum, b.n = 0, 0
+		seconds, n := b.latency()
+		clear(b.counts)
+		if n < samplesOf || len(b.bounds) == 0 {
 			return Reason{}, false
 		}
-		x = b.sum / b.n
+		x, floor = seconds, slowest
 	}
-	b.sum, b.n = 0, 0
 	ripe := seq >= b.since+learning && (b.stat.Type == probe.Counter || b.seen >= learning)
 	unusual := x >= floor && x > times*b.mean && x > b.mean+far*b.dev
 	r := Reason{b.stat.Name, b.pod, x, b.mean}

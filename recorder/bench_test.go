@@ -130,6 +130,8 @@ func BenchmarkSecond(b *testing.B) {
 			b.ReportMetric(float64(spent.Microseconds())/float64(i)/1e4, "%cpu")
 			b.ReportMetric(float64(written)/float64(i)*3600/(1<<20), "MiB/h")
 			b.ReportMetric(max(peak, resident()-before)/1e6, "MB-rss")
+			debug.FreeOSMemory()
+			b.ReportMetric((resident()-before)/1e6, "MB-live")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

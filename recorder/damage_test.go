@@ -175,7 +175,7 @@ func TestLarge(t *testing.T) {
 	must(t, r.put(&s))
 	seen := 0
 	must(t, r.each(func(data []byte) {
-		frames(data, map[string]*Series{}, func(s Second, _ *decoder) { seen += len(s.Values) })
+		frames(data, map[string]*Series{}, &Query{}, false, func(s Second, _ *decoder) bool { seen += len(s.Values); return true })
 	}))
 	if seen != 200 {
 		t.Errorf("%d values of 200", seen)
@@ -209,12 +209,12 @@ func TestDecodeErrors(t *testing.T) {
 		"a text beyond the end":      {recordText, 0, 200, 1, 'x'},
 		"a number without end":       {recordValues, 1, 0, 255, 255},
 		"more values than bytes":     {recordValues, 255, 255, 255, 255, 15},
-		"a number of another form":   {recordText, 0, 1, 'x', recordSeries, 0, 0, 0, 0, 0, 0, recordValues, 1, 0, 3, 1, 1, 1, 1, 1, 1, 1, 1},
+		"a number without its bytes": {recordText, 0, 1, 'x', recordSeries, 0, 0, 0, 0, 0, 0, recordValues, 1, 0, 1, 1, 1, 1},
 		"an address of five bytes":   {recordEvent, 0, 0, 0, 0, 0, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0},
 		"a port of three bytes":      {recordEvent, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 4, 0, 0, 0, 0},
 		"a tier of two bytes":        {recordEvent, 0, 0, 0, 0, 0, 255, 2, 0, 0, 0, 0, 0, 0, 0},
 		"what is no JSON":            {recordMeta, 1, '{'},
-		"a bucket that there is not": {recordText, 0, 0, recordSeries, 0, 0, 2, 0, 0, 0, recordHists, 1, 0, 0, 1, 1, 1},
+		"a bucket that there is not": {recordText, 0, 0, recordSeries, 0, 0, 2, 0, 0, 0, recordHists, 1, 0, 0, 1, 1, 1, 1, 1},
 	} {
 		tl, err := Decode(strings.NewReader(string(appendFrame(nil, h, payload))), Query{})
 		if err == nil && (tl.Damaged != 1 || len(tl.Seconds) != 0) {

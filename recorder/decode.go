@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/plumbnet/plumb/event"
@@ -72,10 +73,12 @@ func (c *cursor) number() float64 {
 	if x&1 == 0 {
 		return float64(x >> 1)
 	}
-	if b := c.bytes(8); x == 1 && b != nil {
+	if x > 1 {
+		return float64(x>>1) / 1e9
+	}
+	if b := c.bytes(8); b != nil {
 		return math.Float64frombits(binary.LittleEndian.Uint64(b))
 	}
-	c.fail()
 	return 0
 }
 
@@ -96,36 +99,52 @@ type decoder struct {
 	known  map[string]*Series // of all segments, by what they are
 	meta   *Episode
 	key    []byte
+	list   []string
+	reuse  bool // what a second holds is valid until the next one only
+	values []Value
+	hists  []probe.Hist
+	counts []uint64
 	// Of the frame at hand:
-	unread  int // names that it has and that no frame that could be read defines
-	buckets int // of its histograms
+	unread  int  // names that it has and that no frame that could be read defines
+	buckets int  // of its histograms
+	events  bool // it is one of events, and not of counters
 }
 
 // maxBuckets are the buckets of all histograms of a frame: 10,000 series of 100.
 const maxBuckets = 1 << 20
 
 // newDecoder returns a decoder that knows series of other segments.
-func newDecoder(known map[string]*Series) *decoder {
-	return &decoder{texts: map[uint64]string{}, series: map[uint64]*Series{}, known: known}
+func newDecoder(known map[string]*Series, reuse bool) *decoder {
+	return &decoder{texts: map[uint64]string{}, series: map[uint64]*Series{}, known: known, reuse: reuse}
 }
 
-// decode adds what a payload holds to a second. It reports false for a payload that no encoder wrote, of
-// which it adds nothing.
-func (d *decoder) decode(payload []byte, s *Second) bool {
+// decode adds what a payload holds to a second, or learns only what it defines. It reports false for a payload
+// that no encoder wrote, of which it adds nothing.
+func (d *decoder) decode(payload []byte, s *Second, wanted bool) bool {
 	c := cursor{b: payload}
-	d.unread, d.buckets = 0, 0
+	d.unread, d.buckets, d.events = 0, 0, false
+	if !d.reuse {
+		d.values, d.hists, d.counts = nil, nil, nil
+	}
+	d.values, d.hists, d.counts = d.values[:0], d.hists[:0], d.counts[:0]
 	whole := *s
 	for len(c.b) > 0 && !c.bad {
-		switch c.byte() {
+		record := c.byte()
+		defines := record == recordText || record == recordSeries || record == recordMeta
+		d.events = d.events || record == recordEvent || record == recordLoss
+		if !defines && !wanted {
+			return true // definitions come first
+		}
+		switch record {
 		case recordText:
 			n, size := c.uint(), c.uint()
 			d.texts[n] = string(c.bytes(size))
 		case recordSeries:
 			d.define(&c)
 		case recordValues:
-			d.values(&c, &whole, false)
+			d.read(&c, false)
 		case recordHists:
-			d.values(&c, &whole, true)
+			d.read(&c, true)
 		case recordEvent:
 			d.event(&c, &whole)
 		case recordLoss:
@@ -145,6 +164,7 @@ func (d *decoder) decode(payload []byte, s *Second) bool {
 		return false
 	}
 	whole.Unread += d.unread
+	whole.Values = d.values
 	*s = whole
 	return true
 }
@@ -161,32 +181,49 @@ func (d *decoder) text(n uint64) string {
 // define reads a series. One that has a text that is not known stays unknown.
 func (d *decoder) define(c *cursor) {
 	before := d.unread
-	d.key = d.key[:0]
-	text := func() string {
+	d.key, d.list = d.key[:0], d.list[:0]
+	text := func() {
 		s := d.text(c.uint())
 		d.key = append(binary.AppendUvarint(d.key, uint64(len(s))), s...)
-		return s
+		d.list = append(d.list, s)
 	}
 	n := c.uint()
-	s := &Series{Name: text(), Type: probe.Type(min(c.uint(), math.MaxUint8)), Pod: text()}
+	text()
+	typ := probe.Type(min(c.uint(), math.MaxUint8))
+	text()
 	for range c.many() {
-		s.Labels = append(s.Labels, event.Field{Key: text(), Value: text()})
+		text()
+		text()
 	}
-	for bounds := text(); len(bounds) >= 8; bounds = bounds[8:] {
-		s.Bounds = append(s.Bounds, math.Float64frombits(binary.LittleEndian.Uint64([]byte(bounds[:8]))))
-	}
+	text()
 	if c.bad || d.unread > before {
 		d.unread = before
 		return
 	}
-	d.key = append(d.key, byte(s.Type))
-	if d.known[string(d.key)] == nil {
+	d.key = append(d.key, byte(typ))
+	s := d.known[string(d.key)]
+	if s == nil {
+		s = newSeries(typ, d.list)
 		d.known[string(d.key)] = s
 	}
-	d.series[n] = d.known[string(d.key)]
+	d.series[n] = s
 }
 
-func (d *decoder) values(c *cursor, s *Second, hist bool) {
+// newSeries makes a series of its texts: name, Pod, labels, bounds.
+func newSeries(typ probe.Type, list []string) *Series {
+	s := &Series{Name: list[0], Type: typ, Pod: list[1]}
+	end := len(list) - 1
+	for i := 2; i < end; i += 2 {
+		s.Labels = append(s.Labels, event.Field{Key: list[i], Value: list[i+1]})
+	}
+	for bounds := []byte(list[end]); len(bounds) >= 8; bounds = bounds[8:] {
+		s.Bounds = append(s.Bounds, math.Float64frombits(binary.LittleEndian.Uint64(bounds)))
+	}
+	return s
+}
+
+// read reads values, those of histograms or the others.
+func (d *decoder) read(c *cursor, hist bool) {
 	id := int64(0)
 	for range c.many() {
 		id += c.int()
@@ -201,23 +238,27 @@ func (d *decoder) values(c *cursor, s *Second, hist bool) {
 			d.unread++
 			continue
 		}
-		s.Values = append(s.Values, v)
+		d.values = append(d.values, v)
 	}
 }
 
 // hist reads what came to a histogram. Where its series is not known it is only read.
 func (d *decoder) hist(c *cursor, s *Series) *probe.Hist {
-	h := &probe.Hist{Sum: c.number()}
+	h := probe.Hist{Sum: c.number()}
 	if s != nil {
-		if d.buckets += len(s.Bounds) + 1; d.buckets > maxBuckets {
+		n := len(s.Bounds) + 1
+		if d.buckets += n; d.buckets > maxBuckets {
 			c.fail()
-			return h
+			return nil
 		}
-		h.Bounds, h.Counts = s.Bounds, make([]uint64, len(s.Bounds)+1)
+		d.counts = slices.Grow(d.counts, n)
+		end := len(d.counts)
+		d.counts = d.counts[:end+n]
+		h.Bounds, h.Counts = s.Bounds, d.counts[end:]
+		clear(h.Counts)
 	}
-	at := uint64(0)
+	at := c.uint()
 	for range c.many() {
-		at += c.uint()
 		count := c.uint()
 		switch {
 		case s == nil:
@@ -226,8 +267,10 @@ func (d *decoder) hist(c *cursor, s *Series) *probe.Hist {
 		default:
 			h.Counts[at] = count
 		}
+		at++
 	}
-	return h
+	d.hists = append(d.hists, h)
+	return &d.hists[len(d.hists)-1]
 }
 
 func (d *decoder) event(c *cursor, s *Second) {

@@ -16,7 +16,7 @@ const (
 	recordText   = 1 + iota // number, length, bytes
 	recordSeries            // number, text of its name, type, text of its Pod, labels, text of its bounds
 	recordValues            // how many; of each: series, number
-	recordHists             // how many; of each: series, sum, how many buckets; of each: how many further, by how much it rose
+	recordHists             // how many; of each: series, sum, the first bucket, how many, by how much each rose
 	recordEvent
 	recordLoss // text of its kind, how many
 	recordMeta // length, JSON
@@ -65,14 +65,18 @@ func (e *encoder) uint(list ...uint64) {
 	}
 }
 
-// number appends a float: what is whole and not negative, as most are, in few bytes.
+// number appends a float: what is whole, and what is whole in billionths, as most are, in few bytes.
 func (e *encoder) number(x float64) {
-	if x >= 0 && x < 1<<53 && x == math.Trunc(x) && !(x == 0 && math.Signbit(x)) {
+	nanos := math.Round(x * 1e9)
+	switch {
+	case x >= 0 && x < 1<<53 && x == math.Trunc(x) && !(x == 0 && math.Signbit(x)):
 		e.uint(uint64(x) << 1)
-		return
+	case nanos > 0 && nanos < 1<<53 && nanos/1e9 == x:
+		e.uint(uint64(nanos)<<1 | 1)
+	default:
+		e.uint(1)
+		e.body = binary.LittleEndian.AppendUint64(e.body, math.Float64bits(x))
 	}
-	e.uint(1)
-	e.body = binary.LittleEndian.AppendUint64(e.body, math.Float64bits(x))
 }
 
 // text returns the number of a text, which it defines where it is new.
@@ -148,22 +152,23 @@ func (e *encoder) values(all []Value) {
 	}
 }
 
+// hist appends what came to a histogram, from the first of its buckets to the last that something came to.
 func (e *encoder) hist(h *probe.Hist) {
 	e.number(h.Sum)
-	n := 0
-	for _, c := range h.Counts {
-		if c > 0 {
-			n++
-		}
-	}
-	e.uint(uint64(n))
-	last := 0
+	first, last := 0, 0
 	for i, c := range h.Counts {
 		if c > 0 {
-			e.uint(uint64(i-last), c)
-			last = i
+			last = i + 1
+		}
+		if last == 0 {
+			first = i + 1
 		}
 	}
+	if last == 0 {
+		first = 0
+	}
+	e.uint(uint64(first), uint64(last-first))
+	e.uint(h.Counts[first:last]...)
 }
 
 // event appends an event, whose time is told from the second's.

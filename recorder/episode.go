@@ -3,6 +3,7 @@ package recorder
 import (
 	"bufio"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -221,6 +222,7 @@ func List(dir string) (out []Episode, err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("recorder: %w", err)
 	}
+	buf := make([]byte, metaSize)
 	for _, d := range entries {
 		ext := filepath.Ext(d.Name())
 		if ext != episodeExt && ext != pinnedExt {
@@ -230,7 +232,7 @@ func List(dir string) (out []Episode, err error) {
 		if err != nil {
 			continue // it went
 		}
-		e := readMeta(filepath.Join(dir, d.Name()))
+		e := readMeta(filepath.Join(dir, d.Name()), buf)
 		e.ID, e.Bytes, e.Pinned = strings.TrimSuffix(d.Name(), ext), info.Size(), ext == pinnedExt
 		out = append(out, e)
 	}
@@ -238,25 +240,27 @@ func List(dir string) (out []Episode, err error) {
 	return out, nil
 }
 
-// metaSize is what of a file is read to know what it is: more than its first two frames, which say it, have.
-const metaSize = 1 << 20
+// metaSize is what of a file is read to know what it is: more than its first frame, which says it, mostly has.
+const metaSize = 256 << 10
 
-// readMeta reads what the first frames of a file say of it.
-func readMeta(name string) Episode {
+// readMeta reads what the first frame of a file says of it.
+func readMeta(name string, buf []byte) (e Episode) {
 	f, err := os.Open(name)
 	if err != nil {
-		return Episode{}
+		return e
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, metaSize))
-	if err != nil {
-		return Episode{}
+	n, err := io.ReadFull(f, buf)
+	if err != nil && err != io.ErrUnexpectedEOF {
+		return e
 	}
-	var e Episode
-	frames(data, map[string]*Series{}, func(_ Second, d *decoder) {
-		if d.meta != nil {
-			e = *d.meta
+	if _, payload, ok := newScanner(buf[:n]).next(); ok {
+		c := cursor{b: payload}
+		if c.byte() == recordMeta {
+			_ = json.Unmarshal(c.bytes(c.uint()), &e) // an episode that cannot be read has its name
 		}
-	})
+	} else if n == len(buf) && n < maxPayload {
+		return readMeta(name, make([]byte, maxPayload))
+	}
 	return e
 }

@@ -116,19 +116,20 @@ func (h head) second() Second {
 	return Second{Seq: h.seq, Run: time.Unix(0, h.run).UTC(), Time: time.Unix(0, h.wall).UTC(), Mono: time.Duration(h.mono)}
 }
 
-// frames calls visit with each second that data has, decoded, and counts what cannot be.
-func frames(data []byte, known map[string]*Series, visit func(s Second, d *decoder)) (damaged int) {
-	s, d := newScanner(data), newDecoder(known)
+// frames calls visit with each second that data has, until it returns false, and counts what cannot be read. Of
+// seconds that are not wanted it tells when they were alone. With reuse, what a second holds is valid during visit only.
+func frames(data []byte, known map[string]*Series, q *Query, reuse bool, visit func(s Second, d *decoder) bool) (damaged int) {
+	s, d := newScanner(data), newDecoder(known, reuse)
 	segment := uint64(0)
 	for h, payload, ok := s.next(); ok; h, payload, ok = s.next() {
 		if h.segment != segment {
-			segment, d = h.segment, newDecoder(known)
+			segment, d = h.segment, newDecoder(known, reuse)
 		}
 		second := h.second()
-		if d.decode(payload, &second) {
-			visit(second, d)
-		} else {
+		if !d.decode(payload, &second, q.during(second.Time)) {
 			damaged++
+		} else if !visit(second, d) {
+			break
 		}
 	}
 	return damaged + s.damaged

@@ -26,8 +26,8 @@ type reader struct {
 
 // read reads what a file or a stream holds.
 func (r *reader) read(data []byte) {
-	r.damaged += frames(data, r.known, func(s Second, d *decoder) {
-		if len(s.Events)+len(s.Lost) == 0 { // one of counters, of which there is one each second
+	r.damaged += frames(data, r.known, &r.q, false, func(s Second, d *decoder) bool {
+		if !d.events { // one of counters, of which there is one each second
 			r.all = append(r.all, Second{Seq: s.Seq, Run: s.Run, Time: s.Time, Mono: s.Mono})
 		}
 		r.frames++
@@ -38,6 +38,7 @@ func (r *reader) read(data []byte) {
 			r.q.filter(&s)
 			r.wanted = append(r.wanted, s)
 		}
+		return true
 	})
 }
 
@@ -132,14 +133,15 @@ func (r *Recorder) Copy(w io.Writer, q Query) error {
 // copy writes a stream with meta. It holds one segment in memory at a time.
 func (r *Recorder) copy(w io.Writer, q Query, meta Episode) (err error) {
 	enc, known := newEncoder(1, meta), map[string]*Series{}
-	write := func(s Second, _ *decoder) {
-		if err == nil && q.during(s.Time) {
+	write := func(s Second, _ *decoder) bool {
+		if q.during(s.Time) {
 			q.filter(&s)
 			_, err = w.Write(enc.encode(&s))
 		}
+		return err == nil
 	}
 	for _, ring := range []*ring{r.seconds, r.events} {
-		if bad := ring.each(func(data []byte) { frames(data, known, write) }); err == nil {
+		if bad := ring.each(func(data []byte) { frames(data, known, &q, true, write) }); err == nil {
 			err = bad
 		}
 	}

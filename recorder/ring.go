@@ -135,7 +135,8 @@ func (r *ring) number() uint64 {
 
 // each calls visit with the content of each segment. It is valid until visit returns.
 func (r *ring) each(visit func([]byte)) error {
-	data := make([]byte, r.size)
+	data, free := scratch(int(r.size))
+	defer free()
 	for _, f := range r.segments {
 		n, err := f.ReadAt(data, 0)
 		if err != nil && err != io.EOF {

@@ -167,7 +167,7 @@ func (t *tracker) step(s *state, segment uint64, x *probe.Sample) {
 	s.last = v
 	if rose > 0 {
 		t.values = append(t.values, Value{Series: s.series, Value: rose})
-		s.base.add(rose, 1)
+		s.base.add(rose)
 	}
 }
 
@@ -190,11 +190,11 @@ func (t *tracker) stepHist(s *state, x *probe.Sample) {
 		s.hist.Counts[i] = c - s.counts[i]
 		n += s.hist.Counts[i]
 	}
-	s.hist.Sum = h.Sum - s.sum
+	s.hist.Sum = math.Round((h.Sum-s.sum)*1e9) / 1e9 // nothing is measured finer, and it takes half the room
 	s.keep(x)
 	if n > 0 {
 		t.values = append(t.values, Value{Series: s.series, Hist: &s.hist})
-		s.base.add(s.hist.Sum, float64(n))
+		s.base.addHist(&s.hist)
 	}
 }
 
