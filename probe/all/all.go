@@ -12,10 +12,12 @@ import (
 	"github.com/plumbnet/plumb/probe/io"
 	"github.com/plumbnet/plumb/probe/ip"
 	"github.com/plumbnet/plumb/probe/ipvs"
+	"github.com/plumbnet/plumb/probe/kernellatency"
 	"github.com/plumbnet/plumb/probe/neigh"
 	"github.com/plumbnet/plumb/probe/netdev"
 	"github.com/plumbnet/plumb/probe/packetloss"
 	"github.com/plumbnet/plumb/probe/qdisc"
+	"github.com/plumbnet/plumb/probe/qdisclatency"
 	"github.com/plumbnet/plumb/probe/rdma"
 	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/socketlatency"
@@ -55,4 +57,6 @@ var Kinds = []*probe.Kind{
 	tcpreset.Kind,
 	tcpconnect.Kind,
 	socketlatency.Kind,
+	kernellatency.Kind,
+	qdisclatency.Kind,
 }

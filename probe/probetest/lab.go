@@ -4,6 +4,7 @@ package probetest
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -165,4 +166,81 @@ func Watch(t testing.TB, p probe.Probe) <-chan event.Event {
 		}
 	})
 	return events
+}
+
+// Hist counts the observations of a histogram, and those of them that took longer than a time.
+func Hist(t testing.TB, p probe.Probe, series string, than time.Duration) (all, longer uint64) {
+	t.Helper()
+	err := p.Read(func(s probe.Sample) {
+		if s.Hist == nil || Series(s) != series {
+			return
+		}
+		for i, n := range s.Hist.Counts {
+			all += n
+			if i > 0 && s.Hist.Bounds[i-1] >= than.Seconds() {
+				longer += n
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all, longer
+}
+
+// Echo has shop/b answer on port 7, by "tcp" or "udp", and shop/a send it n messages, each after the answer to the last.
+func (l *Lab) Echo(t testing.TB, network string, n, size int) {
+	t.Helper()
+	var server io.Closer
+	l.In(t, l.B, func() (err error) { server, err = echo(network); return err })
+	defer server.Close()
+	l.In(t, l.A, func() error {
+		c, err := net.Dial(network, "10.2.0.2:7")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for b := make([]byte, size); n > 0; n-- {
+			if _, err := c.Write(b); err != nil {
+				return err
+			}
+			if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				return err
+			}
+			if _, err := io.ReadFull(c, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func echo(network string) (io.Closer, error) {
+	if network == "tcp" {
+		ln, err := net.Listen(network, ":7")
+		if err != nil {
+			return nil, err
+		}
+		go func() {
+			if c, err := ln.Accept(); err == nil {
+				_, _ = io.Copy(struct{ io.Writer }{c}, c) // by read and write, not by splice
+				c.Close()
+			}
+		}()
+		return ln, nil
+	}
+	server, err := net.ListenPacket(network, ":7")
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for b := make([]byte, 2000); ; {
+			n, from, err := server.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = server.WriteTo(b[:n], from)
+		}
+	}()
+	return server, nil
 }

@@ -36,7 +36,7 @@ type socketlatencyWait struct {
 	_     structs.HostLayout
 	Key   uint64
 	At    uint64
-	Owner socketlatencyOwner
+	Stage uint64
 }
 
 // Names of all BPF objects in the ELF.

@@ -73,7 +73,7 @@ typedef struct {
 } possible_net_t;
 
 struct net_device {
-	u32 flags;
+	char name[16];
 	int ifindex;
 	possible_net_t nd_net;
 } kernel_;
@@ -157,7 +157,6 @@ enum {
 	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
 	IPPROTO_ICMPV6 = 58,
-	IFF_LOOPBACK = 8,
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
 	TCP_SYN_RECV = 3,
@@ -510,7 +509,7 @@ static const struct hist no_hist;
 struct wait {
 	u64 key;
 	u64 at; // 0 of a slot that is free
-	struct owner owner;
+	u64 stage; // the probe's own
 };
 
 enum { WAIT_BITS = 13, WAITS = 1 << WAIT_BITS };
@@ -547,19 +546,30 @@ inline_ struct wait *wait_get(u64 key)
 	return w && w->key == key && w->at ? w : 0;
 }
 
-// wait_begin returns a new wait, to fill its owner, or NULL: it waits already, or the slot is another's.
-inline_ struct wait *wait_begin(u64 key)
+// wait_begin has a key wait from now on, unless it waits already or the slot is another's.
+inline_ void wait_begin(u64 key)
 {
 	struct wait *w = wait_slot(key);
 	u64 now;
 
 	if (!w || (w->at && w->key == key))
-		return 0;
+		return;
 	now = bpf_ktime_get_ns();
 	if (w->at && now - w->at < WAIT_STALE)
-		return 0;
+		return;
 	w->key = key;
 	w->at = now;
-	return w;
+}
+
+// wait_anew has a key wait from now on, whatever waited in the slot.
+inline_ void wait_anew(u64 key, u64 stage)
+{
+	struct wait *w = wait_slot(key);
+
+	if (!w)
+		return;
+	w->key = key;
+	w->at = bpf_ktime_get_ns();
+	w->stage = stage;
 }
 #endif
