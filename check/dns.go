@@ -157,7 +157,7 @@ func (d *CoreDNS) Kubelet() (k dns.Kubelet) {
 func PodDNS(p *corev1.Pod) dns.PodDNS {
 	out := dns.PodDNS{Namespace: p.Namespace, Policy: string(p.Spec.DNSPolicy), HostNetwork: p.Spec.HostNetwork}
 	if c := p.Spec.DNSConfig; c != nil {
-		out.Servers, out.Search = c.Nameservers, c.Searches
+		out.Config, out.Servers, out.Search = true, c.Nameservers, c.Searches
 		for _, o := range c.Options {
 			if o.Value != nil && *o.Value != "" {
 				o.Name += ":" + *o.Value

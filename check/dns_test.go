@@ -69,7 +69,7 @@ func TestPodDNS(t *testing.T) {
 	two := "2"
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}, Spec: corev1.PodSpec{DNSPolicy: corev1.DNSNone, HostNetwork: true,
 		DNSConfig: &corev1.PodDNSConfig{Nameservers: []string{"1.1.1.1"}, Searches: []string{"a.b"}, Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: &two}, {Name: "edns0"}}}}}
-	want := dns.PodDNS{Namespace: "shop", Policy: "None", HostNetwork: true, Servers: []string{"1.1.1.1"}, Search: []string{"a.b"}, Options: []string{"ndots:2", "edns0"}}
+	want := dns.PodDNS{Namespace: "shop", Policy: "None", HostNetwork: true, Config: true, Servers: []string{"1.1.1.1"}, Search: []string{"a.b"}, Options: []string{"ndots:2", "edns0"}}
 	if diff := cmp.Diff(want, PodDNS(p)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -19,7 +19,8 @@ type PodDNS struct {
 	Namespace   string
 	Policy      string // "" is "ClusterFirst"
 	HostNetwork bool
-	Servers     []string // of its dnsConfig, as are the others
+	Config      bool     // it has a dnsConfig, be it an empty one
+	Servers     []string // of that, as are the others
 	Search      []string
 	Options     []string // "ndots:2", "edns0"
 }
@@ -45,7 +46,7 @@ func (k Kubelet) Conf(p PodDNS) (c Conf, host bool) {
 	default:
 		c.Servers, c.Search, host = k.DNS, node.Search, k.Host == nil
 		if k.Domain != "" {
-			c.Search = slices.Concat([]string{p.Namespace + ".svc." + k.Domain, "svc." + k.Domain, k.Domain}, node.Search)
+			c.Search = unique(slices.Concat([]string{p.Namespace + ".svc." + k.Domain, "svc." + k.Domain, k.Domain}, node.Search))
 		}
 		c.Options = []string{"ndots:5"}
 	}
@@ -61,7 +62,10 @@ func (k Kubelet) Conf(p PodDNS) (c Conf, host bool) {
 	for _, o := range p.Options {
 		c.setOption(o)
 	}
-	c.Servers, c.Search = unique(c.Servers), fit(unique(c.Search))
+	if p.Config || len(p.Servers)+len(p.Search)+len(p.Options) > 0 { // else what the node's file has twice stays so
+		c.Servers, c.Search = unique(c.Servers), unique(c.Search)
+	}
+	c.Search = fit(c.Search)
 	c.Servers = c.Servers[:min(maxServers, len(c.Servers))]
 	return c, host
 }

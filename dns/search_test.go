@@ -230,6 +230,26 @@ func TestKubeletPolicies(t *testing.T) {
 	}
 }
 
+// TestTwice leaves alone what a node's file has twice, where there is nothing to merge it with.
+func TestTwice(t *testing.T) {
+	node := Conf{Servers: addrs("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"), Search: []string{"a.test", "a.test"}}
+	k := Kubelet{DNS: addrs("10.96.0.10"), Domain: "test", Host: &node}
+	for _, r := range []struct {
+		name            string
+		p               PodDNS
+		servers, search string
+	}{
+		{"as it is", PodDNS{Policy: "Default"}, "192.0.2.1 192.0.2.1 192.0.2.2", "a.test a.test"},
+		{"with a dnsConfig, though empty", PodDNS{Policy: "Default", Config: true}, "192.0.2.1 192.0.2.2 192.0.2.3", "a.test"},
+		{"behind the cluster's", PodDNS{Namespace: "shop"}, "10.96.0.10", "shop.svc.test svc.test test a.test"},
+	} {
+		c, _ := k.Conf(r.p)
+		if servers(c) != r.servers || search(c) != r.search {
+			t.Errorf("%s: %s", r.name, c)
+		}
+	}
+}
+
 // TestDNSConfig is what a Pod's dnsConfig adds: to what its policy gives, within the kubelet's bounds.
 func TestDNSConfig(t *testing.T) {
 	many := func(n int) (out []string) {
@@ -262,7 +282,7 @@ func TestDNSConfig(t *testing.T) {
 		{"an option of None", PodDNS{Policy: "None", Options: []string{"ndots:1"}}, options, "ndots:1"},
 	} {
 		t.Run(r.name, func(t *testing.T) {
-			r.p.Namespace = "shop"
+			r.p.Namespace, r.p.Config = "shop", true
 			c, _ := Kubelet{DNS: addrs("10.96.0.10"), Domain: "test", Host: &Conf{}}.Conf(r.p)
 			if diff := cmp.Diff(r.is, r.want(c)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -18,8 +18,10 @@ func (r *redactor) resolvLine(line string) string {
 		switch {
 		case f[0] == "options" && !resolvOption.MatchString(w), f[0] == "nameserver" && !r.isAddr(w):
 			f[i+1] = lost
-		case f[0] == "nameserver", f[0] == "search", f[0] == "domain":
+		case f[0] == "nameserver":
 			f[i+1] = r.value(w)
+		case f[0] == "search", f[0] == "domain":
+			f[i+1] = r.domain(w)
 		}
 	}
 	switch f[0] {
@@ -27,4 +29,12 @@ func (r *redactor) resolvLine(line string) string {
 		return strings.Join(f, " ")
 	}
 	return lost
+}
+
+// domain redacts a domain of a search list. One of a namespace begins with what that is called elsewhere.
+func (r *redactor) domain(text string) string {
+	if ns, rest, ok := strings.Cut(text, "."); ok && strings.HasPrefix(rest, "svc.") {
+		return r.name(ns) + "." + r.name(rest)
+	}
+	return r.value(text)
 }

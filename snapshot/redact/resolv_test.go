@@ -15,6 +15,7 @@ func TestResolvConf(t *testing.T) {
 		{"a server", "nameserver " + server, "nameserver " + to},
 		{"no server", "nameserver " + domain, "nameserver ?redacted"},
 		{"a search list", "search " + ns + ".svc.cluster.local svc.cluster.local cluster.local " + domain, "search " + r.name(ns) + ".svc.cluster.local svc.cluster.local cluster.local " + r.name(domain)},
+		{"of a namespace that is known", "search ingress-nginx.svc.cluster.local", "search ingress-nginx.svc.cluster.local"},
 		{"a domain", "domain " + domain, "domain " + r.name(domain)},
 		{"options", "options ndots:5 edns0 trust-ad " + domain, "options ndots:5 edns0 trust-ad ?redacted"},
 		{"another word", "password hush", "?redacted"},

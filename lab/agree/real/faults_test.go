@@ -107,6 +107,9 @@ func (b *bench) try(t *testing.T, f fault.Fault, n *tally) {
 		t.Errorf("first is %s, want %q: %s\n%s", d.first(), f.Check, d.Summary.EN, strings.Join(slices.Concat(d.alarms(), d.open()), "\n"))
 		t.Logf("%s", d.json)
 	}
+	if right && f.Says != "" && !strings.Contains(d.Findings[0].What.EN, f.Says) {
+		t.Errorf("the first finding does not say %q: %s", f.Says, d.Findings[0].What.EN)
+	}
 	if d.Verdict == "works" {
 		t.Errorf("the verdict is %s: %s", d.Verdict, d.Summary.EN)
 	}

@@ -26,6 +26,7 @@ type Fault struct {
 	Also     string // another check that names it: which of the two depends on when one asks; "" for none
 	Incident int    // of the incidents that the project started from, 1 to 7; 0 for none
 	Story    string // one line
+	Says     string // what the first finding must say, in English; "" for nothing in particular
 	Question Question
 	// Healthy is the question that has a good answer where the fault's own has none without the fault; the zero value is the fault's own.
 	Healthy Question

@@ -35,6 +35,7 @@ var policies = []Fault{
 	{
 		Name: "policy-unknown-identity", Check: "policy-stale", Incident: 4,
 		Story:    "A NetworkPolicy lets the shop's Pods reach the API; node-b's enforcer knows only its own node's Pods, and takes all others for the world.",
+		Says:     ", which the policies allow: NetworkPolicy shop/api ingress[0] allows it", // the API's verdict beside the node's
 		Question: Question{From: "web@node-a", To: "api@node-b:8080"},
 		inject:   do(enforce([]string{"node-b"}), allowOnly("web")),
 		heal:     every(allowAll, unenforce),
