@@ -97,7 +97,7 @@ fuzz:
 
 generate:
 	@sh lab/deps.sh generate
-	UPDATE=1 go test -count=1 -run TestGenerated . ./agent/observe
+	UPDATE=1 go test -count=1 -run TestGenerated . ./agent/observe ./deploy/dashboards
 
 clean:
 	rm -rf bin demo

@@ -2,7 +2,7 @@
 # Installs the Debian packages that the lab and the demo use, where they are
 # missing. Needs root for that; without, it says what is missing.
 # "deps.sh cluster" includes those of the real cluster, "deps.sh test" those of all tests,
-# "deps.sh generate" the compiler of the probes' programs.
+# "deps.sh observe" Prometheus, "deps.sh generate" the compiler of the probes' programs.
 set -eu
 
 missing=
@@ -29,6 +29,9 @@ if [ "${1-}" = test ]; then
 	need zsh zsh         # completion is tested in it
 	need fish fish       # and in it
 fi
+case ${1-} in
+observe | test) need promtool prometheus ;; # and the server itself
+esac
 if [ "${1-}" = generate ]; then
 	need clang-14 clang-14 # another version's output differs
 	need llvm-strip-14 llvm-14
