@@ -19,8 +19,10 @@ import (
 	"github.com/plumbnet/plumb/probe/qdisc"
 	"github.com/plumbnet/plumb/probe/qdisclatency"
 	"github.com/plumbnet/plumb/probe/rdma"
+	"github.com/plumbnet/plumb/probe/sched"
 	"github.com/plumbnet/plumb/probe/sock"
 	"github.com/plumbnet/plumb/probe/socketlatency"
+	"github.com/plumbnet/plumb/probe/softirq"
 	"github.com/plumbnet/plumb/probe/softnet"
 	"github.com/plumbnet/plumb/probe/tcp"
 	"github.com/plumbnet/plumb/probe/tcpconnect"
@@ -59,4 +61,6 @@ var Kinds = []*probe.Kind{
 	socketlatency.Kind,
 	kernellatency.Kind,
 	qdisclatency.Kind,
+	softirq.Kind,
+	sched.Kind,
 }

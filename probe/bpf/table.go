@@ -193,3 +193,15 @@ func (t *Table[K, V]) forget(now time.Time) error {
 	}
 	return nil
 }
+
+// PerCPU returns what each CPU has under an index of a per-CPU array of s.
+func PerCPU[V any](s *Set, name string, index uint32) (values []V, err error) {
+	m := s.coll.Maps[name]
+	if m == nil {
+		return nil, fmt.Errorf("bpf: no map %s", name)
+	}
+	if err := m.Lookup(index, &values); err != nil {
+		return nil, fmt.Errorf("bpf: %s: %w", name, err)
+	}
+	return values, nil
+}

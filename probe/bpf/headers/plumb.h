@@ -486,6 +486,16 @@ inline_ u32 slot_of(u64 ns)
 
 static const struct hist no_hist;
 
+inline_ void hist_add(struct hist *h, u64 ns)
+{
+	u32 i = slot_of(ns);
+
+	if (i >= SLOTS)
+		return;
+	h->sum += ns;
+	h->slot[i]++;
+}
+
 // observe puts a time into the histogram of a key of a per-CPU hash.
 #define observe(table, key, ns)                                                   \
 	({                                                                        \
@@ -494,13 +504,10 @@ static const struct hist no_hist;
 			bpf_map_update_elem(table, key, &no_hist, BPF_NOEXIST);   \
 			h = bpf_map_lookup_elem(table, key);                      \
 		}                                                                 \
-		u32 i = slot_of(ns);                                              \
-		if (h && i < SLOTS) {                                             \
-			h->sum += ns;                                             \
-			h->slot[i]++;                                             \
-		} else {                                                          \
+		if (h)                                                            \
+			hist_add(h, ns);                                          \
+		else                                                              \
 			count_lost(LOST_TABLE);                                   \
-		}                                                                 \
 	})
 
 #ifdef WITH_WAITS
