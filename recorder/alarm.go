@@ -28,13 +28,29 @@ var trouble = []string{"drop", "loss", "lost", "retrans", "reset", "rst", "fail"
 
 // watched reports whether an alarm is for a metric.
 func watched(s *probe.Stat) bool {
-	switch s.Type {
-	case probe.Counter:
-		return slices.ContainsFunc(trouble, func(part string) bool { return strings.Contains(s.Name, part) })
-	case probe.Histogram:
-		return strings.HasSuffix(s.Name, "_seconds")
+	return s.Type == probe.Histogram && strings.HasSuffix(s.Name, "_seconds") || troubled(s.Name, s.Type)
+}
+
+func troubled(name string, t probe.Type) bool {
+	return t == probe.Counter && slices.ContainsFunc(trouble, func(part string) bool { return strings.Contains(name, part) })
+}
+
+// Trouble reports whether a series counts what should not happen, by its name.
+func (s *Series) Trouble() bool { return troubled(s.Name, s.Type) }
+
+// Slow returns what 9 of 10 measurements of a histogram are not above, and how many there were. Where they are
+// beyond its last bound, it is that.
+func Slow(h *probe.Hist) (seconds float64, n uint64) {
+	for _, c := range h.Counts {
+		n += c
 	}
-	return false
+	under := uint64(0)
+	for i, c := range h.Counts {
+		if under += c; n > 0 && len(h.Bounds) > 0 && float64(under) >= share*float64(n) {
+			return h.Bounds[min(i, len(h.Bounds)-1)], n
+		}
+	}
+	return 0, n
 }
 
 type baseKey struct {
@@ -71,20 +87,6 @@ func (b *baseline) addHist(h *probe.Hist) {
 	for i, c := range h.Counts {
 		b.counts[i] += c
 	}
-}
-
-// latency returns what 9 of 10 measurements of the second stay below, and how many there were.
-func (b *baseline) latency() (seconds float64, n uint64) {
-	for _, c := range b.counts {
-		n += c
-	}
-	under := uint64(0)
-	for i, c := range b.counts {
-		if under += c; float64(under) >= share*float64(n) {
-			return b.bounds[min(i, len(b.bounds)-1)], n
-		}
-	}
-	return 0, n
 }
 
 // A Reason is why a window was frozen: what was how unusual.
@@ -139,7 +141,7 @@ func (b *baseline) second(seq uint64) (Reason, bool) {
 	x, floor := b.sum, float64(fewest)
 	b.sum = 0
 	if b.stat.Type == probe.Histogram {
-		seconds, n := b.latency()
+		seconds, n := Slow(&probe.Hist{Bounds: b.bounds, Counts: b.counts})
 		clear(b.counts)
 		if n < samplesOf || len(b.bounds) == 0 {
 			return Reason{}, false

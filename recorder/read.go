@@ -76,51 +76,73 @@ func Decode(in io.Reader, q Query) (*Timeline, error) {
 	if len(data) > maxStream {
 		return nil, fmt.Errorf("recorder: more than %d MiB", maxStream>>20)
 	}
-	r := reader{q: q, known: map[string]*Series{}}
-	if r.read(data); len(data) > 0 && r.frames == 0 {
+	t, ok := read([][]byte{data}, q)
+	if len(data) > 0 && !ok {
 		return nil, errors.New("recorder: nothing that a recorder wrote")
 	}
-	return r.timeline(), nil
+	return t, nil
+}
+
+// read reads a timeline from what files hold. It reports whether there is any.
+func read(files [][]byte, q Query) (*Timeline, bool) {
+	if q.Last > 0 {
+		q.From = newest(files).Add(-q.Last)
+	}
+	r := reader{q: q, known: map[string]*Series{}}
+	for _, data := range files {
+		r.read(data)
+	}
+	return r.timeline(), r.frames > 0
+}
+
+// newest returns the time of the last second.
+func newest(files [][]byte) time.Time {
+	var last Second
+	for _, data := range files {
+		s := newScanner(data)
+		for h, _, ok := s.next(); ok; h, _, ok = s.next() {
+			if h.seq >= last.Seq {
+				last = h.second()
+			}
+		}
+	}
+	return last.Time
 }
 
 // Read reads a timeline from a recorder's folder, whether one writes to it or not, or from an episode's file.
 func Read(path string, q Query) (*Timeline, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
 		return Decode(f, q)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err
 	}
-	r, files := reader{q: q, known: map[string]*Series{}}, 0
+	var files [][]byte
 	for _, d := range entries {
 		if !strings.HasSuffix(d.Name(), ringExt) || !d.Type().IsRegular() {
 			continue
 		}
-		f, err := os.Open(filepath.Join(path, d.Name()))
+		data, err := os.ReadFile(filepath.Join(path, d.Name()))
 		if err != nil {
 			return nil, err
 		}
-		data, err := io.ReadAll(io.LimitReader(f, maxStream))
-		if f.Close(); err != nil {
-			return nil, fmt.Errorf("recorder: %s: %w", f.Name(), err)
-		}
-		r.read(data)
-		files++
+		files = append(files, data)
 	}
-	if files == 0 {
+	if len(files) == 0 {
 		return nil, fmt.Errorf("%s: no files of a recorder are in it", path)
 	}
-	return r.timeline(), nil
+	t, _ := read(files, q)
+	return t, nil
 }
 
 // Copy writes what is wanted of the timeline until now, in the form that Decode reads.

@@ -63,9 +63,10 @@ type Loss struct {
 
 // A Query says what of a timeline is wanted. The zero Query wants all.
 type Query struct {
-	From, To time.Time // either may be zero
-	Pod      string    // "shop/web-0": its values, and the events that have it at either end
-	Kinds    []string  // events of these kinds, and values whose names begin with one
+	From, To time.Time     // either may be zero
+	Last     time.Duration // so much up to the last second that was recorded; of Read and Decode
+	Pod      string        // "shop/web-0": its values, and the events that have it at either end
+	Kinds    []string      // events of these kinds, and values whose names begin with one
 }
 
 func (q *Query) during(t time.Time) bool {

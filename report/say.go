@@ -12,7 +12,7 @@ import (
 // whose order differs number their arguments: %[2]s.
 var zh = func() map[string]string {
 	all := map[string]string{}
-	for _, part := range []map[string]string{zhReport, zhDiagnose, zhTrace, zhCheck, zhIntent, zhRoute, zhDNS, zhWhatif, zhPlan, zhPlain} {
+	for _, part := range []map[string]string{zhReport, zhDiagnose, zhTrace, zhCheck, zhIntent, zhRoute, zhDNS, zhWhatif, zhPlan, zhRecord, zhPlain} {
 		maps.Copy(all, part)
 	}
 	return all

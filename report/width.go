@@ -74,6 +74,9 @@ func shorten(s string, n int) string {
 	return head + string(rest)
 }
 
+// Clean returns s so that it can be printed on a terminal, whoever wrote it.
+func Clean(s string) string { return clean(s) }
+
 // clean returns s with all that could move a cursor, colour a terminal, end a
 // line or turn the direction of writing replaced by its escape in Go's syntax.
 // A tab becomes a space.

@@ -137,7 +137,7 @@ func TestEverySentenceIsTranslated(t *testing.T) {
 func TestNothingIsTranslatedInVain(t *testing.T) {
 	l := collect(t)
 	seen := map[string]bool{}
-	for _, part := range []map[string]string{zhReport, zhDiagnose, zhTrace, zhCheck, zhIntent, zhRoute, zhDNS} {
+	for _, part := range []map[string]string{zhReport, zhDiagnose, zhTrace, zhCheck, zhIntent, zhRoute, zhDNS, zhRecord} {
 		for _, f := range slices.Sorted(maps.Keys(part)) {
 			if _, ok := l.formats[f]; !ok {
 				t.Errorf("nobody says %q", f)

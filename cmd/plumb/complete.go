@@ -137,6 +137,8 @@ func positional(verb string, n int) (out []choice) {
 	case n > 0:
 	case verb == "completion":
 		return choices(shells...)
+	case verb == "record":
+		return choices(recordShow, recordEpisodes)
 	case verb == "explain":
 		for _, k := range all.Checks {
 			title, _, _ := strings.Cut(k.Doc, "\n")
@@ -153,7 +155,7 @@ type completer struct {
 }
 
 // files are flags whose values are files.
-var files = strings.Fields("snapshot kubeconfig html objects map redact-key restore filename")
+var files = strings.Fields("snapshot dir kubeconfig html objects map redact-key restore filename")
 
 // flag returns the values that a flag may have.
 func (c completer) flag(f *pflag.Flag, last string) (values []choice, file bool) {

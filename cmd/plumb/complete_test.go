@@ -27,7 +27,7 @@ func completed(t *testing.T, words ...string) string {
 
 func TestComplete(t *testing.T) {
 	for _, tt := range []struct{ words, want string }{
-		{"_", "diagnose check matrix diff plan explain watch snapshot completion version help :4"},
+		{"_", "diagnose check matrix diff plan explain watch record snapshot completion version help :4"},
 		{"di", "diagnose diff :4"},
 		{"nothing _", ":4"},
 		{"diagnose --no", "--no-probe :4"},
@@ -49,6 +49,8 @@ func TestComplete(t *testing.T) {
 		{"explain mtu-mismatch _", ":4"},
 		{"explain --lang zh mtu-m", "mtu-mismatch :4"},
 		{"completion _", "bash zsh fish :4"},
+		{"record _", "show episodes :4"},
+		{"record show --dir _", ":0"},
 		{"version _", ":4"},
 		{"version --", "--help :4"},
 		{"check --kubeconfig /does/not/exist --context _", ":4"},

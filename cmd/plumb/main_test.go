@@ -31,7 +31,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "mode": mode, "jsonis": jsonIs, "truncate": truncate, "sameyaml": sameYAML,
+			"status": status, "mode": mode, "jsonis": jsonIs, "truncate": truncate, "sameyaml": sameYAML, "recorded": recorded,
 		},
 	})
 }

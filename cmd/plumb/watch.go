@@ -9,6 +9,7 @@ import (
 
 	"github.com/plumbnet/plumb/collect/fleet"
 	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/report"
 	"github.com/spf13/pflag"
 )
 
@@ -85,7 +86,7 @@ func watchVerb(args []string, stdout, stderr io.Writer) int {
 			_ = out.Encode(e) // who reads it went: so does plumb, by SIGPIPE
 			return
 		}
-		fmt.Fprintln(stdout, e)
+		fmt.Fprintln(stdout, report.Clean(e.String())) // a name in it may be anyone's
 	}, func(node string, err error) {
 		if err != nil {
 			fmt.Fprintf(stderr, "plumb: %s: %v\n", node, err)
