@@ -57,6 +57,7 @@ test: bin/helm lint
 	cd oracle && go vet ./... && go test -count=1 -v . | $(SHOW)
 	cd oracle/netpol && go vet ./...
 	cd oracle/proxy && go vet ./... && go test -count=1 -v . | $(SHOW)
+	cd oracle/grafana && go vet ./... && go test -count=1 -v . | $(SHOW)
 	cd oracle/coredns && go vet ./... && go test -count=1 -v . | $(SHOW)
 	PLUMB_CLUSTER=auto go test -count=1 -timeout 60m -p 1 -v $(REAL) | $(SHOW)
 

@@ -1,0 +1,3 @@
+module github.com/plumbnet/plumb/oracle/grafana
+
+go 1.26.0
