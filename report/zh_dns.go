@@ -17,6 +17,7 @@ var zhDNS = map[string]string{
 	"%s has ndots %d in its resolv.conf, and by its dnsPolicy it is to have %d":                      "%s 的 resolv.conf 中 ndots 为 %d，而按其 dnsPolicy 应为 %d",
 	"set clusterDNS and clusterDomain of %s's kubelet to the cluster's, and have its Pods made anew": "把 %s 的 kubelet 的 clusterDNS 和 clusterDomain 改为集群的值，并重建其上的 Pod",
 	"%s does not reach %s: CoreDNS forwards the query to itself":                                     "%s 无法到达 %s：CoreDNS 把该查询转发给了自己",
+	"have resolvConf of the kubelets name a file without %s, and CoreDNS's Pods made anew":           "把 kubelet 的 resolvConf 改为不含 %s 的文件，并重建 CoreDNS 的 Pod",
 	"the upstream %s does not answer %s: %s":                                                         "上游 %s 不应答 %s：%s",
 	"have the name server %s answer, or forward to another":                                          "让 DNS 服务器 %s 能够应答，或转发到其他服务器",
 	"it forwards names of %s to %s, which is CoreDNS itself: each query comes back":                  "它把 %s 下的名称转发给 %s，而那就是 CoreDNS 自己：每个查询都会转回来",

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/dns"
@@ -96,14 +97,19 @@ func loop(p *check.Pass) {
 			Severity: check.Error, Where: where,
 			What:     text.F("it forwards names of %s to %s, which is CoreDNS itself: each query comes back", fw.Zone, u.Addr),
 			Fix:      check.Fix{What: text.F("forward to the name servers of the network outside"), Commands: edit},
-			Evidence: append([]snapshot.Evidence{line(p, d, fw.Line)}, finds(d, a)...),
+			Evidence: []snapshot.Evidence{line(p, d, fw.Line)},
+		}
+		if from := finds(d, a); len(from) > 0 && !strings.Contains(f.Evidence[0].Text, a.String()) {
+			f.Evidence = append(f.Evidence, from...)
+			f.Fix = check.Fix{What: text.F("have resolvConf of the kubelets name a file without %s, and CoreDNS's Pods made anew", a),
+				Commands: []string{"grep resolvConf /var/lib/kubelet/config.yaml", "kubectl -n kube-system rollout restart deployment coredns"}}
 		}
 		crashes(p, &f, d)
 		p.Report(f)
 	})
 }
 
-// finds returns where CoreDNS's Pods find a name server that they forward to, unless the Corefile names it.
+// finds returns where CoreDNS's Pods have a name server in their resolv.conf.
 func finds(d *check.CoreDNS, a netip.Addr) (out []snapshot.Evidence) {
 	for _, c := range d.Confs {
 		if slices.Contains(c.Conf.Servers, a) {

@@ -73,7 +73,8 @@ func compare(p *check.Pass, d *check.CoreDNS, ns *network.NS, pod *corev1.Pod, h
 		Evidence: []snapshot.Evidence{p.Object("Pod", pod.Namespace, pod.Name, "dnsPolicy: "+string(pod.Spec.DNSPolicy))},
 	}
 	say := func(line string) {
-		f.Evidence = append(f.Evidence, check.File(ns, snapshot.ResolvConf, line, "kubectl -n "+pod.Namespace+" exec "+pod.Name+" -- cat /etc/resolv.conf"))
+		f.Evidence = append(f.Evidence, snapshot.Evidence{File: ns.Path(snapshot.ResolvConf), Text: line,
+			Command: "kubectl -n " + pod.Namespace + " exec " + pod.Name + " -- cat /etc/resolv.conf"})
 	}
 	own := pod.Spec.DNSPolicy != corev1.DNSDefault // the node's are not in it
 	i := slices.IndexFunc(has.Servers, func(a netip.Addr) bool { return !expected(p, d, ns, must, a) })
