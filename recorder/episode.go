@@ -173,7 +173,7 @@ func (r *Recorder) write(e Episode) error {
 	}
 	defer os.Remove(name + ".tmp")
 	w := bufio.NewWriterSize(f, 64<<10)
-	err = errors.Join(r.copy(w, Query{From: e.From, To: e.To}, e), w.Flush())
+	err = errors.Join(copyRings(w, []*ring{r.seconds, r.events}, held{}, Query{From: e.From, To: e.To}, e), w.Flush())
 	info, err2 := f.Stat()
 	if err = errors.Join(err, err2, f.Close()); err == nil && info.Size() == 0 {
 		err = errNothing

@@ -1,12 +1,14 @@
 package recorder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -145,15 +147,16 @@ func Read(path string, q Query) (*Timeline, error) {
 	return t, nil
 }
 
-// Copy writes what is wanted of the timeline until now, in the form that Decode reads.
+// Copy writes what is wanted of the timeline until now, in the form that Decode reads. A slow writer holds up nothing.
 func (r *Recorder) Copy(w io.Writer, q Query) error {
 	r.writing.Lock()
-	defer r.writing.Unlock()
-	return r.copy(w, q, Episode{Node: r.o.Node})
+	rings := []*ring{r.seconds, r.events}
+	r.writing.Unlock()
+	return copyRings(w, rings, &r.writing, q, Episode{Node: r.o.Node})
 }
 
-// copy writes a stream with meta. It holds one segment in memory at a time.
-func (r *Recorder) copy(w io.Writer, q Query, meta Episode) (err error) {
+// copyRings writes a stream with meta. It holds one segment in memory at a time.
+func copyRings(w io.Writer, rings []*ring, lock sync.Locker, q Query, meta Episode) (err error) {
 	enc, known := newEncoder(1, meta), map[string]*Series{}
 	write := func(s Second, _ *decoder) bool {
 		if q.during(s.Time) {
@@ -162,12 +165,17 @@ func (r *Recorder) copy(w io.Writer, q Query, meta Episode) (err error) {
 		}
 		return err == nil
 	}
-	for _, ring := range []*ring{r.seconds, r.events} {
-		if bad := ring.each(func(data []byte) { frames(data, known, &q, true, write) }); err == nil {
-			err = bad
+	for _, ring := range rings {
+		bad := ring.each(lock, func(data []byte) {
+			if err == nil {
+				frames(data, known, &q, true, write)
+			}
+		})
+		if err = cmp.Or(err, bad); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // String returns a series as Prometheus writes one, without the labels of its Pod.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -404,6 +406,50 @@ func TestOpenErrors(t *testing.T) {
 		must(t, err)
 		if len(tl.Seconds) != 2 || show(&tl.Seconds[1]) != "shop/a/netdev_received_bytes_total 2" {
 			t.Errorf("%s: %+v", name, tl.Seconds)
+		}
+	}
+}
+
+// TestAtOnce has events, seconds, readers and windows come at the same time, and a reader that reads nothing.
+func TestAtOnce(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), ""} {
+		r := open(t, Options{Dir: dir, Disk: minDisk})
+		tick(r, 0)
+		tick(r, 1)
+		slow, unread := io.Pipe()
+		go func() { _ = r.Copy(unread, Query{}) }()
+		defer slow.Close()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range 2000 {
+				tick(r, 2+i, counter(octets, "shop/a", float64(i)))
+			}
+		})
+		wg.Go(func() {
+			for range 2000 {
+				r.Event(someEvents[0])
+				_ = r.Stats()
+			}
+		})
+		wg.Go(func() {
+			for i := range 20 {
+				if err := r.Freeze(fmt.Sprint("e", i), "", at, at.Add(time.Second)); err != nil && dir != "" {
+					t.Error(err)
+				}
+				r.Opened([]*probe.Stat{drops})
+				var b strings.Builder
+				if err := r.Copy(&b, Query{}); err != nil {
+					t.Error(err)
+				}
+				tl, err := Decode(strings.NewReader(b.String()), Query{})
+				if err != nil || tl.Damaged > 0 {
+					t.Errorf("%+v, %v", tl, err)
+				}
+			}
+		})
+		wg.Wait()
+		if st := r.Stats(); st.Seconds != 2002 || st.Failed > 0 {
+			t.Errorf("%+v", st)
 		}
 	}
 }

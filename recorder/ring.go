@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // A segment is a file, all of whose blocks it has from the start, or memory.
@@ -67,7 +68,7 @@ func fileRing(dir, name string, n int, size int64, meta Episode) (_ *ring, err e
 // find goes to the end of what was written last.
 func (r *ring) find() error {
 	i := 0
-	return r.each(func(data []byte) {
+	return r.each(held{}, func(data []byte) {
 		s := newScanner(data)
 		for h, _, ok := s.next(); ok; h, _, ok = s.next() {
 			r.seq = max(r.seq, h.seq)
@@ -133,12 +134,15 @@ func (r *ring) number() uint64 {
 	return r.last
 }
 
-// each calls visit with the content of each segment. It is valid until visit returns.
-func (r *ring) each(visit func([]byte)) error {
+// each calls visit with the content of each segment, which is valid until visit returns. It holds the lock while
+// it reads, and not while it visits: who is told may be slow.
+func (r *ring) each(lock sync.Locker, visit func([]byte)) error {
 	data, free := scratch(int(r.size))
 	defer free()
 	for _, f := range r.segments {
+		lock.Lock()
 		n, err := f.ReadAt(data, 0)
+		lock.Unlock()
 		if err != nil && err != io.EOF {
 			return err
 		}
@@ -146,6 +150,12 @@ func (r *ring) each(visit func([]byte)) error {
 	}
 	return nil
 }
+
+// held is the lock of who holds it already.
+type held struct{}
+
+func (held) Lock()   {}
+func (held) Unlock() {}
 
 func (r *ring) close() (err error) {
 	for _, f := range r.segments {
