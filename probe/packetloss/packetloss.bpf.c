@@ -101,7 +101,7 @@ int kfree_skb(u64 *ctx)
 	skb_l4(&l4, skb);
 	if (r < REASONS && normal[r] && lossless(skb, normal[r], &l4))
 		return 0;
-	if (args_kfree_skb > 3)
+	if (args_kfree_skb > 3 && address(ctx, 3))
 		rx = (void *)ctx[3];
 	// Copies for captures; and what is no packet, or not yet: messages of netlink and of Unix sockets, drivers' buffers.
 	struct sock *sk = rx ? rx : skb->sk;

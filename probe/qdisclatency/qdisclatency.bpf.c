@@ -19,7 +19,7 @@ struct {
 SEC("tp_btf/qdisc_enqueue")
 int qdisc_enqueue(u64 *ctx)
 {
-	wait_anew(address(&ctx[2]), 0);
+	wait_anew(address(ctx, 2), 0);
 	return 0;
 }
 
@@ -28,7 +28,7 @@ SEC("tp_btf/qdisc_dequeue")
 int qdisc_dequeue(u64 *ctx)
 {
 	struct sk_buff *skb = (void *)ctx[3];
-	struct wait *w = wait_get(address(&ctx[3]));
+	struct wait *w = wait_get(address(ctx, 3));
 	struct key key = {};
 	struct net_device *dev;
 	u64 ns;

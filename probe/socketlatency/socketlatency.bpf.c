@@ -21,9 +21,9 @@ inline_ bool internet(const struct sock *sk)
 }
 
 // A socket that is closed with data unread leaves its wait to the next at its address, which has another port.
-inline_ u64 key(const u64 *ctx, const struct sock *sk)
+inline_ u64 key(u64 *ctx, const struct sock *sk)
 {
-	return address(ctx) ^ (u64)sk->__sk_common.skc_num << 48;
+	return address(ctx, 0) ^ (u64)sk->__sk_common.skc_num << 48;
 }
 
 inline_ void ready(u64 *ctx)

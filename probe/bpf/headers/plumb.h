@@ -180,6 +180,17 @@ struct owner {
 	u32 pad;
 };
 
+// address returns where an argument points to, as a number that may be reckoned with. An argument that may be NULL
+// has to be asked for by it: until 6.12 the verifier takes arguments for what is not NULL, leaves out a program's
+// own checks, and the kernel crashes. The compiler must not load the argument by the same register.
+#define address(ctx, i)                                                     \
+	({                                                                  \
+		u64 *arg = ctx, to = 0;                                     \
+		asm volatile("%0 += %1" : "+r"(arg) : "i"((i) * 8));        \
+		bpf_probe_read_kernel(&to, sizeof(to), arg);                \
+		to;                                                         \
+	})
+
 inline_ u64 net_id(struct net *net)
 {
 	if (!net)
@@ -528,15 +539,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct wait);
 } waits SEC(".maps");
-
-// address returns what an argument points to, as a number that may be reckoned with.
-inline_ u64 address(const u64 *arg)
-{
-	u64 a = 0;
-
-	bpf_probe_read_kernel(&a, sizeof(a), arg);
-	return a;
-}
 
 inline_ struct wait *wait_slot(u64 key)
 {
