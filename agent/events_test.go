@@ -121,6 +121,12 @@ func TestWhoMayWatch(t *testing.T) {
 		{"/events", watch, 403, `resources: ["nodes/events"]`},
 		{"/events", "scraper", 401, "not valid"},
 		{"/snapshot", "scraper", 401, "not valid"},
+		{"/record", watch, 403, `resources: ["nodes/events"]`},
+		{"/record?since=soon", good, 400, `since: "soon"`},
+		{"/record?from=noon", good, 400, `from: "noon"`},
+		{"/record?pod=web-0", good, 400, `pod "web-0"`},
+		{"/record?since=10m&kind=ticks&pod=shop/web-1", good, 200, ""},
+		{"/episodes", good, 200, ""},
 		{"/status", watch, 200, `"name":"ticks","up":true`},
 	} {
 		r := request(t, s, tt.path, tt.token)

@@ -73,6 +73,8 @@ func New(o Options) *Server {
 		s.scrapes = o.Observer.Metrics()
 		s.routes["/metrics"] = route{http.MethodGet, right{"get", "metrics"}, s.metrics}
 		s.routes["/events"] = route{http.MethodGet, right{"get", "events"}, s.events}
+		s.routes["/record"] = route{http.MethodGet, right{"get", "events"}, s.record}
+		s.routes["/episodes"] = route{http.MethodGet, right{"get", "events"}, s.episodes}
 	}
 	return s
 }

@@ -28,9 +28,10 @@ type Status struct {
 	CPU        float64   `json:"cpuSeconds"`         // that it and its programs used
 	RSS        int64     `json:"rssBytes"`
 	// Of an agent that watches.
-	Probes []observe.State     `json:"probes,omitempty"`
-	Sinks  []observe.SinkState `json:"sinks,omitempty"`
-	Config string              `json:"config,omitempty"` // what is wrong with the newest configuration
+	Probes   []observe.State        `json:"probes,omitempty"`
+	Sinks    []observe.SinkState    `json:"sinks,omitempty"`
+	Recorder *observe.RecorderState `json:"recorder,omitempty"`
+	Config   string                 `json:"config,omitempty"` // what is wrong with the newest configuration
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
@@ -40,7 +41,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	}
 	st.Collecting, st.Waiting = s.work.load()
 	if o := s.o.Observer; o != nil {
-		st.Probes, st.Sinks, st.Config = o.States(), o.Sinks(), o.Trouble()
+		st.Probes, st.Sinks, st.Recorder, st.Config = o.States(), o.Sinks(), o.Recorder(), o.Trouble()
 	}
 	var uname unix.Utsname
 	if unix.Uname(&uname) == nil {

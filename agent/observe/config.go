@@ -22,7 +22,9 @@ type Config struct {
 	Events EventsConfig      `json:"events"`
 	Web    WebConfig         `json:"web"`
 	Sinks  []sink.Config     `json:"sinks"`
-	kinds  []*probe.Kind
+
+	Recorder RecorderConfig `json:"recorder"`
+	kinds    []*probe.Kind
 }
 
 // A ProbesConfig says which probes run.
@@ -92,7 +94,7 @@ func (c *Config) Faults() (out []manifest.Fault) {
 	if c.Events.PerSecond < 0 {
 		bad("events.perSecond", "%d: want 0, for %d, or more", c.Events.PerSecond, defaultRate)
 	}
-	return append(append(out, c.Web.faults()...), sinkFaults(c.Sinks)...)
+	return slices.Concat(out, c.Web.faults(), sinkFaults(c.Sinks), c.Recorder.faults())
 }
 
 // ownLabels are those that any metric may have.

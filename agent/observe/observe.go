@@ -20,6 +20,7 @@ import (
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/recorder"
 )
 
 // Options say what an Observer has.
@@ -51,6 +52,7 @@ type Observer struct {
 	overflow overflow
 	site     site
 	sinks    sinks
+	record   record
 }
 
 // A running probe, or why it does not run.
@@ -109,7 +111,7 @@ func (o *Observer) Apply(c Config) {
 		}
 		now = append(now, r)
 	}
-	err := cmp.Or(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log))
+	err := cmp.Or(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.config, o.running = c, now
@@ -172,6 +174,7 @@ func (o *Observer) open(r *running) {
 		return
 	}
 	r.why = ""
+	o.record.with(func(to *recorder.Recorder) { to.Opened(r.kind.Stats) })
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.watched = cancel, make(chan struct{})
 	go func() {
@@ -222,6 +225,9 @@ func (o *Observer) Close() {
 		o.close(r)
 	}
 	o.sinks.close()
+	if err := o.record.close(); err != nil {
+		o.o.Log.Printf("recorder: %v", err)
+	}
 }
 
 // guard turns a panic into an error.
@@ -266,6 +272,7 @@ func (o *Observer) emit(r *running, e event.Event) {
 	}
 	o.bus.publish(e)
 	o.sinks.put(e)
+	o.record.event(e)
 }
 
 // peer names the end of a packet that is not the Pod's.

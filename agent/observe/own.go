@@ -20,7 +20,7 @@ import (
 // Own are the agent's metrics of itself.
 var Own = []*probe.Stat{
 	info, cpu, resident, files, goroutines, start,
-	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried,
+	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried, recorded, kept, unkept, frommem,
 }
 
 var (
@@ -40,6 +40,10 @@ var (
 	sunk       = own("agent_sink_events_total", probe.Counter, "Events for a sink: written, lost for want of room (full), or lost after tries (failed).", "sink", "result")
 	waiting    = own("agent_sink_waiting", probe.Gauge, "Events that wait for a sink.", "sink")
 	retried    = own("agent_sink_retries_total", probe.Counter, "Times that a sink was tried again.", "sink")
+	recorded   = own("agent_recorder_seconds_total", probe.Counter, "Seconds that were recorded.")
+	kept       = own("agent_recorder_events_total", probe.Counter, "Events that were recorded.")
+	unkept     = own("agent_recorder_lost_total", probe.Counter, "Seconds and events that were not recorded, for want of room or for an error.", "what")
+	frommem    = own("agent_recorder_memory", probe.Gauge, "1 while the recorder runs from memory, and ends with the agent.")
 	series     = own("agent_series_dropped", probe.Gauge, "Series beyond the bound of their metric, which are summed up in its series \"overflow\".", "metric")
 	reloaded   = own("agent_config_reloads_total", probe.Counter, "Configurations that were taken, or refused.", "result")
 	valid      = own("agent_config_valid", probe.Gauge, "1 while the newest configuration runs, 0 while it was refused and an older one does.")
@@ -104,6 +108,12 @@ func (o *Observer) own(f *families, list []*running) {
 			set(waiting, float64(st.Waiting), name)
 		}
 	})
+	st, ok := o.record.stats()
+	set(recorded, float64(st.Seconds))
+	set(kept, float64(st.Events))
+	set(unkept, float64(st.Failed), "seconds")
+	set(unkept, float64(st.Lost), "events")
+	set(frommem, map[bool]float64{true: 1}[ok && st.Memory])
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	set(reloaded, float64(o.reloads[0]), "taken")

@@ -51,6 +51,7 @@ func watch(ctx context.Context, a *agent.Options, file string) (end func(), err 
 	var running sync.WaitGroup
 	running.Go(func() { places.Run(ctx) })
 	running.Go(func() { o.Follow(ctx, file, data) })
+	running.Go(func() { o.Record(ctx) })
 	return func() {
 		cancel()
 		running.Wait()
