@@ -42,8 +42,11 @@ func (p places) ByNet(n uint64) (probe.Place, bool) {
 }
 func (p places) ByCgroup(id uint64) (string, bool) { return "kube/proxy", id == 7 && !p.ended }
 func (p places) ByDevice(i int) (string, bool)     { return "shop/web", i == 9 && !p.ended }
-func (places) Cookies() bool                       { return false }
-func (places) All() []probe.Place                  { return []probe.Place{{Net: 1, Host: true}} }
+func (places) ByAddr(a netip.Addr) (string, bool) {
+	return "shop/web", a == netip.MustParseAddr("10.0.0.2")
+}
+func (places) Cookies() bool      { return false }
+func (places) All() []probe.Place { return []probe.Place{{Net: 1, Host: true}} }
 
 func TestOwner(t *testing.T) {
 	for _, tt := range []struct {
@@ -118,6 +121,29 @@ func TestDecode(t *testing.T) {
 	}
 	if _, err := decode(raw[:size-1]); err == nil || !strings.Contains(err.Error(), "an event of 103 bytes") {
 		t.Error(err)
+	}
+}
+
+// TestByAddress: what comes in by the node's uplink is whose its address is; what happens in a namespace is not.
+func TestByAddress(t *testing.T) {
+	s := &Set{env: &probe.Env{Node: "node-a", Places: places{}}}
+	to := Tuple{Src: [16]byte{192, 0, 2, 1}, Dst: [16]byte{10, 0, 0, 2}, Version: 4}
+	from := Tuple{Src: [16]byte{10, 0, 0, 2}, Dst: [16]byte{192, 0, 2, 1}, Version: 4}
+	for _, tt := range []struct {
+		name string
+		e    Event
+		pod  string
+		by   event.Tier
+	}{
+		{"to a Pod", Event{Owner: Owner{ID: 10, By: 3}, Tuple: to}, "shop/web", event.ByAddress},
+		{"from a Pod", Event{Owner: Owner{ID: 10, By: 3}, Tuple: from}, "shop/web", event.ByAddress},
+		{"neither", Event{Owner: Owner{ID: 10, By: 3}}, "", event.Unattributed},
+		{"by a Pod's device", Event{Owner: Owner{ID: 9, By: 3}, Tuple: to}, "shop/web", event.ByDevice},
+		{"of the node's own socket", Event{Owner: Owner{ID: 8, By: 1}, Tuple: to}, "", event.Unattributed},
+	} {
+		if got := s.event(&tt.e, "packetloss"); got.Pod != tt.pod || got.By != tt.by || got.Node != "node-a" || got.Kind != "packetloss" {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
 	}
 }
 

@@ -78,7 +78,20 @@ func decode(raw []byte) (*Event, error) {
 func (s *Set) event(e *Event, kind string) event.Event {
 	out := event.Event{Kind: kind, Node: s.env.Node, Packet: e.Tuple.Packet()}
 	out.Pod, out.By, _ = e.Owner.Pod(s.env.Places)
+	if out.Pod == "" && event.Tier(e.Owner.By) == event.ByDevice {
+		out.Pod, out.By = s.byAddr(out.Packet)
+	}
 	return out
+}
+
+// byAddr returns whose a packet is that came in by no Pod's device: whom it is for, or else who sent it.
+func (s *Set) byAddr(p packet.Packet) (string, event.Tier) {
+	for _, a := range []netip.AddrPort{p.Dst, p.Src} {
+		if pod, ok := s.env.Places.ByAddr(a.Addr()); ok {
+			return pod, event.ByAddress
+		}
+	}
+	return "", event.Unattributed
 }
 
 func monotonic() uint64 {
