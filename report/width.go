@@ -41,6 +41,9 @@ func width(s string) int {
 	return n
 }
 
+// Columns returns the columns of a terminal that s takes.
+func Columns(s string) int { return width(s) }
+
 // pad fills s with spaces up to n columns.
 func pad(s string, n int) string {
 	return s + strings.Repeat(" ", max(0, n-width(s)))

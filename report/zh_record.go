@@ -1,6 +1,6 @@
 package report
 
-// zhRecord is what "plumb record" says in Chinese.
+// zhRecord is what "plumb record" and "plumb top" say in Chinese.
 var zhRecord = map[string]string{
 	"recorded on %s, from %s to %s":   "%s 上的记录，从 %s 到 %s",
 	"episode %s of %s, from %s to %s": "%[2]s 的片段 %[1]s，从 %[3]s 到 %[4]s",
@@ -18,6 +18,13 @@ var zhRecord = map[string]string{
 	"%s of %s: %s in a second, usually %s":                       "%[2]s 的 %[1]s：一秒内 %[3]s，平常 %[4]s",
 	"the node itself":                                            "节点本身",
 	"asked for: %s":                                              "应要求：%s",
+	"lost/s":                                                     "丢包/秒",
+	"resent/s":                                                   "重传/秒",
+	"resets/s":                                                   "重置/秒",
+	"slowest stage, 9 of 10 within":                              "最慢阶段，十分之九不超过",
+	"Pod":                                                        "Pod",
+	"node":                                                       "节点",
+	"and %d others":                                              "另有 %d 个",
 	"asked for":                                                  "应要求",
 	"no episodes":                                                "没有片段",
 	"its file cannot be read":                                    "文件无法读取",

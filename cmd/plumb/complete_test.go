@@ -27,7 +27,7 @@ func completed(t *testing.T, words ...string) string {
 
 func TestComplete(t *testing.T) {
 	for _, tt := range []struct{ words, want string }{
-		{"_", "diagnose check matrix diff plan explain watch record snapshot completion version help :4"},
+		{"_", "diagnose check matrix diff plan explain watch top record snapshot completion version help :4"},
 		{"di", "diagnose diff :4"},
 		{"nothing _", ":4"},
 		{"diagnose --no", "--no-probe :4"},

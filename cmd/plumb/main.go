@@ -34,6 +34,7 @@ Usage:
                    [--snapshot PATH]...
     plumb explain  [CHECK] [--lang zh]
     plumb watch    [-n NAMESPACE] [--pod POD] [--kind KIND,KIND] [--json]
+    plumb top      [-n NAMESPACE] [--lang zh]
     plumb record   show | episodes --dir PATH [--since 10m] [--pod POD] [--kind KIND,KIND] [--json] [--lang zh]
     plumb snapshot -o FILE.tar.gz [--redact] | --script
     plumb completion bash | zsh | fish
@@ -65,6 +66,7 @@ func verbs() []verb {
 		{"plan", "address ranges that collide with nothing and last", planVerb, func(fs *pflag.FlagSet) *live { var f planFlags; f.add(fs); return &f.cluster }},
 		{"explain", "what a fault is, and its cure", explainVerb, func(fs *pflag.FlagSet) *live { langFlag(fs); return nil }},
 		{"watch", "what happens in a cluster, as it happens", watchVerb, func(fs *pflag.FlagSet) *live { var f watchFlags; f.add(fs); return &f.cluster }},
+		{"top", "which Pods fare worst now", topVerb, func(fs *pflag.FlagSet) *live { var f topFlags; f.add(fs); return &f.cluster }},
 		{"record", "what a node's recorder saw, after the fact", recordVerb, func(fs *pflag.FlagSet) *live { var f recordFlags; f.add(fs); return nil }},
 		{"snapshot", "collect the state of a cluster or a node", snapshotVerb, func(fs *pflag.FlagSet) *live { var f snapshotFlags; f.add(fs); return &f.live }},
 		{"completion", "print a script for a shell", completionVerb, func(*pflag.FlagSet) *live { return nil }},
@@ -93,7 +95,7 @@ func main() {
 }
 
 // typed is a command line as plumb tells users to type it.
-var typed = regexp.MustCompile(`\bplumb (diagnose|check|matrix|diff|plan|explain|watch|record|snapshot|completion|version|help|VERB)\b`)
+var typed = regexp.MustCompile(`\bplumb (diagnose|check|matrix|diff|plan|explain|watch|top|record|snapshot|completion|version|help|VERB)\b`)
 
 // say returns a text with its command lines as they are to be typed here.
 func say(s string) string { return typed.ReplaceAllString(s, command+" $1") }

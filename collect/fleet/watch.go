@@ -99,3 +99,12 @@ func (f *Fleet) follow(ctx context.Context, node string, query url.Values, tell 
 	}
 	return io.ErrUnexpectedEOF
 }
+
+// Metrics returns what the agent of a node answers to a scrape, which the caller closes.
+func (f *Fleet) Metrics(ctx context.Context, node string) (io.ReadCloser, error) {
+	body, err := f.Ask(ctx, node, http.MethodGet, "metrics", nil, nil)
+	if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusNotFound {
+		return nil, ErrNoWatch
+	}
+	return body, err
+}

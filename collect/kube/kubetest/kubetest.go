@@ -43,6 +43,8 @@ type Server struct {
 	Probe func(node string, ask snapshot.ProbeAsk) snapshot.Probe
 	// Events returns what the agent of a node has to tell; nil: it does not watch. The stream ends then.
 	Events func(node string) []event.Event
+	// Metrics returns what the agent of a node answers to a scrape; nil: it does not watch.
+	Metrics func(node string) string
 	// Forbid lists paths that are forbidden: "/apis/apps/v1/daemonsets".
 	Forbid []string
 
@@ -167,6 +169,15 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 	if path == "events" {
 		s.events(w, node)
+		return
+	}
+	if path == "metrics" {
+		w.Header().Set("Plumb-Agent", "test")
+		if s.Metrics == nil {
+			http.Error(w, "no such thing", http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, s.Metrics(node))
 		return
 	}
 	var files snapshot.Files

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/plumbnet/plumb/report"
+	"github.com/plumbnet/plumb/text"
+)
+
+// topText prints the worst Pods as a table. What no probe tells is "?", and not 0.
+func topText(w io.Writer, all []fare, o report.Options) error {
+	say := func(t text.Text) string { return report.Say(t, o.Lang) }
+	rows := [][]string{{say(text.F("lost/s")), say(text.F("resent/s")), say(text.F("resets/s")), say(text.F("slowest stage, 9 of 10 within")), say(text.F("Pod")), say(text.F("node"))}}
+	for _, u := range all[:min(len(all), topRows)] {
+		var row []string
+		for _, rate := range u.rates {
+			row = append(row, rateOf(rate))
+		}
+		slow := "-"
+		if u.stage != "" {
+			slow = u.slow.String() + " " + report.Clean(u.stage)
+		}
+		pod := report.Clean(u.pod)
+		if u.pod == "" {
+			pod = say(text.F("the node itself"))
+		}
+		rows = append(rows, append(row, slow, pod, report.Clean(u.node)))
+	}
+	out := bufio.NewWriter(w)
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, s := range row {
+			widths[i] = max(widths[i], report.Columns(s))
+		}
+	}
+	for _, row := range rows {
+		line := ""
+		for i, s := range row {
+			space := strings.Repeat(" ", widths[i]-report.Columns(s))
+			if i < len(topColumns) {
+				line += space + s + "  " // numbers stand to the right
+			} else {
+				line += s + space + "  "
+			}
+		}
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+	}
+	if more := len(all) - topRows; more > 0 {
+		fmt.Fprintln(out, say(text.F("and %d others", more)))
+	}
+	return out.Flush()
+}
+
+// rateOf prints a rate in a few figures.
+func rateOf(r float64) string {
+	switch {
+	case math.IsNaN(r):
+		return "?"
+	case r > 0 && r < 10:
+		return fmt.Sprintf("%.1f", r)
+	}
+	return fmt.Sprintf("%.0f", r)
+}
