@@ -149,7 +149,8 @@ type Account struct {
 }
 
 // A Loss is how many events were not told, and at which stage: "rate", by the probe's own limit; "ring", the buffer to
-// the agent was full; "table", there was no room to count them under a key of their own.
+// the agent was full; "table", there was no room to count them under a key of their own; "nested", they interrupted the
+// program at another one, where the kernel does not run it (told since Linux 5.12). Those of the last two are not counted either.
 type Loss struct {
 	Stage  string
 	Events uint64

@@ -184,7 +184,7 @@ var stages = [...]string{"rate", "ring", "table"}
 
 // Account tells what the programs have cost, and what they lost.
 func (s *Set) Account() (probe.Account, error) {
-	a := probe.Account{Missing: s.missing}
+	a, nested := probe.Account{Missing: s.missing}, uint64(0)
 	for name, p := range s.coll.Programs {
 		st, err := p.Stats()
 		if err != nil {
@@ -192,6 +192,7 @@ func (s *Set) Account() (probe.Account, error) {
 		}
 		a.Runs += st.RunCount
 		a.Time += st.Runtime
+		nested += st.RecursionMisses
 	}
 	for i, stage := range stages {
 		var cpus []uint64
@@ -204,5 +205,6 @@ func (s *Set) Account() (probe.Account, error) {
 		}
 		a.Lost = append(a.Lost, probe.Loss{Stage: stage, Events: n})
 	}
+	a.Lost = append(a.Lost, probe.Loss{Stage: "nested", Events: nested})
 	return a, nil
 }

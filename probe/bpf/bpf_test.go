@@ -275,7 +275,7 @@ func TestRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 				a, err := s.Account()
-				if diff := cmp.Diff([]probe.Loss{{Stage: "rate"}, {Stage: "ring"}, {Stage: "table"}}, a.Lost); diff != "" || err != nil {
+				if diff := cmp.Diff([]probe.Loss{{Stage: "rate"}, {Stage: "ring"}, {Stage: "table"}, {Stage: "nested"}}, a.Lost); diff != "" || err != nil {
 					t.Error(diff, err)
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), 3*drain)
