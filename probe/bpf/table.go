@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/plumbnet/plumb/probe"
@@ -98,8 +99,13 @@ type entry[V any] struct {
 // patience is how long an entry stays that nobody is known to own, after it last counted.
 const patience = 30 * time.Second
 
-// chunk is how many entries are read at once.
-const chunk = 256
+// A table is read in parts of at most this many entries and bytes: each entry has a value of each CPU. A part has to
+// have room for what falls on one hash, which is hardly ever two.
+const (
+	chunk      = 256
+	chunkLeast = 16
+	chunkBytes = 256 << 10
+)
 
 // NewTable returns a table of a map of s. Owner and labels say what a key stands for.
 func NewTable[K comparable, V Value[V]](s *Set, name string, owner func(K) Owner, labels func(K) [4]string) (*Table[K, V], error) {
@@ -111,9 +117,11 @@ func NewTable[K comparable, V Value[V]](s *Set, name string, owner func(K) Owner
 	if err != nil {
 		return nil, fmt.Errorf("bpf: %w", err)
 	}
+	var v V
+	n := max(chunkLeast, min(chunk, chunkBytes/(cpus*int(unsafe.Sizeof(v)))))
 	return &Table[K, V]{
 		set: s, m: m, owner: owner, labels: labels,
-		keys: make([]K, chunk), values: make([]V, chunk*cpus),
+		keys: make([]K, n), values: make([]V, n*cpus),
 		seen: map[K]*entry[V]{}, sums: map[Series]V{},
 	}, nil
 }

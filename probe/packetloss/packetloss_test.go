@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,9 +27,9 @@ import (
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
 // flood sends n datagrams from a namespace. What its own kernel drops is dropped all the same.
-func flood(t *testing.T, l *probetest.Lab, ns *sandbox.NS, to string, n int) {
+func flood(t *testing.T, ns *sandbox.NS, to string, n int) {
 	t.Helper()
-	l.In(t, ns, func() error {
+	err := ns.Do(func() error {
 		c, err := net.Dial("udp", to)
 		if err != nil {
 			return err
@@ -45,6 +46,9 @@ func flood(t *testing.T, l *probetest.Lab, ns *sandbox.NS, to string, n int) {
 		}
 		return nil
 	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // rule has a namespace drop datagrams to port 7777 in a hook, and count them.
@@ -89,7 +93,7 @@ func TestDrops(t *testing.T) {
 			probetest.Sh(t, l.A, "ping -c1 -W5 10.2.0.2 && ping -c1 -W5 fd00:2::2") // neighbours are known from here on
 			p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
 			events := probetest.Watch(t, p)
-			flood(t, l, of[tt.from], tt.to, tt.n)
+			flood(t, of[tt.from], tt.to, tt.n)
 			got := probetest.Collect(t, Kind, p.Read)
 			if where == "node" && tt.n > 1000 && strings.Contains(script, "nft") { // the kernel's own count
 				out, err := of[where].Output("", "nft", "list", "ruleset")
@@ -118,6 +122,41 @@ func TestDrops(t *testing.T) {
 			account(t, p, tt.n, events)
 			probetest.Cost(t, p)
 		})
+	}
+}
+
+// TestStorm drops as fast as the machine can, where it is sent, on its way and where it arrives, all at once:
+// each drop is counted, or counted as one that the kernel did not run the program for.
+func TestStorm(t *testing.T) {
+	const senders, n = 3, 40_000
+	l := probetest.NewLab(t)
+	probetest.Sh(t, l.A, "ping -c1 -W5 10.2.0.2")
+	probetest.Sh(t, l.A, fmt.Sprintf(rule, "output"))
+	probetest.Sh(t, l.Node, fmt.Sprintf(strings.Replace(rule, "7777", "7778", 1), "forward"))
+	probetest.Sh(t, l.B, fmt.Sprintf(strings.Replace(rule, "7777", "7779", 1), "input"))
+	p := probetest.Open(t, Kind, probe.Env{Places: l.Places})
+	events := probetest.Watch(t, p)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i := range senders {
+		wg.Go(func() { flood(t, l.A, fmt.Sprintf("10.2.0.2:%d", 7777+i), n) })
+	}
+	wg.Wait()
+	took := time.Since(start)
+	var counted float64
+	for s, v := range probetest.Collect(t, Kind, p.Read) {
+		if strings.Contains(s, `pod="shop/`) && strings.Contains(s, `protocol="udp"`) {
+			counted += v
+		}
+	}
+	a, err := p.(probe.Accounted).Account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nested := a.Lost[len(a.Lost)-1]
+	t.Logf("%.0f drops in %v, and %v; %d events", counted, took.Round(time.Millisecond), a.Lost, len(events))
+	if nested.Stage != "nested" || counted > senders*n || counted+float64(nested.Events) < senders*n {
+		t.Errorf("%.0f of %d are counted, and %v", counted, senders*n, nested)
 	}
 }
 
@@ -283,7 +322,7 @@ func TestSlowReader(t *testing.T) {
 	var c net.PacketConn
 	l.In(t, l.B, func() (err error) { c, err = net.ListenPacket("udp", ":7777"); return err })
 	defer c.Close()
-	flood(t, l, l.A, "10.2.0.2:7777", 5000)
+	flood(t, l.A, "10.2.0.2:7777", 5000)
 	out, err := l.B.Output("", "nstat", "-az", "UdpRcvbufErrors")
 	if err != nil {
 		t.Fatal(err)
