@@ -295,6 +295,15 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+func TestHasHelper(t *testing.T) {
+	if _, err := kernelTypes(); err != nil {
+		t.Skip(err)
+	}
+	if !HasHelper("ringbuf_output") || HasHelper("no_such") {
+		t.Error("ringbuf_output is a helper, no_such is none")
+	}
+}
+
 func TestTCPState(t *testing.T) {
 	for n, want := range map[uint64]string{0: "", 1: "ESTABLISHED", 12: "SYN_RECV", 13: "13"} {
 		if got := TCPState(n); got != want {

@@ -101,3 +101,13 @@ func Enum(name string) map[uint64]string {
 	}
 	return names
 }
+
+// HasHelper reports whether the running kernel has a function for programs, by the name of its number in enum bpf_func_id.
+func HasHelper(name string) bool {
+	for _, n := range Enum("bpf_func_id") {
+		if n == "BPF_FUNC_"+name {
+			return true
+		}
+	}
+	return false
+}

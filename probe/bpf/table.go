@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/plumbnet/plumb/probe"
+	"golang.org/x/sys/unix"
 )
 
 // A Value is what a table has for each key: it is added up over the CPUs.
@@ -200,6 +201,19 @@ func (t *Table[K, V]) forget(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Text returns what a map of s has under a key as text, or "".
+func (s *Set) Text(name string, key uint64) string {
+	m := s.coll.Maps[name]
+	if m == nil {
+		return ""
+	}
+	b, err := m.LookupBytes(key)
+	if err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(b)
 }
 
 // PerCPU returns what each CPU has under an index of a per-CPU array of s.

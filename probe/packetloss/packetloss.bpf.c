@@ -31,6 +31,31 @@ struct {
 	__type(value, u64);
 } drops SEC(".maps");
 
+// The names of places in the kernel's code, as the kernel prints them.
+struct name {
+	char text[64];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 512);
+	__type(key, u64);
+	__type(value, struct name);
+} names SEC(".maps");
+
+const volatile bool has_snprintf = 0; // since 5.13
+
+inline_ void name_place(u64 location)
+{
+	static const char format[] = "%pS";
+	struct name name = {};
+
+	if (!has_snprintf || bpf_map_lookup_elem(&names, &location))
+		return;
+	bpf_snprintf(name.text, sizeof(name.text), format, &location, sizeof(location));
+	bpf_map_update_elem(&names, &location, &name, BPF_ANY);
+}
+
 // direction tells which way the packet went when it was dropped. What no device of the
 // namespace has received was sent from it; what was received and is routed to, or is
 // already on, another device is forwarded. Before routing, a packet counts as received.
@@ -115,7 +140,13 @@ int kfree_skb(u64 *ctx)
 	key.location = ctx[1];
 	key.reason = reason;
 	key.proto = l4.proto;
-	add(&drops, &key, 1);
+	u64 *n = bpf_map_lookup_elem(&drops, &key);
+	if (n) {
+		(*n)++;
+	} else {
+		name_place(key.location);
+		add(&drops, &key, 1);
+	}
 
 	struct event *e = begin_event();
 	if (!e)

@@ -82,9 +82,10 @@ func open(env *probe.Env) (probe.Probe, error) {
 		}
 	}
 	var err error
-	if p.Set, err = bpf.Load(env, loadPacketloss, map[string]any{"normal": classes}); err != nil {
+	if p.Set, err = bpf.Load(env, loadPacketloss, map[string]any{"normal": classes, "has_snprintf": bpf.HasHelper("snprintf")}); err != nil {
 		return nil, err
 	}
+	p.symbols.told = func(addr uint64) string { return p.Text("names", addr) }
 	p.table, err = bpf.NewTable[packetlossKey, bpf.Count](p.Set, "drops", func(k packetlossKey) bpf.Owner { return bpf.Owner{ID: k.Owner.Id, By: k.Owner.By} }, p.labels)
 	return p, err
 }

@@ -34,6 +34,11 @@ type packetlossKey struct {
 	Pad      uint16
 }
 
+type packetlossName struct {
+	_    structs.HostLayout
+	Text [64]int8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -42,9 +47,11 @@ const (
 	packetlossMapEvents       = "events"
 	packetlossMapLimit        = "limit"
 	packetlossMapLost         = "lost"
+	packetlossMapNames        = "names"
 	packetlossProgKfreeSkb    = "kfree_skb"
 	packetlossVarArgsKfreeSkb = "args_kfree_skb"
 	packetlossVarCookies      = "cookies"
+	packetlossVarHasSnprintf  = "has_snprintf"
 	packetlossVarHostNet      = "host_net"
 	packetlossVarNormal       = "normal"
 	packetlossVarThreshold    = "threshold"
@@ -103,6 +110,7 @@ type packetlossMapSpecs struct {
 	Events *ebpf.MapSpec `ebpf:"events"`
 	Limit  *ebpf.MapSpec `ebpf:"limit"`
 	Lost   *ebpf.MapSpec `ebpf:"lost"`
+	Names  *ebpf.MapSpec `ebpf:"names"`
 }
 
 // packetlossVariableSpecs contains global variables before they are loaded into the kernel.
@@ -111,6 +119,7 @@ type packetlossMapSpecs struct {
 type packetlossVariableSpecs struct {
 	ArgsKfreeSkb *ebpf.VariableSpec `ebpf:"args_kfree_skb"`
 	Cookies      *ebpf.VariableSpec `ebpf:"cookies"`
+	HasSnprintf  *ebpf.VariableSpec `ebpf:"has_snprintf"`
 	HostNet      *ebpf.VariableSpec `ebpf:"host_net"`
 	Normal       *ebpf.VariableSpec `ebpf:"normal"`
 	Threshold    *ebpf.VariableSpec `ebpf:"threshold"`
@@ -140,6 +149,7 @@ type packetlossMaps struct {
 	Events *ebpf.Map `ebpf:"events"`
 	Limit  *ebpf.Map `ebpf:"limit"`
 	Lost   *ebpf.Map `ebpf:"lost"`
+	Names  *ebpf.Map `ebpf:"names"`
 }
 
 func (m *packetlossMaps) Close() error {
@@ -148,6 +158,7 @@ func (m *packetlossMaps) Close() error {
 		m.Events,
 		m.Limit,
 		m.Lost,
+		m.Names,
 	)
 }
 
@@ -157,6 +168,7 @@ func (m *packetlossMaps) Close() error {
 type packetlossVariables struct {
 	ArgsKfreeSkb *ebpf.Variable `ebpf:"args_kfree_skb"`
 	Cookies      *ebpf.Variable `ebpf:"cookies"`
+	HasSnprintf  *ebpf.Variable `ebpf:"has_snprintf"`
 	HostNet      *ebpf.Variable `ebpf:"host_net"`
 	Normal       *ebpf.Variable `ebpf:"normal"`
 	Threshold    *ebpf.Variable `ebpf:"threshold"`

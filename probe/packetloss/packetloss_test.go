@@ -374,6 +374,39 @@ ffffffffc0100000 t br_forward	[bridge]
 	}
 }
 
+func TestParse(t *testing.T) {
+	for in, want := range map[string]string{
+		"nf_hook_slow+0xab/0x100":              "nf_hook_slow+0xab",
+		"nft_do_chain+0x1f0/0x6e0 [nf_tables]": "nft_do_chain+0x1f0",
+		"ip_rcv+0x0/0x10":                      "ip_rcv",
+		"0xffffffffc0000123":                   "unknown",
+		"nf_hook_slow+0xzz/0x1":                "unknown",
+		"":                                     "unknown",
+	} {
+		if got := parse(in).String(); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestTold: the program names the places of drops itself, without the kernel's table of symbols.
+func TestTold(t *testing.T) {
+	if !bpf.HasHelper("snprintf") {
+		t.Skip("needs Linux 5.13")
+	}
+	l := probetest.NewLab(t)
+	p := probetest.Open(t, Kind, probe.Env{Proc: t.TempDir(), Places: l.Places})
+	flood(t, l.A, "10.2.0.2:7777", 10)
+	probetest.Until(t, func() string {
+		for s := range probetest.Collect(t, Kind, p.Read) {
+			if strings.Contains(s, `reason="NO_SOCKET",function="__udp4_lib_rcv"`) || strings.Contains(s, `reason="NO_SOCKET",function="udp`) {
+				return ""
+			}
+		}
+		return "no drop by a function of UDP"
+	})
+}
+
 func TestReasons(t *testing.T) {
 	p := &packetloss{reasons: reasons(map[uint64]string{1: "SKB_CONSUMED", 12: "SKB_DROP_REASON_NETFILTER_DROP"})}
 	old := &packetloss{}

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 )
 
-// symbols names places in the kernel's code. The table of them is long, and read only for a place that was not seen before.
+// symbols names places in the kernel's code. The program tells them since Linux 5.13, whoever runs it; before, they are
+// looked up in a table that is long, and that the kernel shows only to who has CAP_SYSLOG.
 type symbols struct {
+	told  func(addr uint64) string // "nf_hook_slow+0xab/0x100 [nf_tables]"
 	file  string
 	mu    sync.Mutex
 	known map[uint64]symbol
@@ -27,7 +30,7 @@ type symbol struct {
 }
 
 func newSymbols(proc string) *symbols {
-	return &symbols{file: filepath.Join(proc, "kallsyms"), known: map[uint64]symbol{}}
+	return &symbols{file: filepath.Join(proc, "kallsyms"), known: map[uint64]symbol{}, told: func(uint64) string { return "" }}
 }
 
 func (s *symbols) lookup(addr uint64) symbol {
@@ -36,13 +39,29 @@ func (s *symbols) lookup(addr uint64) symbol {
 	if sym, ok := s.known[addr]; ok {
 		return sym
 	}
-	sym := symbol{name: "unknown"}
+	sym := parse(s.told(addr))
+	if sym.name != "unknown" {
+		s.known[addr] = sym
+		return sym
+	}
 	if f, err := os.Open(s.file); err == nil {
 		sym = find(f, addr)
 		f.Close()
 	}
 	s.known[addr] = sym
 	return sym
+}
+
+// parse reads a place as the kernel prints it. Where it knows no name, that is a number.
+func parse(s string) symbol {
+	s, _, _ = strings.Cut(s, " ")
+	s, _, _ = strings.Cut(s, "/")
+	name, hex, ok := strings.Cut(s, "+0x")
+	offset, err := strconv.ParseUint(hex, 16, 64)
+	if !ok || err != nil || strings.HasPrefix(name, "0x") {
+		return symbol{name: "unknown"}
+	}
+	return symbol{name, offset}
 }
 
 // String returns a place as the kernel's own traces have it.
