@@ -68,10 +68,8 @@ func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[st
 	if err := setVars(env, types, spec, vars); err != nil {
 		return nil, err
 	}
-	// Until 5.10 maps were accounted as locked memory.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, err
-	}
+	// Until 5.10 maps were accounted as locked memory. Who may not lift that limit is told by the map that does not fit.
+	_ = rlimit.RemoveMemlock()
 	missing := optional(types, spec)
 	options := ebpf.CollectionOptions{Cache: types}
 	coll, err := ebpf.NewCollectionWithOptions(spec, options)
