@@ -11,7 +11,7 @@ SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|S
 FUZZ  ?= 10m
 
 .PHONY: cluster cluster-down faults-cluster image
-.PHONY: build deps demo test check lint agree faults bench fuzz generate clean
+.PHONY: build deps demo observe test check lint agree faults bench fuzz generate clean
 
 # What the image is, is that of the sources alone: nothing of the time, the folder or the machine gets into it.
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -30,6 +30,12 @@ demo:
 	@echo "building plumb (the first time this takes about a minute)" >&2
 	@$(MAKE) -s -j2 deps build
 	@./bin/plumb-lab demo --plumb ./bin/plumb $(INCIDENT)
+
+# Agents and a real Prometheus in the lab: which panels and alerts tell of which fault.
+observe:
+	@sh lab/deps.sh observe
+	@$(MAKE) -s build
+	@./bin/plumb-lab observe $(FAULTS)
 
 # plumbd for nodes of either architecture, with the programs that it calls, as an OCI image without Docker.
 image: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)

@@ -24,6 +24,7 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   exec    NODE -- COMMAND [ARGS]                    run a command on a node of the cluster that is up
   objects >FILE.tar.gz                              the Kubernetes objects of the cluster that is up
   demo    [--plumb PATH] [-o DIR] [INCIDENT]        break a cluster, diagnose it, write the report
+  observe [FAULT]...                                agents and a Prometheus: what dashboards and alerts tell of faults
   faults                                            list the faults
   record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
   cluster VERB                                      a real Kubernetes: "plumb-lab cluster" says more
@@ -34,7 +35,7 @@ topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw apart
 `
 
 var verbs = map[string]func(args []string) error{
-	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, nodeInit: runNode,
+	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, "observe": watched, nodeInit: runNode,
 	"cluster": clusterVerb, "image": makeImage,
 }
 
@@ -44,7 +45,7 @@ func main() {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	needsSandbox := map[string]bool{"up": true, "demo": true, "record": true}
+	needsSandbox := map[string]bool{"up": true, "demo": true, "record": true, "observe": true}
 	if needsSandbox[os.Args[1]] && !sandbox.Inside() {
 		if os.Getuid() != 0 {
 			fmt.Fprintln(os.Stderr, "plumb-lab: needs root: it makes network namespaces")

@@ -31,8 +31,9 @@ const (
 var Alerts = []Alert{
 	{"PlumbAgentDown", `up{job=~"plumb.*"} == 0`, "3m", "critical",
 		"An agent cannot be scraped", `The agent at {{ $labels.instance }} has not answered for 3 minutes.`, `plumb check`},
-	{"PlumbProbeDown", "agent_probe_up == 0", "10m", "warning",
-		"A probe does not run", `Probe {{ $labels.probe }} on {{ $labels.node }} is to run, and has not for 10 minutes.`, `plumbd probes`},
+	// Of a probe that runs nowhere the kernels have no use: there is no IPVS, no RDMA.
+	{"PlumbProbeDown", "agent_probe_up == 0 and on (probe) max by (probe) (max_over_time(agent_probe_up[24h])) == 1", "10m", "warning",
+		"A probe does not run", `Probe {{ $labels.probe }} on {{ $labels.node }} is to run, and has not for 10 minutes; within a day it did, there or on another node.`, `plumbd probes`},
 	{"PlumbConfigRefused", "agent_config_valid == 0", "5m", "warning",
 		"A configuration was refused", `The agent on {{ $labels.node }} has run an older configuration for 5 minutes, since the newest is not valid.`, `plumbd --config plumbd.yaml --check-config`},
 	{"PlumbEventsLost", `sum by (node, probe, stage) (increase(agent_events_lost_total{stage!="rate"}[10m])) > 0 or sum by (node, sink, result) (increase(agent_sink_events_total{result!="written"}[10m])) > 0`, "", "warning",
@@ -84,8 +85,8 @@ func Rules(window func(string) string) ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// durations are those of ranges and offsets.
-var durations = regexp.MustCompile(`\b[0-9]+[smhd]\b`)
+// durations are those of ranges and offsets, as package time writes them.
+var durations = regexp.MustCompile(`\b[0-9]+[smh]\b`)
 
 // quote writes a text for YAML.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -28,8 +28,10 @@ func TestAlerts(t *testing.T) {
 	}{
 		{"PlumbAgentDown", series{`up{job="plumb",instance="a"}`: "1x20 0x10"}, series{`up{job="plumb",instance="a"}`: "1x27 0x1 1x1", `up{job="etcd",instance="a"}`: "0x30"},
 			`job: plumb, instance: a`, "The agent at a has not answered for 3 minutes.", "plumb check"},
-		{"PlumbProbeDown", series{`plumb_agent_probe_up{node="a",probe="packetloss"}`: "0x30"}, series{`plumb_agent_probe_up{node="a",probe="packetloss"}`: "1x24 0x5"},
-			`node: a, probe: packetloss`, "Probe packetloss on a is to run, and has not for 10 minutes.", "plumbd probes"},
+		{"PlumbProbeDown", series{`plumb_agent_probe_up{node="a",probe="packetloss"}`: "0x30", `plumb_agent_probe_up{node="b",probe="packetloss"}`: "1x30"},
+			// For a short while; and nowhere, since the kernels have no IPVS.
+			series{`plumb_agent_probe_up{node="a",probe="packetloss"}`: "1x24 0x5", `plumb_agent_probe_up{node="a",probe="ipvs"}`: "0x30"},
+			`node: a, probe: packetloss`, "Probe packetloss on a is to run, and has not for 10 minutes; within a day it did, there or on another node.", "plumbd probes"},
 		{"PlumbConfigRefused", series{`plumb_agent_config_valid{node="a"}`: "1x20 0x10"}, series{`plumb_agent_config_valid{node="a"}`: "1x28 0x1"},
 			`node: a`, "The agent on a has run an older configuration for 5 minutes, since the newest is not valid.", "plumbd --config plumbd.yaml --check-config"},
 		{"PlumbEventsLost", series{`plumb_agent_events_lost_total{node="a",probe="packetloss",stage="ring"}`: "0+6x30"}, series{

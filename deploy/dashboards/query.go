@@ -16,7 +16,7 @@ import (
 )
 
 // promQL are the words of PromQL that queries may have.
-var promQL = strings.Fields(`sum topk by or rate increase avg_over_time histogram_quantile offset`)
+var promQL = strings.Fields(`sum topk max by on and or rate increase avg_over_time max_over_time histogram_quantile offset`)
 
 // foreign are metrics that Prometheus itself makes, with their labels.
 var foreign = map[string][]string{"up": {"job", "instance"}}
