@@ -11,7 +11,7 @@ SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|S
 FUZZ  ?= 10m
 
 .PHONY: cluster cluster-down faults-cluster image
-.PHONY: build deps demo observe test check lint agree faults bench fuzz generate clean
+.PHONY: build deps demo observe test check lint agree faults kernels bench fuzz generate clean
 
 # What the image is, is that of the sources alone: nothing of the time, the folder or the machine gets into it.
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -87,6 +87,11 @@ faults: deps
 faults-cluster:
 	@sh lab/deps.sh cluster
 	@PLUMB_CLUSTER=1 PLUMB_FAULTS=all PLUMB_AGREE=full go test -count=1 -timeout 90m -v ./lab/agree/real | $(SHOW)
+
+# The probes' tests on Debian's kernels, in emulation. KERNELS=--doc writes doc/kernels.md.
+kernels:
+	@sh lab/deps.sh kernels
+	@sh lab/kernels/kernels.sh $(KERNELS)
 
 bench: deps
 	@uname -srm; grep -m1 'model name' /proc/cpuinfo; echo "$$(nproc) cores, load $$(cut -d' ' -f1 /proc/loadavg); $$(go version)"

@@ -2,7 +2,7 @@
 # Installs the Debian packages that the lab and the demo use, where they are
 # missing. Needs root for that; without, it says what is missing.
 # "deps.sh cluster" includes those of the real cluster, "deps.sh test" those of all tests,
-# "deps.sh observe" Prometheus, "deps.sh generate" the compiler of the probes' programs.
+# "deps.sh observe" Prometheus, "deps.sh kernels" what runs other kernels, "deps.sh generate" the compiler of the probes' programs.
 set -eu
 
 missing=
@@ -25,7 +25,7 @@ cluster | test)
 	;;
 esac
 if [ "${1-}" = test ]; then
-	need busybox busybox # its sh is one of those that the collector script is tested with
+	need busybox busybox-static # its sh is one of those that the collector script is tested with
 	need zsh zsh         # completion is tested in it
 	need fish fish       # and in it
 fi
@@ -36,6 +36,13 @@ if [ "${1-}" = generate ]; then
 	need clang-14 clang-14 # another version's output differs
 	need llvm-strip-14 llvm-14
 	[ -e /usr/include/bpf/bpf_helpers.h ] || missing="$missing libbpf-dev"
+fi
+if [ "${1-}" = kernels ]; then
+	need qemu-system-x86_64 qemu-system-x86
+	need busybox busybox-static
+	need depmod kmod
+	need xz xz-utils
+	need ipvsadm ipvsadm
 fi
 
 [ -n "$missing" ] || exit 0

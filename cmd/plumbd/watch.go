@@ -94,11 +94,17 @@ func runs(k *probe.Kind, places *node.Places) string {
 	if err != nil {
 		return "no: " + err.Error()
 	}
+	answer := "yes"
+	if k.Off {
+		answer += ", where it is turned on"
+	}
+	if a, ok := p.(probe.Accounted); ok {
+		if account, err := a.Account(); err == nil && len(account.Missing) > 0 {
+			answer += ", without " + strings.Join(account.Missing, ", ")
+		}
+	}
 	if err := p.Close(); err != nil {
 		return "no: " + err.Error()
 	}
-	if k.Off {
-		return "yes, where it is turned on"
-	}
-	return "yes"
+	return answer
 }
