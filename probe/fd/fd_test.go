@@ -58,7 +58,13 @@ func TestCounts(t *testing.T) {
 	}
 	names, err := os.ReadDir("/proc/self/fd")
 	must(t, err)
-	if got, want := after[open], float64(len(names)-1); got != want { // without that of the folder itself
+	want := float64(len(names) - 1) // without that of the folder itself
+	info, err := os.Stat("/proc/self/fd")
+	must(t, err)
+	if info.Size() == 0 {
+		want++ // before Linux 6.2 the probe has the folder open as well, to count
+	}
+	if got := after[open]; got != want {
 		t.Errorf("%g, /proc/self/fd has %g", got, want)
 	}
 }
