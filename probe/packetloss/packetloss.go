@@ -66,6 +66,21 @@ var normal = map[string]uint8{
 	"NO_TX_TARGET":         group,
 }
 
+// done are the functions that free what they have dealt with as NOT_SPECIFIED, on kernels that have no reason for that yet.
+var done = map[string]bool{
+	"icmpv6_rcv":            true, // every message but the answer to a ping, until 6.2
+	"tcp_v4_rcv":            true, // a segment for a connection in TIME_WAIT
+	"tcp_v6_rcv":            true,
+	"sk_stream_kill_queues": true, // what is left of a connection that is closed; later QUEUE_PURGE, as the next two
+	"inet_sock_destruct":    true,
+	"skb_queue_purge":       true,
+}
+
+// lost reports whether a packet was lost that was freed for a reason by a function.
+func lost(reason, function string) bool {
+	return !done[function] || reason != "NOT_SPECIFIED" && reason != noReason
+}
+
 type packetloss struct {
 	*bpf.Set
 	table   *bpf.Table[packetlossKey, bpf.Count]
@@ -98,13 +113,16 @@ func reasons(enum map[uint64]string) map[uint64]string {
 	return enum
 }
 
+// noReason is that of kernels until 5.16.
+const noReason = "unknown"
+
 // reason names one: by its number where it is of a subsystem or newer than the kernel's types.
 func (p *packetloss) reason(n uint64) string {
 	switch name, ok := p.reasons[n]; {
 	case ok:
 		return name
 	case len(p.reasons) == 0:
-		return "unknown" // until Linux 5.16
+		return noReason
 	}
 	return strconv.FormatUint(n, 10)
 }
@@ -122,7 +140,9 @@ func (p *packetloss) labels(k packetlossKey) [4]string {
 // Read tells the packets that were dropped.
 func (p *packetloss) Read(emit func(probe.Sample)) error {
 	return p.table.Read(func(s bpf.Series, n bpf.Count) {
-		emit(probe.Sample{Stat: dropped, Pod: s.Pod, Labels: s.Labels[:], Value: float64(n)})
+		if lost(s.Labels[0], s.Labels[1]) {
+			emit(probe.Sample{Stat: dropped, Pod: s.Pod, Labels: s.Labels[:], Value: float64(n)})
+		}
 	})
 }
 
@@ -134,5 +154,10 @@ func (p *packetloss) Watch(ctx context.Context, emit func(event.Event)) error {
 			{Key: "at", Value: p.symbols.lookup(in.Arg[0]).String()},
 			{Key: "direction", Value: directions[in.Arg[2]%3]},
 		}
-	}, emit)
+	}, func(e event.Event) {
+		function, _, _ := strings.Cut(e.Detail[1].Value, "+")
+		if lost(e.Detail[0].Value, function) {
+			emit(e)
+		}
+	})
 }
