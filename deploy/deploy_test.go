@@ -70,8 +70,8 @@ func render(t *testing.T, set func(values map[string]any)) string {
 		if err := tmpl.Execute(&out, map[string]any{"Values": values}); err != nil {
 			t.Fatal(err)
 		}
-		if out.Len() > 0 {
-			parts = append(parts, strings.TrimLeft(out.String(), "\n"))
+		if text := strings.TrimLeft(out.String(), "\n"); text != "" {
+			parts = append(parts, text)
 		}
 	}
 	return strings.Join(parts, "---\n")
@@ -163,7 +163,7 @@ func TestObjects(t *testing.T) {
 	if d.Spec.Template.Labels[key] != value || pod.Containers[0].Ports[0].Name != kube.AgentPortName || d.Namespace != kube.Namespace {
 		t.Errorf("labels %v, ports %v", d.Spec.Template.Labels, pod.Containers[0].Ports)
 	}
-	if !pod.HostNetwork || !pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" || len(pod.Volumes) != 2 {
+	if !pod.HostNetwork || !pod.HostPID || pod.HostIPC || pod.PriorityClassName != "system-node-critical" || len(pod.Volumes) != 3 {
 		t.Errorf("%+v", pod)
 	}
 	sc := pod.Containers[0].SecurityContext
@@ -237,8 +237,14 @@ func TestConfig(t *testing.T) {
 				t.Fatalf("no ConfigMap at %q", file)
 			}
 			data, ok := all["ConfigMap "+pod.Volumes[i].ConfigMap.Name].(*corev1.ConfigMap).Data[filepath.Base(file)]
-			if _, err := observe.ReadConfig(file, []byte(data), kinds.Kinds); err != nil || !ok {
+			c, err := observe.ReadConfig(file, []byte(data), kinds.Kinds)
+			if err != nil || !ok {
 				t.Errorf("%v\n%s", err, data)
+			}
+			// The root file system is read-only: what is written goes to a volume.
+			written := func(m corev1.VolumeMount) bool { return strings.HasPrefix(c.Recorder.Dir, m.MountPath+"/") && !m.ReadOnly }
+			if set == nil && !slices.ContainsFunc(pod.Containers[0].VolumeMounts, written) {
+				t.Errorf("no volume for %q", c.Recorder.Dir)
 			}
 		})
 	}
