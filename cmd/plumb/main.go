@@ -35,7 +35,8 @@ Usage:
     plumb explain  [CHECK] [--lang zh]
     plumb watch    [-n NAMESPACE] [--pod POD] [--kind KIND,KIND] [--json]
     plumb top      [-n NAMESPACE] [--lang zh]
-    plumb record   show | episodes --dir PATH [--since 10m] [--pod POD] [--kind KIND,KIND] [--json] [--lang zh]
+    plumb record   show | episodes [--since 10m] [--pod POD] [--kind KIND,KIND] [--node NODE | --dir PATH]
+                   [--json] [--lang zh]
     plumb snapshot -o FILE.tar.gz [--redact] | --script
     plumb completion bash | zsh | fish
     plumb version
@@ -67,7 +68,7 @@ func verbs() []verb {
 		{"explain", "what a fault is, and its cure", explainVerb, func(fs *pflag.FlagSet) *live { langFlag(fs); return nil }},
 		{"watch", "what happens in a cluster, as it happens", watchVerb, func(fs *pflag.FlagSet) *live { var f watchFlags; f.add(fs); return &f.cluster }},
 		{"top", "which Pods fare worst now", topVerb, func(fs *pflag.FlagSet) *live { var f topFlags; f.add(fs); return &f.cluster }},
-		{"record", "what a node's recorder saw, after the fact", recordVerb, func(fs *pflag.FlagSet) *live { var f recordFlags; f.add(fs); return nil }},
+		{"record", "what a node's recorder saw, after the fact", recordVerb, func(fs *pflag.FlagSet) *live { var f recordFlags; f.add(fs); return &f.cluster }},
 		{"snapshot", "collect the state of a cluster or a node", snapshotVerb, func(fs *pflag.FlagSet) *live { var f snapshotFlags; f.add(fs); return &f.live }},
 		{"completion", "print a script for a shell", completionVerb, func(*pflag.FlagSet) *live { return nil }},
 		{"version", "print the version", versionVerb, func(*pflag.FlagSet) *live { return nil }},

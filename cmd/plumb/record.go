@@ -19,21 +19,32 @@ const recordShow, recordEpisodes = "show", "episodes"
 // recordFlags are what the flags say.
 type recordFlags struct {
 	dir, pod, kind, lang string
+	node                 string
 	since                time.Duration
 	json                 bool
+	cluster              live
 }
 
 func (f *recordFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.dir, "dir", "", "the `path` of a recorder's folder, or of the file of an episode")
+	fs.StringVar(&f.dir, "dir", "", "the `path` of a recorder's folder, or of the file of an episode, instead of the agents of a cluster")
 	fs.DurationVar(&f.since, "since", 0, "the last `time` that was recorded: 10m; without it, all")
 	fs.StringVar(&f.pod, "pod", "", "what is of this `Pod`, all of it: shop/web-0")
 	fs.StringVar(&f.kind, "kind", "", "events of these `kinds`, and all counters of their probes: packetloss,dns")
 	fs.BoolVar(&f.json, "json", false, "a second a line, as JSON (schema: recorder/README.md)")
 	fs.StringVar(&f.lang, "lang", "en", "en or zh")
+	fs.StringVar(&f.node, "node", "", "of this `node` alone")
+	f.cluster.flags(fs)
+	fs.Lookup("namespace").Usage = "the `namespace` of a Pod that is named without one"
+	for _, name := range []string{"ephemeral", "image", "local"} {
+		_ = fs.MarkHidden(name) // it asks agents that watch
+	}
 }
 
 // query is what is wanted of the timeline.
 func (f *recordFlags) query() (q recorder.Query, err error) {
+	if ns := f.cluster.kube.Namespace; f.pod != "" && ns != "" && !strings.Contains(f.pod, "/") {
+		f.pod = ns + "/" + f.pod
+	}
 	if _, name, ok := strings.Cut(f.pod, "/"); f.pod != "" && (!ok || name == "") {
 		return q, fmt.Errorf("--pod %s: in which namespace? --pod NAMESPACE/%s", f.pod, f.pod)
 	}
@@ -48,7 +59,7 @@ func (f *recordFlags) query() (q recorder.Query, err error) {
 }
 
 func recordVerb(args []string, stdout, stderr io.Writer) int {
-	fs := newFlags("record", "show | episodes --dir PATH [flags]", stderr)
+	fs := newFlags("record", "show | episodes [flags]", stderr)
 	var f recordFlags
 	f.add(fs)
 	rest, status, ok := parse(fs, args, 1, stderr)
@@ -57,9 +68,9 @@ func recordVerb(args []string, stdout, stderr io.Writer) int {
 	}
 	err := errors.New("want plumb record show, or plumb record episodes")
 	if len(rest) == 1 && rest[0] == recordShow {
-		status, err = f.show(stdout)
+		status, err = f.show(stdout, stderr)
 	} else if len(rest) == 1 && rest[0] == recordEpisodes {
-		err = f.episodes(stdout)
+		status, err = f.episodes(stdout, stderr)
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -67,21 +78,24 @@ func recordVerb(args []string, stdout, stderr io.Writer) int {
 	return status
 }
 
-var errNoDir = errors.New("record needs a recorder's folder, or the file of an episode: plumb record show --dir PATH")
-
 // show prints the timeline. Where there is none of what was asked for, that could not be found out.
-func (f *recordFlags) show(stdout io.Writer) (int, error) {
+func (f *recordFlags) show(stdout, stderr io.Writer) (int, error) {
 	q, err := f.query()
-	if err == nil && f.dir == "" {
-		err = errNoDir
-	}
 	if err != nil {
 		return 0, err
+	}
+	if f.dir == "" {
+		return f.showLive(q, stdout, stderr)
 	}
 	t, err := recorder.Read(f.dir, q)
 	if err != nil {
 		return 0, fmt.Errorf("--dir: %w", err)
 	}
+	return f.write(stdout, t, q)
+}
+
+// write writes one timeline.
+func (f *recordFlags) write(stdout io.Writer, t *recorder.Timeline, q recorder.Query) (status int, err error) {
 	if f.json {
 		err = writeTimeline(stdout, t)
 	} else {
@@ -94,16 +108,20 @@ func (f *recordFlags) show(stdout io.Writer) (int, error) {
 }
 
 // episodes lists what was frozen.
-func (f *recordFlags) episodes(stdout io.Writer) error {
+func (f *recordFlags) episodes(stdout, stderr io.Writer) (int, error) {
 	if err := checkLang(f.lang); err != nil {
-		return err
+		return 0, err
 	}
 	if f.dir == "" {
-		return errNoDir
+		return f.episodesLive(stdout, stderr)
 	}
 	list, err := recorder.List(f.dir)
-	if err != nil || !f.json {
-		return errors.Join(err, episodesText(stdout, list, options(stdout, f.lang)))
+	return statusFine, errors.Join(err, f.list(stdout, list))
+}
+
+func (f *recordFlags) list(stdout io.Writer, list []recorder.Episode) error {
+	if !f.json {
+		return episodesText(stdout, list, options(stdout, f.lang))
 	}
 	out := json.NewEncoder(stdout)
 	for _, e := range list {
@@ -117,6 +135,7 @@ func (f *recordFlags) episodes(stdout io.Writer) error {
 // The stable form of a timeline: a second a line. Fields are added, never changed.
 type (
 	secondJSON struct {
+		Node    string            `json:"node,omitempty"`
 		Time    time.Time         `json:"time"`
 		Seq     uint64            `json:"seq"`
 		Restart bool              `json:"restart,omitempty"`
@@ -150,7 +169,7 @@ func writeTimeline(w io.Writer, t *recorder.Timeline) error {
 			continue
 		}
 		v := secondJSON{
-			Time: s.Time, Seq: s.Seq, Restart: s.Break.Restart, Missing: s.Break.Missing.Seconds(), Step: s.Break.Step.Seconds(),
+			Node: t.Node, Time: s.Time, Seq: s.Seq, Restart: s.Break.Restart, Missing: s.Break.Missing.Seconds(), Step: s.Break.Step.Seconds(),
 			Events: s.Events, Unread: s.Unread,
 		}
 		for _, x := range s.Values {

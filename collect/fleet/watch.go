@@ -102,7 +102,12 @@ func (f *Fleet) follow(ctx context.Context, node string, query url.Values, tell 
 
 // Metrics returns what the agent of a node answers to a scrape, which the caller closes.
 func (f *Fleet) Metrics(ctx context.Context, node string) (io.ReadCloser, error) {
-	body, err := f.Ask(ctx, node, http.MethodGet, "metrics", nil, nil)
+	return f.Recorded(ctx, node, "metrics", nil)
+}
+
+// Recorded returns what the agent of a node tells of what it watched: its "record" or its "episodes". The caller closes it.
+func (f *Fleet) Recorded(ctx context.Context, node, what string, query url.Values) (io.ReadCloser, error) {
+	body, err := f.Ask(ctx, node, http.MethodGet, what, query, nil)
 	if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusNotFound {
 		return nil, ErrNoWatch
 	}

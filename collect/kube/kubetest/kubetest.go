@@ -12,6 +12,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,8 @@ type Server struct {
 	Events func(node string) []event.Event
 	// Metrics returns what the agent of a node answers to a scrape; nil: it does not watch.
 	Metrics func(node string) string
+	// Recorded returns what the agent of a node answers to "record" or "episodes"; nil: it does not watch.
+	Recorded func(node, what string, query url.Values) []byte
 	// Forbid lists paths that are forbidden: "/apis/apps/v1/daemonsets".
 	Forbid []string
 
@@ -169,6 +172,19 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 	}
 	if path == "events" {
 		s.events(w, node)
+		return
+	}
+	if path == "record" || path == "episodes" {
+		w.Header().Set("Plumb-Agent", "test")
+		var data []byte
+		if s.Recorded != nil {
+			data = s.Recorded(node, path, q)
+		}
+		if data == nil {
+			http.Error(w, "no such thing", http.StatusNotFound)
+			return
+		}
+		w.Write(data)
 		return
 	}
 	if path == "metrics" {
