@@ -65,10 +65,11 @@ initramfs() {
 	rm -rf "$dir"
 }
 
-# boot NAME: runs the tests on a kernel of the cache, and prints its console.
+# boot NAME: runs the tests on a kernel of the cache, and prints its console. The processors take turns on one thread: at
+# once, they run into the breakpoints that the kernel writes over its code to turn tracepoints on.
 boot() {
 	initramfs "$1"
-	timeout -k 5 $((LIMIT + 120)) qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1500 -smp 2 -nographic -no-reboot -net none \
+	timeout -k 5 $((LIMIT + 120)) qemu-system-x86_64 -accel tcg,thread=single -cpu max -m 1500 -smp 2 -nographic -no-reboot -net none \
 		-kernel "$cache/$1/vmlinuz" -initrd "$work/$1.gz" -append "console=ttyS0 quiet panic=-1 plumb.run=$here/run.sh plumb.dir=$work plumb.limit=$LIMIT" \
 		-fsdev local,id=r,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=r,mount_tag=hostroot \
 		</dev/null 2>&1 | sed -u 's%\r%%g'
@@ -79,7 +80,8 @@ each() {
 	name=$1
 	start=$(date +%s)
 	shift
-	"$@" | tee "$cache/$name.log" | awk -v name="$name" -f "$here/progress.awk" >&2
+	"$@" | tee "$cache/$name.log" | sed -u -n -e "s/^ *--- FAIL: /$name: FAIL: /p" \
+		-e "s/^@exit \(.*\) 0 \(.*\)/$name: \1: ok, \2 s/p" -e "s/^@exit \(.*\) \(.*\) \(.*\)/$name: \1: FAILED with status \2, \3 s/p" >&2
 	echo "kernels: $name: $(($(date +%s) - start)) s; all that it printed: $cache/$name.log" >&2
 }
 
