@@ -124,7 +124,8 @@ int inet_csk_accept(u64 *ctx)
 	if (bpf_get_func_ret(ctx, &child) || !child)
 		return 0;
 	ns = end(child);
-	if (!ns)
+	// It may be taken from the queue before it is ESTABLISHED; it has not waited then.
+	if (!ns && BPF_CORE_READ((struct sock *)child, __sk_common.skc_state) != TCP_SYN_RECV)
 		return 0;
 	struct sock *sk = (void *)ctx[0]; // the listener, whose child is of the same Pod
 	struct key key = {.what = ACCEPT};
@@ -138,9 +139,7 @@ int inet_csk_accept(u64 *ctx)
 		return 0;
 	e->net = sock_net(sk);
 	e->owner = key.owner;
-	struct sock_common c;
-	if (!bpf_core_read(&c, sizeof(c), &((struct sock *)child)->__sk_common))
-		common_tuple(&e->tuple, &c);
+	common_tuple(&e->tuple, &((struct sock *)child)->__sk_common);
 	e->tuple.proto = IPPROTO_TCP;
 	turn(&e->tuple);
 	e->arg[0] = ACCEPT;

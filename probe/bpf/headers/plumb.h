@@ -264,12 +264,12 @@ struct tuple {
 
 inline_ void common_tuple(struct tuple *t, const struct sock_common *c)
 {
-	t->sport = bpf_htons(c->skc_num);
-	t->dport = c->skc_dport;
-	if (c->skc_family == AF_INET) {
+	t->sport = bpf_htons(BPF_CORE_READ(c, skc_num));
+	t->dport = BPF_CORE_READ(c, skc_dport);
+	if (BPF_CORE_READ(c, skc_family) == AF_INET) {
 		t->version = 4;
-		*(u32 *)t->src = c->skc_rcv_saddr;
-		*(u32 *)t->dst = c->skc_daddr;
+		*(u32 *)t->src = BPF_CORE_READ(c, skc_rcv_saddr);
+		*(u32 *)t->dst = BPF_CORE_READ(c, skc_daddr);
 		return;
 	}
 	t->version = 6;
