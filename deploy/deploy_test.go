@@ -242,7 +242,9 @@ func TestConfig(t *testing.T) {
 				t.Errorf("%v\n%s", err, data)
 			}
 			// The root file system is read-only: what is written goes to a volume.
-			written := func(m corev1.VolumeMount) bool { return strings.HasPrefix(c.Recorder.Dir, m.MountPath+"/") && !m.ReadOnly }
+			written := func(m corev1.VolumeMount) bool {
+				return strings.HasPrefix(c.Recorder.Dir, m.MountPath+"/") && !m.ReadOnly
+			}
 			if set == nil && !slices.ContainsFunc(pod.Containers[0].VolumeMounts, written) {
 				t.Errorf("no volume for %q", c.Recorder.Dir)
 			}
