@@ -37,7 +37,8 @@ that is not read, of TCP and UDP; before Linux 6.3 of TCP only.`,
 
 type socketlatency struct {
 	*bpf.Set
-	table *bpf.Table[socketlatencyOwner, bpf.Hist]
+	table   *bpf.Table[socketlatencyOwner, bpf.Hist]
+	sockets bool // it is told of all sockets, not of TCP's alone
 }
 
 func open(env *probe.Env) (probe.Probe, error) {
@@ -56,7 +57,16 @@ func openOn(env *probe.Env, sockets bool) (probe.Probe, error) {
 	table, err := bpf.NewTable[socketlatencyOwner, bpf.Hist](set, "latency",
 		func(k socketlatencyOwner) bpf.Owner { return bpf.Owner{ID: k.Id, By: k.By} },
 		func(socketlatencyOwner) [4]string { return [4]string{} })
-	return &socketlatency{set, table}, err
+	return &socketlatency{set, table, sockets}, err
+}
+
+// Account tells what the programs have cost, and that there are none for UDP where the kernel has no tracepoint for it.
+func (p *socketlatency) Account() (probe.Account, error) {
+	a, err := p.Set.Account()
+	if !p.sockets {
+		a.Missing = append(a.Missing, "sock_recv_length")
+	}
+	return a, err
 }
 
 // Read tells how long data waited.
