@@ -36,8 +36,11 @@ var Alerts = []Alert{
 		"A probe does not run", `Probe {{ $labels.probe }} on {{ $labels.node }} is to run, and has not for 10 minutes; within a day it did, there or on another node.`, `plumbd probes`},
 	{"PlumbConfigRefused", "agent_config_valid == 0", "5m", "warning",
 		"A configuration was refused", `The agent on {{ $labels.node }} has run an older configuration for 5 minutes, since the newest is not valid.`, `plumbd --config plumbd.yaml --check-config`},
-	{"PlumbEventsLost", `sum by (node, probe, stage) (increase(agent_events_lost_total{stage!="rate"}[10m])) > 0 or sum by (node, sink, result) (increase(agent_sink_events_total{result!="written"}[10m])) > 0 or sum by (node, what) (increase(agent_recorder_lost_total[10m])) > 0`, "", "warning",
-		"Events were lost", `{{ $labels.node }} lost ` + per + ` events in 10 minutes, at {{ if $labels.sink }}sink {{ $labels.sink }} ({{ $labels.result }}){{ else if $labels.what }}the recorder ({{ $labels.what }}){{ else }}stage {{ $labels.stage }}{{ end }}.`, `plumb watch{{ if $labels.probe }} --kind {{ $labels.probe }}{{ end }}`},
+	{"PlumbEventsLost", `sum by (node, probe, stage) (increase(agent_events_lost_total{stage!="rate"}[10m])) > 0 or sum by (node, sink, result) (increase(agent_sink_events_total{result!="written"}[10m])) > 0`, "", "warning",
+		"Events were lost", `{{ $labels.node }} lost ` + per + ` events in 10 minutes, at {{ if $labels.sink }}sink {{ $labels.sink }} ({{ $labels.result }}){{ else }}stage {{ $labels.stage }}{{ end }}.`, `plumb watch{{ if $labels.probe }} --kind {{ $labels.probe }}{{ end }}`},
+	// Events beyond its room are no alert: those are many, and counted.
+	{"PlumbRecorderLost", `increase(agent_recorder_lost_total{what="seconds"}[10m]) > 0`, "", "warning",
+		"The recorder has gaps", `{{ $labels.node }} did not record ` + per + ` seconds of the last 10 minutes, for want of disk or for an error.`, `plumb record show --since 10m`},
 	{"PlumbDrops", `sum by (node, namespace, pod) (rate(packetloss_packets_total[5m])) > 1 + 10 * (sum by (node, namespace, pod) (avg_over_time(rate(packetloss_packets_total[5m])[1h:5m] offset 10m)) or 0 * sum by (node, namespace, pod) (rate(packetloss_packets_total[5m])))`, "2m", "warning",
 		"More packets are dropped than usual", onPod + ` loses ` + per + ` packets a second, more than ten times what it lost in the hour before.`, `plumb watch --kind packetloss` + thatPod},
 	{"PlumbListenOverflows", `increase(tcpext_total{counter="ListenOverflows"}[5m]) > 0`, "", "warning",

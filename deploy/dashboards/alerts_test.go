@@ -40,8 +40,9 @@ func TestAlerts(t *testing.T) {
 			`node: a, probe: packetloss, stage: ring`, "a lost 60.0 events in 10 minutes, at stage ring.", "plumb watch --kind packetloss"},
 		{"PlumbEventsLost", series{`plumb_agent_sink_events_total{node="a",sink="loki",result="failed"}`: "0+6x30"}, series{`plumb_agent_sink_events_total{node="a",sink="loki",result="failed"}`: "9x30"},
 			`node: a, sink: loki, result: failed`, "a lost 60.0 events in 10 minutes, at sink loki (failed).", "plumb watch"},
-		{"PlumbEventsLost", series{`plumb_agent_recorder_lost_total{node="a",what="events"}`: "0+6x30"}, series{`plumb_agent_recorder_lost_total{node="a",what="events"}`: "9x30"},
-			`node: a, what: events`, "a lost 60.0 events in 10 minutes, at the recorder (events).", "plumb watch"},
+		{"PlumbRecorderLost", series{`plumb_agent_recorder_lost_total{node="a",what="seconds"}`: "0+6x30"}, series{
+			`plumb_agent_recorder_lost_total{node="a",what="seconds"}`: "9x30", `plumb_agent_recorder_lost_total{node="a",what="events"}`: "0+6x30"},
+			`node: a, what: seconds`, "a did not record 60.0 seconds of the last 10 minutes, for want of disk or for an error.", "plumb record show --since 10m"},
 		{"PlumbDrops", series{`plumb_packetloss_packets_total{` + web + `,reason="NETFILTER_DROP"}`: "0+6x20 120+600x10"},
 			// As many as ever; and few, of a Pod that never had any.
 			series{`plumb_packetloss_packets_total{` + web + `,reason="NETFILTER_DROP"}`: "0+600x30", `plumb_packetloss_packets_total{` + host + `,reason="NO_SOCKET"}`: "0+0x20 0+30x10"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 
 	"github.com/plumbnet/plumb/lab"
 )
@@ -19,28 +20,30 @@ const cgroupRoot = "/sys/fs/cgroup"
 // cgroupName is that of shop/web-0: of this process alone.
 func cgroupName() string { return fmt.Sprintf("plumb-observe-%d", os.Getppid()) }
 
-// cgroupDirs returns its folders, one in each hierarchy that matters, and the file with its limit of CPU.
-func cgroupDirs() (dirs []string, quota, tenth string) {
+// cgroupDirs returns its folders, one in each hierarchy that matters, and its limits: a fifth of a CPU, 8 MiB.
+func cgroupDirs() (dirs []string, limits map[string]string) {
 	if _, err := os.Stat(cgroupRoot + "/cgroup.controllers"); err == nil {
 		dir := filepath.Join(cgroupRoot, cgroupName())
-		return []string{dir}, dir + "/cpu.max", "10000 100000"
+		return []string{dir}, map[string]string{dir + "/cpu.max": "20000 100000", dir + "/memory.max": "8388608"}
 	}
 	for _, c := range []string{"cpu", "cpuacct", "memory"} {
 		dirs = append(dirs, filepath.Join(cgroupRoot, c, cgroupName()))
 	}
-	return dirs, dirs[0] + "/cpu.cfs_quota_us", "10000"
+	return dirs, map[string]string{dirs[0] + "/cpu.cfs_quota_us": "20000", dirs[2] + "/memory.limit_in_bytes": "8388608"}
 }
 
-// makeCgroup makes one for shop/web-0 that has a tenth of a CPU.
+// makeCgroup makes one for shop/web-0 that has limits.
 func (b *bench) makeCgroup() (remove func()) {
-	dirs, quota, tenth := cgroupDirs()
+	dirs, limits := cgroupDirs()
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			b.noCgroup = err
 		}
 	}
-	if b.noCgroup == nil {
-		b.noCgroup = os.WriteFile(quota, []byte(tenth), 0)
+	for file, limit := range limits {
+		if b.noCgroup == nil {
+			b.noCgroup = os.WriteFile(file, []byte(limit), 0)
+		}
 	}
 	return func() {
 		for _, d := range dirs {
@@ -63,7 +66,9 @@ func (b *bench) record(n *lab.Node, root string) error {
 }
 
 func throttled(ctx context.Context, b *bench) error {
-	cmd := exec.Command("sh", "-c", "read go; while :; do :; done")
+	// What is written is in its memory until it is on the disk.
+	cmd := exec.Command("sh", "-c", `read go; while :; do dd if=/dev/zero of="$0" bs=64k count=512 2>/dev/null; done`, filepath.Join(b.dir, "written"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -71,8 +76,11 @@ func throttled(ctx context.Context, b *bench) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	dirs, _, _ := cgroupDirs()
+	defer func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with what it runs
+		_ = cmd.Wait()
+	}()
+	dirs, _ := cgroupDirs()
 	for _, d := range dirs {
 		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), fmt.Append(nil, cmd.Process.Pid), 0); err != nil {
 			return err

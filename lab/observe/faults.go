@@ -42,8 +42,12 @@ var troubles = []trouble{
 		panels: []string{"TCP: segments sent again", "TCP: segments sent again, by state"}, alerts: []string{"PlumbRetransmits"}},
 	{name: "slow-device", story: "the device of shop/web-1 has a rate of 1 Mbit/s", inject: slowDevice,
 		panels: []string{"Queues: packets dropped", "qdisc_backlog_bytes"}},
-	{name: "throttled", story: "a process of shop/web-0 is at its limit of CPU", inject: throttled, cgroup: true,
-		panels: []string{"CPU: held back", "CPU", "Open files"}, alerts: []string{"PlumbThrottled"}},
+	{name: "unknown-protocol", story: "shop/web-1 sends frames of a protocol that nobody knows", inject: unknownProtocol,
+		panels: []string{"Devices: packets dropped"}},
+	{name: "reverse-path", story: "shop/web-0 takes no packets that come by another way than answers go (rp_filter)", inject: reversePath,
+		panels: []string{"TCP: segments dropped"}},
+	{name: "throttled", story: "a process of shop/web-0 is at its limits of CPU and memory, and writes", inject: throttled, cgroup: true,
+		panels: []string{"CPU: held back", "CPU", "Open files", "Memory: limits met", "Read and written"}, alerts: []string{"PlumbThrottled"}},
 	{name: "events", story: "a reader of node-a's events does not read", inject: eventsLost,
 		panels: []string{"Agent: events lost"}, alerts: []string{"PlumbEventsLost"}},
 	{name: "probe", story: "a probe that runs on node-a cannot on node-c", inject: probeBroken,
@@ -235,6 +239,39 @@ func slowDevice(ctx context.Context, b *bench) error {
 	}
 	defer func() { _ = from.Run("", "tc", "qdisc", "del", "dev", "eth0", "root") }()
 	return flood(ctx, from, addr, 1000)
+}
+
+// unknownProtocol sends frames of a type that is for experiments (IEEE 802, 0x88b5), to all.
+func unknownProtocol(ctx context.Context, b *bench) error {
+	_, from, _ := b.pods(0)
+	return from.Do(func() error {
+		dev, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		to := &unix.SockaddrLinklayer{Ifindex: dev.Index, Protocol: 0xb588, Halen: 6, Addr: [8]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
+		return again(ctx, func() error { return unix.Sendto(fd, make([]byte, 64), 0, to) })
+	})
+}
+
+// reversePath has shop/web-0 look for shop/web-1 behind a bridge of its own.
+func reversePath(ctx context.Context, b *bench) error {
+	to, from, addr := b.pods(7006)
+	there := b.lab.Pod("shop/web-1").IP.String()
+	if err := lab.IPBatch(to, "link add br9 type bridge\nlink set br9 up\nroute add "+there+" dev br9\n"); err != nil {
+		return err
+	}
+	defer func() { _ = lab.IPBatch(to, "link del br9\n") }()
+	if err := b.lab.Sysctl(to, map[string]string{"net.ipv4.conf.eth0.rp_filter": "1"}); err != nil {
+		return err
+	}
+	defer func() { _ = b.lab.Sysctl(to, map[string]string{"net.ipv4.conf.eth0.rp_filter": "0"}) }()
+	return flood(ctx, from, addr, 100)
 }
 
 func eventsLost(ctx context.Context, b *bench) error {

@@ -181,6 +181,7 @@ func (b *bench) watch(ctx context.Context, n *lab.Node, running *sync.WaitGroup)
 	a := &agentOf{Observer: agent.New(agent.Options{Version: "lab", Node: n.Name, Kinds: append(slices.Clone(all.Kinds), broken), Places: places, Log: log.New(io.Discard, "", 0)})}
 	a.Apply(config(n.Name == "node-a"))
 	running.Go(func() { places.Run(ctx) })
+	running.Go(func() { a.Record(ctx) })
 	return a, nil
 }
 
