@@ -42,7 +42,7 @@ func TestKernel(t *testing.T) {
 	}
 	setUp := ns.Run(rules, "ipvsadm", "--restore") // which has the kernel load the module
 	if _, err := os.Stat("/proc/net/ip_vs"); err != nil {
-		t.Skip("this kernel has no IPVS: ", err)
+		t.Skip("this kernel has no IPVS:", err)
 	}
 	must(t, setUp)
 	for _, a := range []string{"10.96.0.1", "10.10.0.2"} {
