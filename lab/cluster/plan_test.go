@@ -70,7 +70,7 @@ func TestManifests(t *testing.T) {
 		}
 		kinds[o.Kind]++
 	}
-	if kinds["DaemonSet"] != 2 || kinds["Deployment"] != 2 || kinds["StatefulSet"] != 1 || kinds["Service"] != 3 {
+	if kinds["DaemonSet"] != 2 || kinds["Deployment"] != 3 || kinds["StatefulSet"] != 1 || kinds["Service"] != 4 || kinds["IngressClass"] != 1 {
 		t.Errorf("%v", kinds)
 	}
 	if !strings.Contains(text, `{"Type": "host-gw"}`) || strings.Contains(text, "{{") {
