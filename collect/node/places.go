@@ -399,9 +399,9 @@ func unified(dir string) string {
 }
 
 const (
-	quiet     = 50 * time.Millisecond // from the first sign that something came or went until it is looked for; more come meanwhile
-	lookAgain = 2 * time.Second       // after a sign it is looked once more: a namespace's name is there before the namespace is
-	stale     = 30 * time.Second      // and without a sign
+	quiet     = 50 * time.Millisecond  // from the first sign that something came or went until it is looked for; more come meanwhile
+	lookAgain = 100 * time.Millisecond // then once more, and each time after twice as long: a folder is there before the record in it is
+	stale     = 30 * time.Second       // the longest
 )
 
 // Run keeps them up to date until ctx ends: by inotify on the folders where the runtimes' records and the names
@@ -411,12 +411,12 @@ func (p *Places) Run(ctx context.Context) {
 	p.Refresh() // what came before the watch
 	again := time.NewTimer(stale)
 	defer again.Stop()
-	for {
-		next := stale
+	for next := stale; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-again.C:
+			next = min(2*next, stale)
 		case <-signs:
 			next = lookAgain
 			select {
