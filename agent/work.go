@@ -93,8 +93,8 @@ func (w *work) run(ctx context.Context, j *job, collect func(context.Context) ([
 	case w.turn <- struct{}{}:
 		w.count(-1, +1)
 		j.bundle, j.err = collect(ctx)
+		w.count(0, -1) // before the next one's turn, which counts itself
 		<-w.turn
-		w.count(0, -1)
 	case <-ctx.Done():
 		w.count(-1, 0)
 		j.err = ctx.Err()
