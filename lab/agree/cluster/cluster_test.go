@@ -207,8 +207,12 @@ func TestFaulty(t *testing.T) {
 	}
 }
 
-// own returns the fault's own path.
+// own returns the fault's own path. That through a controller has none: the packet arrives there, as it is predicted to, and
+// what becomes of the request is the controller's doing, which lab/agree/faults compares.
 func own(t *testing.T, l *lab.Lab, f fault.Fault) []question {
+	if f.URL != "" {
+		return nil
+	}
 	p, err := l.PathProbe(f.Path)
 	if err != nil {
 		t.Fatal(err)
