@@ -49,6 +49,7 @@ type Stat struct {
 	Labels []string // beside those of the Pod
 	Node   bool     // it is the node's, not one Pod's: no labels of a Pod
 	Second bool     // it is kept by the second in the recorder: cheap to read that often, and worth it
+	Alarm  bool     // of one that is: it counts what should not happen, or is a wait; far above what is usual for a Pod, the window is frozen
 }
 
 // A Sample is one value of a metric.

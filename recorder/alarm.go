@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/plumbnet/plumb/probe"
 )
@@ -23,20 +22,8 @@ const (
 	mostBase  = maxSeries // baselines
 )
 
-// trouble are parts of names of counters that count what should not happen.
-var trouble = []string{"drop", "loss", "lost", "retrans", "reset", "rst", "fail", "error", "timeout", "overflow", "discard"}
-
-// watched reports whether an alarm is for a metric.
-func watched(s *probe.Stat) bool {
-	return s.Type == probe.Histogram && strings.HasSuffix(s.Name, "_seconds") || troubled(s.Name, s.Type)
-}
-
-func troubled(name string, t probe.Type) bool {
-	return t == probe.Counter && slices.ContainsFunc(trouble, func(part string) bool { return strings.Contains(name, part) })
-}
-
-// Trouble reports whether a series counts what should not happen, by its name.
-func (s *Series) Trouble() bool { return troubled(s.Name, s.Type) }
+// Trouble reports whether a series counts what should not happen.
+func (s *Series) Trouble() bool { return s.Alarm && s.Type == probe.Counter }
 
 // Slow returns what 9 of 10 measurements of a histogram are not above, and how many there were. Where they are
 // beyond its last bound, it is that.
@@ -109,7 +96,7 @@ func newAlarms() *alarms { return &alarms{of: map[baseKey]*baseline{}} }
 func (a *alarms) baseline(x *probe.Sample, since uint64) *baseline {
 	key := baseKey{x.Stat, x.Pod}
 	b := a.of[key]
-	if b == nil && watched(x.Stat) && len(a.of) < mostBase {
+	if b == nil && x.Stat.Alarm && len(a.of) < mostBase {
 		b = &baseline{baseKey: key, since: since}
 		a.of[key] = b
 		a.list = append(a.list, b)

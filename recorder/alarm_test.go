@@ -17,25 +17,6 @@ import (
 	"github.com/plumbnet/plumb/probe"
 )
 
-func TestWatched(t *testing.T) {
-	for name, row := range map[string]struct {
-		typ  probe.Type
-		want bool
-	}{
-		"packetloss_dropped_total":   {probe.Counter, true},
-		"tcp_retransmits_total":      {probe.Counter, true},
-		"tcpext_listen_drops_total":  {probe.Counter, true},
-		"netdev_received_bytes":      {probe.Counter, false},
-		"netdev_received_bytes_drop": {probe.Gauge, false},
-		"dns_lookup_seconds":         {probe.Histogram, true},
-		"flow_size_bytes":            {probe.Histogram, false},
-	} {
-		if got := watched(&probe.Stat{Name: name, Type: row.typ}); got != row.want {
-			t.Errorf("%s: %t", name, got)
-		}
-	}
-}
-
 // TestAlarms plays two Pods' seconds, of which the second Pod is quiet, and wants the seconds of the alarms.
 func TestAlarms(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -82,7 +63,8 @@ func TestAlarms(t *testing.T) {
 				bucket, _ := slices.BinarySearch(bounds, wait)
 				counts[bucket] += 19 // and one that is slow, as there always is
 				counts[3]++
-				samples := []probe.Sample{counter(octets, "shop/b", float64(i)), hist("shop/a", seconds, slices.Clone(counts)...), counter(drops, "shop/b", 7, "Z")}
+				samples := []probe.Sample{counter(octets, "shop/b", float64(i)), hist("shop/a", seconds, slices.Clone(counts)...), counter(drops, "shop/b", 7, "Z"),
+					counter(octets, "shop/a", 1000*sum[0])} // for which no alarm is
 				if sum[0] > 0 { // a reason is there when it first happened
 					samples = append(samples, counter(drops, "shop/a", sum[0], "X"))
 				}
@@ -129,6 +111,11 @@ func TestEpisode(t *testing.T) {
 	must(t, err)
 	if n := len(tl.Seconds); n != 61 || tl.Node != "node-a" || tl.Episode.Reasons[0] != reason {
 		t.Errorf("%d seconds, %+v", n, tl.Episode)
+	}
+	for _, v := range tl.Seconds[60].Values {
+		if v.Trouble() != (v.Name == drops.Name) || v.Type != probe.Counter {
+			t.Errorf("%+v", v.Series)
+		}
 	}
 	for ; i < 20_000; i++ {
 		tick(r, i, counter(drops, "shop/a", 503, "X"), counter(octets, "shop/b", float64(i)), counter(queue, "", float64(i)), hist("shop/c", float64(i), uint64(i), 0, 0, 0))

@@ -189,7 +189,7 @@ func (d *decoder) define(c *cursor) {
 	}
 	n := c.uint()
 	text()
-	typ := probe.Type(min(c.uint(), math.MaxUint8))
+	typ := min(c.uint(), math.MaxUint8)
 	text()
 	for range c.many() {
 		text()
@@ -210,8 +210,8 @@ func (d *decoder) define(c *cursor) {
 }
 
 // newSeries makes a series of its texts: name, Pod, labels, bounds.
-func newSeries(typ probe.Type, list []string) *Series {
-	s := &Series{Name: list[0], Type: typ, Pod: list[1]}
+func newSeries(typ uint64, list []string) *Series {
+	s := &Series{Name: list[0], Type: probe.Type(typ &^ alarmBit), Pod: list[1], Alarm: typ&alarmBit != 0}
 	end := len(list) - 1
 	for i := 2; i < end; i += 2 {
 		s.Labels = append(s.Labels, event.Field{Key: list[i], Value: list[i+1]})

@@ -92,6 +92,9 @@ func (e *encoder) text(s string) uint64 {
 	return n
 }
 
+// alarmBit is set in the type of a series whose metric has Alarm.
+const alarmBit = 8
+
 // of returns the number of a series.
 func (e *encoder) of(s *Series) uint64 {
 	n, ok := e.series[s]
@@ -100,7 +103,11 @@ func (e *encoder) of(s *Series) uint64 {
 	}
 	n = uint64(len(e.series))
 	e.series[s] = n
-	list := []uint64{n, e.text(s.Name), uint64(s.Type), e.text(s.Pod), uint64(len(s.Labels))}
+	typ := uint64(s.Type)
+	if s.Alarm {
+		typ |= alarmBit
+	}
+	list := []uint64{n, e.text(s.Name), typ, e.text(s.Pod), uint64(len(s.Labels))}
 	for _, l := range s.Labels {
 		list = append(list, e.text(l.Key), e.text(l.Value))
 	}

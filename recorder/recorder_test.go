@@ -39,10 +39,10 @@ func TestMain(m *testing.M) {
 }
 
 var (
-	drops  = &probe.Stat{Name: "packetloss_dropped_total", Type: probe.Counter, Labels: []string{"reason"}, Second: true}
+	drops  = &probe.Stat{Name: "packetloss_dropped_total", Type: probe.Counter, Labels: []string{"reason"}, Second: true, Alarm: true}
 	octets = &probe.Stat{Name: "netdev_received_bytes_total", Type: probe.Counter, Second: true}
 	queue  = &probe.Stat{Name: "qdisc_backlog_bytes", Type: probe.Gauge, Second: true}
-	waits  = &probe.Stat{Name: "dns_lookup_seconds", Type: probe.Histogram, Second: true}
+	waits  = &probe.Stat{Name: "dns_lookup_seconds", Type: probe.Histogram, Second: true, Alarm: true}
 
 	bounds = []float64{.001, .01, .1}
 	at     = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)

@@ -108,7 +108,7 @@ func (t *tracker) sample(seq, segment uint64, x *probe.Sample) {
 // add begins a series.
 func (t *tracker) add(st *statState, pod *podState, x *probe.Sample) *state {
 	t.n++
-	series := &Series{Name: x.Stat.Name, Type: x.Stat.Type, Pod: x.Pod}
+	series := &Series{Name: x.Stat.Name, Type: x.Stat.Type, Pod: x.Pod, Alarm: x.Stat.Alarm}
 	for i, l := range x.Labels[:min(len(x.Labels), len(x.Stat.Labels))] {
 		series.Labels = append(series.Labels, event.Field{Key: x.Stat.Labels[i], Value: clip(l)})
 	}

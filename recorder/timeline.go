@@ -46,6 +46,7 @@ type Series struct {
 	Pod    string // "" for the node itself
 	Labels []event.Field
 	Bounds []float64 // of a histogram
+	Alarm  bool      // as its metric's
 }
 
 // A Value is that of a series in one second.

@@ -421,10 +421,13 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s is of %s and of %s", s.Name, seen[s.Name], k.Name)
 			}
 			seen[s.Name] = k.Name
+			if s.Alarm && (!s.Second || s.Type == probe.Gauge) {
+				t.Errorf("%s: an alarm is for what is kept by the second, and no gauge", s.Name)
+			}
 		}
 		title, more, _ := strings.Cut(k.Doc, "\n\n")
-		if title == "" || strings.HasSuffix(title, ".") || more == "" || k.Source == "" {
-			t.Errorf("%s: want a title, what it means when it rises, and its source", k.Name)
+		if title == "" || strings.HasSuffix(title, ".") || more == "" || k.Source == "" || k.Cost == "" {
+			t.Errorf("%s: want a title, what it means when it rises, its source, and what it costs", k.Name)
 		}
 	}
 	for _, s := range Own {

@@ -21,7 +21,7 @@ func recorded(ts *testscript.TestScript, _ bool, args []string) {
 	at := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	r, err := recorder.Open(o)
 	ts.Check(err)
-	drops := &probe.Stat{Name: "packetloss_dropped_total", Labels: []string{"reason"}}
+	drops := &probe.Stat{Name: "packetloss_dropped_total", Labels: []string{"reason"}, Alarm: true}
 	bytes := &probe.Stat{Name: "netdev_received_bytes_total"}
 	queue := &probe.Stat{Name: "qdisc_backlog_bytes", Type: probe.Gauge}
 	lookups := &probe.Stat{Name: "dns_lookup_seconds", Type: probe.Histogram}

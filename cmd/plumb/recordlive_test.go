@@ -16,7 +16,7 @@ import (
 // TestRecordLive asks three agents: one has lost packets of a Pod, one has nothing, one does not watch.
 func TestRecordLive(t *testing.T) {
 	s, config := running(t)
-	lost := &probe.Stat{Name: "packetloss_packets_total", Labels: []string{"reason"}, Second: true}
+	lost := &probe.Stat{Name: "packetloss_packets_total", Labels: []string{"reason"}, Second: true, Alarm: true}
 	var asked url.Values
 	s.Recorded = func(node, what string, query url.Values) []byte {
 		if node == "node-c" {

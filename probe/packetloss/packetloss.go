@@ -20,7 +20,7 @@ var dropped = &probe.Stat{
 	Name:   "packetloss_packets_total",
 	Help:   "Packets that the kernel dropped, by its own reason and the function that did it.",
 	Labels: []string{"reason", "function", "protocol", "direction"},
-	Second: true,
+	Second: true, Alarm: true,
 }
 
 // Kind is the packetloss probe.

@@ -18,7 +18,7 @@ import (
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -type owner sched sched.bpf.c -- -I../bpf/headers -Wall -Werror
 
 var latency = &probe.Stat{
-	Name: "sched_wait_seconds", Type: probe.Histogram, Second: true,
+	Name: "sched_wait_seconds", Type: probe.Histogram, Second: true, Alarm: true,
 	Help: "From data waking a task until the task had a CPU.",
 }
 

@@ -17,7 +17,7 @@ import (
 
 var (
 	waited = &probe.Stat{
-		Name: "softirq_wait_seconds", Type: probe.Histogram, Labels: []string{"cpu", "vector"}, Node: true, Second: true,
+		Name: "softirq_wait_seconds", Type: probe.Histogram, Labels: []string{"cpu", "vector"}, Node: true, Second: true, Alarm: true,
 		Help: "From a softirq of the network being asked for until its CPU ran it.",
 	}
 	ran = &probe.Stat{

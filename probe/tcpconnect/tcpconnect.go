@@ -19,15 +19,15 @@ import (
 
 var (
 	connect = &probe.Stat{
-		Name: "tcpconnect_seconds", Type: probe.Histogram, Second: true,
+		Name: "tcpconnect_seconds", Type: probe.Histogram, Second: true, Alarm: true,
 		Help: "From the SYN to the connection being there, for who connects.",
 	}
 	accept = &probe.Stat{
-		Name: "tcpconnect_accept_wait_seconds", Type: probe.Histogram, Second: true,
+		Name: "tcpconnect_accept_wait_seconds", Type: probe.Histogram, Second: true, Alarm: true,
 		Help: "How long a connection that was there waited for the application to accept it.",
 	}
 	failures = &probe.Stat{
-		Name: "tcpconnect_failures_total", Labels: []string{"error"}, Second: true,
+		Name: "tcpconnect_failures_total", Labels: []string{"error"}, Second: true, Alarm: true,
 		Help: "Connections that were not made, by the error; \"closed\" where the application closed it.",
 	}
 	reports = &probe.Stat{

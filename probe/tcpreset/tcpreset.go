@@ -19,7 +19,7 @@ var resets = &probe.Stat{
 	Name:   "tcpreset_resets_total",
 	Help:   "TCP resets that were sent (tx) or received (rx), by the connection's state and, of those sent, the kernel's reason.",
 	Labels: []string{"direction", "state", "reason"},
-	Second: true,
+	Second: true, Alarm: true,
 }
 
 // Kind is the tcpreset probe.

@@ -19,7 +19,7 @@ var segments = &probe.Stat{
 	Name:   "tcpretransmit_segments_total",
 	Help:   "TCP segments that were sent again, by the connection's state.",
 	Labels: []string{"state"},
-	Second: true,
+	Second: true, Alarm: true,
 }
 
 // Kind is the tcpretransmit probe.
