@@ -31,8 +31,8 @@ type resolver struct {
 }
 
 const (
-	maxForwards    = 20                     // at once, so that a loop ends
-	forwardTimeout = 250 * time.Millisecond // less than a probe waits
+	maxForwards    = 2 * parallel // at once, so that a loop ends: more than probes are on their way
+	forwardTimeout = time.Second  // less than a probe waits the second time
 )
 
 var (

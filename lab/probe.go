@@ -27,6 +27,7 @@ type Probe struct {
 	Size    int           // UDP, ICMP: bytes from the IP header on, sent with DF; TCP: not 0 means bulkSize bytes each way
 	Cut     bool          // UDP, ICMP: sent without DF, so that kernels cut what is too large
 	Timeout time.Duration // 0: long enough
+	Once    bool          // it is believed at once that it is lost: not for what a busy machine may be slow to answer
 	Lookup  string        // UDP: a name that To is asked for, "outside.example."; Delivered is an answer with an address, Refused one without
 }
 
@@ -106,7 +107,9 @@ func (l *Lab) ProbeAll(ps []Probe) []Observation {
 	if l.sniff != nil {
 		seen = l.sniff.drain()
 	}
-	runAll(out, parallelAgain, patienceAgain, func(o *Observation) bool { return o.Outcome == Lost || o.Outcome == Stalled })
+	runAll(out, parallelAgain, patienceAgain, func(o *Observation) bool {
+		return !o.Probe.Once && (o.Outcome == Lost || o.Outcome == Stalled)
+	})
 	if l.sniff != nil {
 		assign(out, append(seen, l.sniff.drain()...))
 	}

@@ -25,6 +25,11 @@ func (q question) String() string {
 	return fmt.Sprintf("%s to %s (%s %s size %d)", q.src.Name, q.target.Name, q.target.Proto, q.target.To, q.target.Size)
 }
 
+// probe returns the packet that is sent for it.
+func (q question) probe(l *lab.Lab) lab.Probe {
+	return lab.Probe{From: l.Namespace(q.src.Name), To: q.target.To, Proto: q.target.Proto, Size: q.target.Size, Cut: q.cut}
+}
+
 // from returns the namespace that a trace begins in; nil for hosts outside.
 func from(n *network.Network, s lab.Source) *network.NS {
 	if s.Pod != "" {

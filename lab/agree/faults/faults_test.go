@@ -68,12 +68,9 @@ var behindRouter = map[string]string{
 	"listen-loopback/kubenet":            "what the router makes of the packet is not known",
 }
 
-// findings says what plumb says of a path or, without one, of the whole cluster.
-func findings(t *testing.T, l *lab.Lab, c *snapshot.Cluster, f fault.Fault) []check.Finding {
+// ask says what plumb says of a fault's path.
+func ask(t *testing.T, l *lab.Lab, c *snapshot.Cluster, f fault.Fault) *diagnose.Report {
 	t.Helper()
-	if f.Path.From == "" {
-		return check.Run(c, network.New(c), nil, nil, all.Checks...).Findings
-	}
 	a, err := f.Ask(l)
 	if err != nil {
 		t.Fatal(err)
@@ -82,16 +79,15 @@ func findings(t *testing.T, l *lab.Lab, c *snapshot.Cluster, f fault.Fault) []ch
 	if err != nil {
 		t.Fatal(err)
 	}
-	if why := reaches[f.Name] + behindRouter[f.Name+"/"+l.Topology.Name]; !f.Preventive && f.Opens == nil && why == "" && r.Verdict != diagnose.Broken && r.Verdict != diagnose.Partly {
-		t.Errorf("%s: the verdict is %s: %s", f.Path, r.Verdict, r.Summary)
-	}
-	return r.Checks.Findings
+	return r
 }
 
-// TestFaults injects every fault and requires that plumb names its cause first.
+// TestFaults injects every fault, in a cluster in which the packet arrived before, and requires that plumb names its cause first.
+// Then real packets have their say: those that the report plans must not contradict it, the path's fate must have changed, and
+// where a node's own commands can carry out the fix it must heal.
 func TestFaults(t *testing.T) {
 	sandbox.Need(t)
-	var tried, first, named int
+	var sum tally
 	for _, f := range fault.All() {
 		for _, topo := range lab.Topologies {
 			if !f.Applies(topo) || !full && topo != f.Topology() {
@@ -99,29 +95,61 @@ func TestFaults(t *testing.T) {
 			}
 			t.Run(f.Name+"/"+topo.Name, func(t *testing.T) {
 				l := up(t, topo)
+				before := usual(t, l, f)
 				if err := f.Inject(l); err != nil {
 					t.Fatal(err)
 				}
-				got := findings(t, l, take(t, l), f)
-				tried++
-				place := rank(got, f.Check)
-				if place == 1 {
-					first++
-				}
-				if place > 0 {
-					named++
-				}
-				fmt.Printf("faults: %-28s %-16s %-20s %s\n", f.Name, topo.Name, f.Check, verdict(got, place))
-				if place == 0 {
-					t.Errorf("%s is not named at all", f.Check)
+				r := ask(t, l, take(t, l), f)
+				sum.named(t, l, f, r)
+				observe(t, l, r)
+				sum.observed(t, r)
+				changes(t, l, f, before)
+				if !f.Preventive && topo == f.Topology() && (full || f.Name != "conntrack-full") {
+					sum.fixed(t, l, f, r.Checks.Findings)
 				}
 			})
 		}
 	}
-	fmt.Printf("faults: %d injected, %d named first (%.0f %%), %d named\n", tried, first, 100*float64(first)/float64(tried), named)
-	if float64(first) < wantFirst*float64(tried) {
-		t.Errorf("%d of %d faults are named first, want %.0f %%", first, tried, 100*wantFirst)
+	sum.print(t)
+}
+
+// A tally counts what became of the faults.
+type tally struct {
+	tried, first, anywhere int // injected, named first, named
+	sent, agree, differ    int // probes that reports planned
+	fixes, healed          int // carried out
+	parts, partsHealed     int // of those that need the API too
+}
+
+func (s *tally) print(t *testing.T) {
+	fmt.Printf("faults: %d injected, %d named first (%.0f %%), %d named\n", s.tried, s.first, 100*float64(s.first)/float64(s.tried), s.anywhere)
+	fmt.Printf("agree: probes: %d sent, %d disagreements, %d comparable\n", s.sent, s.differ, s.agree+s.differ)
+	fmt.Printf("faults: %d fixes carried out, %d heal; of %d that need the API too, %d heal before it is asked\n", s.fixes, s.healed, s.parts, s.partsHealed)
+	if float64(s.first) < wantFirst*float64(s.tried) {
+		t.Errorf("%d of %d faults are named first, want %.0f %%", s.first, s.tried, 100*wantFirst)
 	}
+	if s.tried >= len(fault.All()) && s.fixes < wantFixes {
+		t.Errorf("%d fixes could be carried out, want %d or more", s.fixes, wantFixes)
+	}
+}
+
+// named requires that a report names a fault.
+func (s *tally) named(t *testing.T, l *lab.Lab, f fault.Fault, r *diagnose.Report) {
+	if why := reaches[f.Name] + behindRouter[f.Name+"/"+l.Topology.Name]; !f.Preventive && f.Opens == nil && why == "" && r.Verdict != diagnose.Broken && r.Verdict != diagnose.Partly {
+		t.Errorf("%s: the verdict is %s: %s", f.Path, r.Verdict, r.Summary)
+	}
+	got := r.Checks.Findings
+	s.tried++
+	place := rank(got, f.Check)
+	if place == 1 {
+		s.first++
+	}
+	if place > 0 {
+		s.anywhere++
+	} else {
+		t.Errorf("%s is not named at all", f.Check)
+	}
+	fmt.Printf("faults: %-28s %-16s %-20s %s\n", f.Name, l.Topology.Name, f.Check, verdict(got, place))
 }
 
 // rank returns the place of a check among the findings, from 1; 0 where it says nothing.
@@ -172,19 +200,22 @@ func TestHealthy(t *testing.T) {
 					}
 				}
 				c := take(t, l)
-				for _, f := range append(fault.All(), fault.Fault{Name: "check"}) {
-					if f.Name != "check" && !f.Applies(topo) {
-						continue
-					}
-					f.Preventive, f.External = true, nil // the range that a user names does overlap
+				alarm := func(what string, fs []check.Finding) {
 					tried++
-					for _, got := range findings(t, l, c, f) {
+					for _, got := range fs {
 						if got.Severity > check.Info {
 							alarms++
-							t.Errorf("%s: a false alarm: %s: %s: %s", f.Path, got.Where, got.Check, got.What)
+							t.Errorf("%s: a false alarm: %s: %s: %s", what, got.Where, got.Check, got.What)
 						}
 					}
 				}
+				for _, f := range fault.All() {
+					if f.Applies(topo) {
+						f.External = nil // the range that a user names does overlap
+						alarm(f.Path.String(), ask(t, l, c, f).Checks.Findings)
+					}
+				}
+				alarm("check", check.Run(c, network.New(c), nil, nil, all.Checks...).Findings)
 			})
 		}
 	}

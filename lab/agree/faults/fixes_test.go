@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,55 +10,43 @@ import (
 	"github.com/plumbnet/plumb/check"
 	"github.com/plumbnet/plumb/lab"
 	"github.com/plumbnet/plumb/lab/fault"
-	"github.com/plumbnet/plumb/lab/sandbox"
 )
 
 // runnable are the programs that a fix may call and the lab can run: it has no API server.
 var runnable = []string{"ip", "bridge", "sysctl", "iptables", "ip6tables", "iptables-legacy", "conntrack"}
 
-// wantTried is how many fixes a node's own commands carry out.
-const wantTried = 30
+// wantFixes is how many fixes a node's own commands carry out.
+const wantFixes = 30
 
-// TestFixes does what the first finding says, where a node's own commands can do
+// fixed does what the first finding says, where a node's own commands can do
 // it, and sends the packet again. A fix that does not heal is no fix. One that
 // needs the API too is tried as far as it goes, and may heal.
-func TestFixes(t *testing.T) {
-	sandbox.Need(t)
-	var all, ran, tried, healed, parts, partsHeal int
-	for _, f := range fault.All() {
-		if f.Preventive || f.Path.From == "" || !full && f.Name == "conntrack-full" {
-			continue
-		}
-		all++
-		t.Run(f.Name, func(t *testing.T) {
-			ran++
-			l := up(t, f.Topology())
-			if err := f.Inject(l); err != nil {
-				t.Fatal(err)
-			}
-			how, first := carryOut(t, l, f)
-			if how == nothing {
-				t.Skipf("nothing to run: %s: %q", first.Fix.What, first.Fix.Commands)
-			}
-			got := outcomes(t, l, f)
-			well := !slices.ContainsFunc(got, func(o lab.Outcome) bool { return o != lab.Delivered })
-			switch {
-			case how == part && well:
-				parts, partsHeal = parts+1, partsHeal+1
-			case how == part:
-				parts++
-				t.Logf("%q does not heal before the API is asked", first.Fix.Commands)
-			case well:
-				tried, healed = tried+1, healed+1
-			default:
-				tried++
-				t.Errorf("%s: %s: %q does not heal it: %v", first.Where, first.Check, first.Fix.Commands, got)
-			}
-		})
+func (s *tally) fixed(t *testing.T, l *lab.Lab, f fault.Fault, found []check.Finding) {
+	if len(found) == 0 {
+		return
 	}
-	fmt.Printf("faults: %d fixes carried out, %d heal; of %d that need the API too, %d heal before it is asked\n", tried, healed, parts, partsHeal)
-	if ran == all && tried < wantTried {
-		t.Errorf("%d fixes could be carried out, want %d or more", tried, wantTried)
+	first := found[0]
+	how := carryOut(t, l, first)
+	if how == nothing {
+		t.Logf("nothing to run: %s: %q", first.Fix.What, first.Fix.Commands)
+		return
+	}
+	if err := l.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	got := send(t, l, f, 6, false)
+	well := !slices.ContainsFunc(got, func(o lab.Observation) bool { return o.Outcome != lab.Delivered })
+	switch {
+	case how == part && well:
+		s.parts, s.partsHealed = s.parts+1, s.partsHealed+1
+	case how == part:
+		s.parts++
+		t.Logf("%q does not heal before the API is asked", first.Fix.Commands)
+	case well:
+		s.fixes, s.healed = s.fixes+1, s.healed+1
+	default:
+		s.fixes++
+		t.Errorf("%s: %s: %q does not heal it: %v", first.Where, first.Check, first.Fix.Commands, got[0].Outcome)
 	}
 }
 
@@ -72,16 +59,12 @@ const (
 	whole
 )
 
-// carryOut diagnoses and does what the first finding says.
-func carryOut(t *testing.T, l *lab.Lab, f fault.Fault) (extent, check.Finding) {
-	fs := findings(t, l, take(t, l), f)
-	if len(fs) == 0 {
-		return nothing, check.Finding{}
-	}
-	name, _, _ := strings.Cut(fs[0].Where, "/")
+// carryOut does what a finding says.
+func carryOut(t *testing.T, l *lab.Lab, found check.Finding) extent {
+	name, _, _ := strings.Cut(found.Where, "/")
 	n := l.Node(name)
 	var run, left int
-	for _, c := range fs[0].Fix.Commands {
+	for _, c := range found.Fix.Commands {
 		switch {
 		case forNextBoot(c):
 		case n == nil || !canRun(c):
@@ -89,18 +72,18 @@ func carryOut(t *testing.T, l *lab.Lab, f fault.Fault) (extent, check.Finding) {
 		default:
 			run++
 			if err := n.NS.Run("", "sh", "-c", c); err != nil {
-				t.Errorf("%s: %v", fs[0].Where, err)
+				t.Errorf("%s: %v", found.Where, err)
 			}
 		}
 	}
 	switch {
 	case run == 0:
-		return nothing, fs[0]
+		return nothing
 	case left > 0:
-		return part, fs[0]
+		return part
 	}
 	wire(t, l, n)
-	return whole, fs[0]
+	return whole
 }
 
 // wire gives the switch's end of a node's uplink, a veth, the MTU that the node's end has now.
@@ -127,17 +110,4 @@ func canRun(command string) bool {
 // forNextBoot reports whether a command only keeps what another one sets.
 func forNextBoot(command string) bool {
 	return strings.HasPrefix(command, "modprobe ") || strings.HasPrefix(command, "echo ") && strings.Contains(command, " > /etc/sysctl.d/")
-}
-
-// outcomes sends the fault's packet a few times.
-func outcomes(t *testing.T, l *lab.Lab, f fault.Fault) []lab.Outcome {
-	p, err := l.PathProbe(f.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []lab.Outcome
-	for _, o := range l.ProbeAll(slices.Repeat([]lab.Probe{p}, 6)) {
-		out = append(out, o.Outcome)
-	}
-	return out
 }
