@@ -72,7 +72,9 @@ type running struct {
 	events, kept, errs atomic.Uint64
 	nanos              atomic.Int64 // spent reading
 	lastErr            atomic.Pointer[string]
-	before             probe.Account // of when it was open before
+	accounting         sync.Mutex    // held while before changes
+	before             probe.Account // of when it was open before; all of it of one that has ended
+	counted            *counted      // then; nil where its counters do not begin anew
 }
 
 // New makes an Observer that runs nothing yet.
@@ -102,7 +104,7 @@ func (o *Observer) Apply(c Config) {
 		}
 		r := &running{kind: k, threshold: d, rate: rate, limit: newLimit(rate), reading: make(chan struct{}, 1), ended: make(chan struct{}), why: "off"}
 		if old != nil {
-			r.before, _ = old.account()
+			o.count(old)
 			o.close(old)
 			r.carry(old)
 		}
@@ -129,10 +131,17 @@ func (r *running) carry(old *running) {
 	r.kept.Store(old.kept.Load())
 	r.errs.Store(old.errs.Load())
 	r.nanos.Store(old.nanos.Load())
+	r.before, r.counted = old.before, old.counted
 }
 
 // account returns what the probe's programs have cost and lost since the agent started.
 func (r *running) account() (a probe.Account, ok bool) {
+	r.accounting.Lock()
+	defer r.accounting.Unlock()
+	return r.sum()
+}
+
+func (r *running) sum() (a probe.Account, ok bool) {
 	p, ok := r.probe.(probe.Accounted)
 	if !ok || r.isEnded() {
 		return r.before, len(r.before.Lost) > 0
@@ -187,6 +196,16 @@ func (o *Observer) open(r *running) {
 	}()
 }
 
+// end has it read no more. A scrape that goes on still finds in it what it has cost until now.
+func (r *running) end() {
+	r.accounting.Lock()
+	defer r.accounting.Unlock()
+	if r.probe != nil && !r.isEnded() {
+		r.before, _ = r.sum()
+		close(r.ended)
+	}
+}
+
 // closeTime is how long a probe has to stop in. One that does not is left behind, and said.
 const closeTime = 5 * time.Second
 
@@ -194,7 +213,7 @@ func (o *Observer) close(r *running) {
 	if r.probe == nil {
 		return
 	}
-	close(r.ended)
+	r.end()
 	r.cancel()
 	done := make(chan error, 1)
 	go func() {

@@ -47,7 +47,7 @@ func (o *Observer) Samples(keep func(probe.Sample)) {
 	o.mu.RUnlock()
 	for _, r := range list {
 		if r.probe != nil && r.second() {
-			o.readOne(r, func(emit func(probe.Sample)) error { return r.probe.Read(emit) }, func(_ *running, s probe.Sample) error {
+			o.readOne(r, func(emit func(probe.Sample)) error { return o.whole(r, emit) }, func(_ *running, s probe.Sample) error {
 				if s.Stat.Second {
 					keep(s)
 				}
@@ -79,7 +79,7 @@ func (o *Observer) read(list []*running, add add) {
 		}
 		list = next
 	}
-	one(func(r *running, emit func(probe.Sample)) error { return r.probe.Read(emit) })
+	one(o.whole)
 	err := o.o.Places.Each(func(p probe.Place) {
 		one(func(r *running, emit func(probe.Sample)) error { return r.probe.ReadIn(p, emit) })
 	})
@@ -119,6 +119,10 @@ func (o *Observer) readOne(r *running, read func(func(probe.Sample)) error, add 
 func (r *running) lock() bool {
 	select {
 	case r.reading <- struct{}{}:
+		if r.isEnded() {
+			r.unlock()
+			return false
+		}
 		return true
 	case <-r.ended:
 		return false
