@@ -11,7 +11,7 @@ SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|S
 FUZZ  ?= 10m
 
 .PHONY: cluster cluster-down faults-cluster image
-.PHONY: build deps demo observe test check lint agree faults kernels bench fuzz generate clean
+.PHONY: build deps demo observe soak test check lint agree faults kernels bench fuzz generate clean
 
 # What the image is, is that of the sources alone: nothing of the time, the folder or the machine gets into it.
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -36,6 +36,10 @@ observe:
 	@sh lab/deps.sh observe
 	@$(MAKE) -s build
 	@./bin/plumb-lab observe $(FAULTS)
+
+# What plumbd has to withstand, for a quarter of an hour. SOAK=--doc writes doc/soak.md, SOAK=churn is one part.
+soak: build
+	@./bin/plumb-lab soak $(SOAK)
 
 # plumbd for nodes of either architecture, with the programs that it calls, as an OCI image without Docker.
 image: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)

@@ -25,6 +25,7 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   objects >FILE.tar.gz                              the Kubernetes objects of the cluster that is up
   demo    [--plumb PATH] [-o DIR] [INCIDENT]        break a cluster, diagnose it, write the report
   observe [FAULT]...                                agents and a Prometheus: what dashboards and alerts tell of faults
+  soak    [--short] [--doc] [PART]...               what plumbd has to withstand, for a quarter of an hour; --doc writes doc/soak.md
   faults                                            list the faults
   record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
   cluster VERB                                      a real Kubernetes: "plumb-lab cluster" says more
@@ -35,7 +36,7 @@ topologies: flannel hostgw kubenet ptp dualstack dualstack-hostgw apart
 `
 
 var verbs = map[string]func(args []string) error{
-	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, "observe": watched, nodeInit: runNode,
+	"up": up, "exec": execIn, "objects": objects, "demo": demo, "faults": faults, "record": record, "observe": watched, "soak": soaked, nodeInit: runNode,
 	"cluster": clusterVerb, "image": makeImage,
 }
 
@@ -45,7 +46,7 @@ func main() {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	needsSandbox := map[string]bool{"up": true, "demo": true, "record": true, "observe": true}
+	needsSandbox := map[string]bool{"up": true, "demo": true, "record": true, "observe": true, "soak": true}
 	if needsSandbox[os.Args[1]] && !sandbox.Inside() {
 		if os.Getuid() != 0 {
 			fmt.Fprintln(os.Stderr, "plumb-lab: needs root: it makes network namespaces")

@@ -1,0 +1,148 @@
+//go:build linux
+
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/plumbnet/plumb/lab/sandbox"
+	"golang.org/x/sys/unix"
+)
+
+// records is where containerd keeps its own.
+const records = "/run/containerd/io.containerd.runtime.v2.task/k8s.io"
+
+// record writes what containerd keeps of a Pod whose namespace has a name.
+func record(pod, netns string) error {
+	dir := filepath.Join(records, netns)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	namespace, name, _ := strings.Cut(pod, "/")
+	return os.WriteFile(filepath.Join(dir, "config.json"), fmt.Appendf(nil,
+		`{"annotations":{"io.kubernetes.cri.sandbox-namespace":%q,"io.kubernetes.cri.sandbox-name":%q},"linux":{"namespaces":[{"type":"network","path":"/run/netns/%s"}]}}`,
+		namespace, name, netns), 0o644)
+}
+
+func unrecord(netns string) error { return os.RemoveAll(filepath.Join(records, netns)) }
+
+// newPod makes a Pod that stays until its end is called.
+func newPod(pod, netns string) (*sandbox.NS, func(), error) {
+	ns, err := sandbox.NewNS(netns)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ns, func() { _, _ = unrecord(netns), ns.Delete() }, record(pod, netns)
+}
+
+// refused tries to connect to a port of this network that nobody listens on.
+func refused(port int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+	return want(errors.Is(err, unix.ECONNREFUSED), "connect: %v", err)
+}
+
+// podLife is how long a Pod of the churn lives.
+const podLife = 2 * time.Second
+
+// A wirer adds veths to namespaces, each to the node, by one process for all.
+type wirer struct {
+	in  *os.File
+	cmd *exec.Cmd
+	out lines
+}
+
+func newWirer() (*wirer, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	x := &wirer{in: w, cmd: exec.Command("ip", "-force", "-batch", "-")}
+	x.cmd.Stdin, x.cmd.Stderr = r, &x.out
+	return x, x.cmd.Start()
+}
+
+func (w *wirer) add(veth, netns string) {
+	fmt.Fprintf(w.in, "link add %s type veth peer name eth0 netns %s\nlink set %[1]s up\n", veth, netns)
+}
+
+func (w *wirer) close() error {
+	w.in.Close()
+	if err := w.cmd.Wait(); err != nil {
+		return fmt.Errorf("ip: %w: %s", err, tail(w.out.String()))
+	}
+	return nil
+}
+
+// live is the life of a Pod: a network namespace with a name, as the CNI plugin is given it, a veth, then the record, a connection
+// that is refused at half its time, and the end of all.
+func live(ctx context.Context, w *wirer, i int) error {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	name := fmt.Sprintf("churn-%d", i)
+	path := filepath.Join("/run/netns", name)
+	began := time.Now()
+	if err := os.WriteFile(path, nil, 0o444); err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	defer func() { _ = unix.Unmount(path, unix.MNT_DETACH) }()
+	if err := up("lo"); err != nil {
+		return err
+	}
+	w.add(fmt.Sprintf("ch%d", i), name)
+	if err := record("churn/"+name, name); err != nil {
+		return err
+	}
+	defer func() { _ = unrecord(name) }()
+	pause(ctx, time.Until(began.Add(podLife/2)))
+	if err := refused(1 + i); err != nil {
+		return err
+	}
+	pause(ctx, time.Until(began.Add(podLife)))
+	return nil
+}
+
+// up turns a device of the thread's network on.
+func up(device string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq(device)
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
+}
+
+// left returns the veths of Pods that are still there.
+func left() (n int) {
+	list, _ := os.ReadFile("/proc/thread-self/net/dev")
+	for line := range strings.Lines(string(list)) {
+		if strings.HasPrefix(strings.TrimSpace(line), "ch") {
+			n++
+		}
+	}
+	return n
+}
