@@ -20,6 +20,7 @@ var needed = []struct {
 	{unix.CAP_SYS_PTRACE, "SYS_PTRACE", "to find namespaces by the processes of others, the node's own first"},
 	{unix.CAP_NET_ADMIN, "NET_ADMIN", "to read the rules of netfilter and the sets of ipset"},
 	{unix.CAP_NET_RAW, "NET_RAW", "to send pings"},
+	{unix.CAP_NET_BROADCAST, "NET_BROADCAST", "to hear of changes in the network namespaces of Pods"},
 	{unix.CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH", "to tell which process of which user holds a socket"},
 }
 

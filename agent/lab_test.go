@@ -25,6 +25,7 @@ import (
 	"github.com/plumbnet/plumb/active"
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/collect/node"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/snapshot"
@@ -332,9 +333,46 @@ func playScene(keep string) int {
 		fmt.Println("open:", err)
 		return 0
 	}
+	fmt.Println("other namespaces:", hear(ns))
 	p, err := active.Run(context.Background(), ns, active.Ask{Proto: packet.ICMP, Dst: netip.MustParseAddrPort("10.0.0.2:0"), Timeout: 5 * time.Second})
 	fmt.Println("ping:", p.Fate, err)
 	return 0
+}
+
+// hear changes something in a namespace, and says whether another one hears of it.
+func hear(ns *os.File) string {
+	l, err := netlink.Listen(unix.NETLINK_ROUTE, true, unix.RTNLGRP_LINK)
+	if err != nil {
+		return err.Error()
+	}
+	defer l.Close()
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	id, err := conn.NSID(ns, true)
+	if err != nil {
+		return err.Error()
+	}
+	change := exec.Command("nsenter", "--net=/proc/self/fd/3", "ip", "link", "set", "lo", "mtu", "16384")
+	change.ExtraFiles = []*os.File{ns}
+	if out, err := change.CombinedOutput(); err != nil {
+		return err.Error() + " " + string(out)
+	}
+	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	answer := "nothing is heard"
+	err = l.Receive(ctx, func(m netlink.Message) {
+		if m.NSID == id {
+			answer = "heard"
+			stop()
+		}
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return answer
 }
 
 // TestCapabilities takes away each capability in turn, and wants the one thing to fail that it is for.
@@ -369,7 +407,7 @@ func TestCapabilities(t *testing.T) {
 		return string(out)
 	}
 	whole := play(all)
-	for _, want := range []string{fmt.Sprintf("have %#x %#x %d\n", all, all, len(needed)), fmt.Sprintf("%016x", all), `:8080 0.0.0.0:* users:((`, "ping: answered <nil>"} {
+	for _, want := range []string{fmt.Sprintf("have %#x %#x %d\n", all, all, len(needed)), fmt.Sprintf("%016x", all), `:8080 0.0.0.0:* users:((`, "ping: answered <nil>", "other namespaces: heard"} {
 		if !strings.Contains(whole, want) {
 			t.Errorf("with what it needs: no %q in\n%s", want, whole)
 		}
@@ -382,6 +420,7 @@ func TestCapabilities(t *testing.T) {
 		"SYS_PTRACE":      {"gap: nodes/n/host this is the namespace of the collector: ", ""},
 		"NET_ADMIN":       {"operation not permitted", ""},
 		"NET_RAW":         {"ping: silent probe: operation not permitted", ""},
+		"NET_BROADCAST":   {"other namespaces: netlink: listen: operation not permitted", ""},
 		"DAC_READ_SEARCH": {":8080 0.0.0.0:*", `users:((`},
 	}
 	for _, c := range needed {

@@ -103,6 +103,8 @@ type Places interface {
 	Cookies() bool
 	// All returns the places that now are, the node's own first.
 	All() []Place
+	// In calls f on a thread that is in the network namespace of a place that now is, and ends with f.
+	In(p Place, f func() error) error
 	// Cgroups returns the cgroups of the Pods that now are, by Pod.
 	Cgroups() []Cgroup
 }

@@ -37,7 +37,7 @@ func recorded(ts *testscript.TestScript, _ bool, args []string) {
 			slow += 20
 		}
 		if i == 99 {
-			r.Event(event.Event{Time: at.Add(-time.Millisecond), Kind: "changes", Node: "node-a", Detail: []event.Field{{Key: "what", Value: "route deleted"}}})
+			r.Event(event.Event{Time: at.Add(-time.Millisecond), Kind: "changes", Node: "node-a", Detail: []event.Field{{Key: "change", Value: "route"}, {Key: "what", Value: "10.244.2.0/24 via 10.0.0.3 dev eth0 deleted"}}})
 		}
 		r.Second(at, []probe.Sample{
 			{Stat: drops, Pod: "shop/web-0", Labels: []string{"NO_SOCKET"}, Value: lost},

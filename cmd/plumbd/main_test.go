@@ -150,8 +150,8 @@ func TestRun(t *testing.T) {
 			}
 			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 			must(t, err)
-			// SYS_ADMIN 21, SYS_PTRACE 19, NET_ADMIN 12, NET_RAW 13, DAC_READ_SEARCH 2
-			for _, want := range []string{"CapInh:\t0000000000000000", "CapPrm:\t0000000000283004", "CapEff:\t0000000000283004", "CapBnd:\t0000000000283004", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"} {
+			// SYS_ADMIN 21, SYS_PTRACE 19, NET_ADMIN 12, NET_RAW 13, NET_BROADCAST 11, DAC_READ_SEARCH 2
+			for _, want := range []string{"CapInh:\t0000000000000000", "CapPrm:\t0000000000283804", "CapEff:\t0000000000283804", "CapBnd:\t0000000000283804", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"} {
 				if !strings.Contains(string(status), want) {
 					t.Errorf("no %q in\n%s", want, status)
 				}

@@ -170,5 +170,5 @@ func (r Run) container(a Agent) corev1.Container {
 }
 
 // AgentCapabilities are what an agent cannot do without: to enter network namespaces, to find
-// them by the processes of others, to read what netlink and iptables show to root alone, to send pings.
-var AgentCapabilities = []corev1.Capability{"SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN", "NET_RAW", "DAC_READ_SEARCH"}
+// them by the processes of others, to read what netlink and iptables show to root alone, to send pings, to hear of changes in Pods.
+var AgentCapabilities = []corev1.Capability{"SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN", "NET_RAW", "NET_BROADCAST", "DAC_READ_SEARCH"}

@@ -166,6 +166,24 @@ func (p *Places) Each(visit func(probe.Place)) error {
 	})
 }
 
+// In is that of [probe.Places].
+func (p *Places) In(place probe.Place, f func() error) error {
+	p.mu.RLock()
+	s := p.byNet[place.Net]
+	p.mu.RUnlock()
+	if s == nil || !s.ended.IsZero() {
+		return errEnded
+	}
+	return inThread(func() error {
+		if err := p.enter(s); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+var errEnded = errors.New("the network namespace has ended")
+
 // gone reports whether an error says that a namespace ended.
 func gone(err error) bool { return os.IsNotExist(err) || err == errChanged }
 

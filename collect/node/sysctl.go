@@ -35,6 +35,11 @@ var (
 
 // sysctlText returns the settings as "sysctl -a" prints them, with "/" for "." in the name of a device.
 func (w *worker) sysctlText() ([]byte, error) {
+	return w.settings(func(dir string) []string { return readDirNames(w.proc + "/sys/net/" + dir) })
+}
+
+// settings returns those of the namespace, and of devices: of each entry of the folder "ipv4/conf/", or of those that matter.
+func (w *worker) settings(devices func(dir string) []string) ([]byte, error) {
 	var out bytes.Buffer
 	var failed []error
 	read := func(path, name string) {
@@ -51,7 +56,7 @@ func (w *worker) sysctlText() ([]byte, error) {
 		list   []string
 	}{{"ipv4", devSysctls4}, {"ipv6", devSysctls6}} {
 		dir := v.family + "/conf/"
-		devs := readDirNames(w.proc + "/sys/net/" + dir)
+		devs := devices(dir)
 		sort.Strings(devs)
 		for _, dev := range devs {
 			for _, s := range v.list {

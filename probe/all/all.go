@@ -6,6 +6,7 @@ package all
 import (
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/cgroup"
+	"github.com/plumbnet/plumb/probe/changes"
 	"github.com/plumbnet/plumb/probe/conntrack"
 	"github.com/plumbnet/plumb/probe/fd"
 	"github.com/plumbnet/plumb/probe/icmp"
@@ -63,4 +64,5 @@ var Kinds = []*probe.Kind{
 	qdisclatency.Kind,
 	softirq.Kind,
 	sched.Kind,
+	changes.Kind,
 }

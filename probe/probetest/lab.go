@@ -75,6 +75,10 @@ ip route add default via fd00:%[1]d::1`, i+1))
 	l.Places.Is = []probe.Place{
 		{Net: Cookie(t, l.Node), Host: true}, {Net: Cookie(t, l.A), Pod: "shop/a"}, {Net: Cookie(t, l.B), Pod: "shop/b"},
 	}
+	l.Places.NS = map[uint64]func(func() error) error{}
+	for i, ns := range []*sandbox.NS{l.Node, l.A, l.B} {
+		l.Places.NS[l.Places.Is[i].Net] = ns.Do
+	}
 	l.In(t, l.Node, func() error {
 		for _, pod := range []string{"a", "b"} {
 			i, err := net.InterfaceByName("v" + pod)

@@ -2,6 +2,7 @@
 package probetest
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -21,6 +22,7 @@ type Places struct {
 	Sockets map[uint64]string // the Pod of a cgroup, by its id
 	Addrs   map[netip.Addr]string
 	Cookie  bool
+	NS      map[uint64]func(func() error) error // runs a function in a namespace, by its Net
 }
 
 // ByNet returns the place of that Net.
@@ -47,6 +49,14 @@ func (p Places) Cookies() bool { return p.Cookie }
 
 // All returns the places.
 func (p Places) All() []probe.Place { return p.Is }
+
+// In calls f in the namespace of a place.
+func (p Places) In(place probe.Place, f func() error) error {
+	if in := p.NS[place.Net]; in != nil {
+		return in(f)
+	}
+	return fmt.Errorf("no namespace %d", place.Net)
+}
 
 // Cgroups returns the cgroups.
 func (p Places) Cgroups() []probe.Cgroup { return p.Groups }
