@@ -129,7 +129,7 @@ func (c *changes) look() (err error) {
 		now[p.Net] = p
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock() // what is heard meanwhile waits
+	defer c.mu.Unlock()                         // what is heard meanwhile waits
 	if c.stale && time.Since(c.last) > gather { // and what was not lost has been heard
 		clear(c.spaces)
 		c.stale = false
