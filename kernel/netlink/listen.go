@@ -71,11 +71,24 @@ func Listen(family int, all bool, groups ...int) (*Listener, error) {
 // Close closes the socket, after Receive has returned.
 func (l *Listener) Close() error { return l.file.Close() }
 
+// A storm takes at most so many datagrams in a slice of time: a tenth of a core or two. What comes beyond that is lost, which Lost tells.
+const (
+	slice     = 100 * time.Millisecond
+	sliceMost = 2000
+)
+
 // Receive calls f for each message until ctx is done.
 func (l *Listener) Receive(ctx context.Context, f func(Message)) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	for {
+	for began, taken := time.Now(), 0; ; taken++ {
+		if taken == sliceMost {
+			select {
+			case <-ctx.Done():
+			case <-time.After(slice - time.Since(began)):
+			}
+			began, taken = time.Now(), 0
+		}
 		n, oobn, err := l.receive()
 		if ctx.Err() != nil {
 			return nil

@@ -5,12 +5,14 @@ package neigh
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/procnet"
@@ -32,12 +34,22 @@ var Kind = &probe.Kind{
 Many in FAILED say that addresses which something sends to do not answer. All namespaces share one table for IPv4 and one
 for IPv6: a rise of table_fulls says that it was full and packets were dropped, of unresolved_discards, that packets
 were dropped since more waited for a neighbour's answer than may; of res_failed, that a neighbour did not answer. A Pod that has no
-neighbours is looked at again after a minute.`,
-	Source: "rtnetlink RTM_GETNEIGH; /proc/net/stat/{arp_cache,ndisc_cache}",
+neighbours is looked at again after a minute.
+
+A MAC address that is at another port of a bridge, or behind another host of a VXLAN device, than before has moved. Once is a
+Pod or a machine that moved; to and fro, three times within 10 s, is an event: two have the same address, or the network has a loop.
+No more is watched than 8,192 addresses of the node's own namespace.`,
+	Source: "rtnetlink RTM_GETNEIGH, and what it tells of neighbours; /proc/net/stat/{arp_cache,ndisc_cache}",
 	Cost:   "2 ms a scrape of 100 Pods (Linux 6.18)",
-	Stats:  []*probe.Stat{neighbours, entries, limit, total},
+	Stats:  []*probe.Stat{neighbours, entries, limit, total, moves},
+	Events: "a MAC address that moves to and fro between ports of a bridge, or between hosts behind a VXLAN device",
 	Open: func(e *probe.Env) (probe.Probe, error) {
-		return &neigh{files: procnet.Of(e), sys: filepath.Join(e.Proc, "sys/net")}, nil
+		n := &neigh{files: procnet.Of(e), sys: filepath.Join(e.Proc, "sys/net")}
+		if all := e.Places.All(); len(all) > 0 && all[0].Host {
+			n.fdb = &fdb{env: e, host: all[0], moved: map[int]float64{}, names: map[int]string{}}
+			return n, n.fdb.open()
+		}
+		return n, nil
 	},
 }
 
@@ -46,12 +58,40 @@ type neigh struct {
 	files *procnet.Files
 	sys   string
 	idle  procnet.Idle[uint64] // by Net
+	fdb   *fdb                 // nil where the node's own namespace is not known
 }
 
-// Read forgets namespaces that have ended.
-func (n *neigh) Read(func(probe.Sample)) error {
+// Read forgets namespaces that have ended, and tells what bridges saw.
+func (n *neigh) Read(emit func(probe.Sample)) error {
 	n.idle.Forget()
-	return nil
+	if n.fdb == nil {
+		return nil
+	}
+	return n.fdb.read(emit)
+}
+
+// Watch tells of MAC addresses that move to and fro.
+func (n *neigh) Watch(ctx context.Context, emit func(event.Event)) error {
+	if n.fdb == nil {
+		return nil
+	}
+	return n.fdb.watch(ctx, emit)
+}
+
+// Account tells what was not heard.
+func (n *neigh) Account() (probe.Account, error) {
+	if n.fdb == nil {
+		return probe.Account{}, nil
+	}
+	return probe.Account{Lost: []probe.Loss{{Stage: "ring", Events: n.fdb.listen.Lost()}}}, nil
+}
+
+// Close closes the sockets.
+func (n *neigh) Close() error {
+	if n.fdb == nil {
+		return nil
+	}
+	return n.fdb.close()
 }
 
 // ReadIn tells the tables where it is in the node's own namespace: the kernel has their counters in the machine's first
