@@ -92,12 +92,16 @@ type alarms struct {
 
 func newAlarms() *alarms { return &alarms{of: map[baseKey]*baseline{}} }
 
-// baseline returns that of a sample's Pod and metric, or nil.
-func (a *alarms) baseline(x *probe.Sample, since uint64) *baseline {
+// baseline returns that of a sample's Pod and metric, or nil. Of a counter that comes in a second after since, as
+// one does that first rises then, it is learnt that it was 0.
+func (a *alarms) baseline(x *probe.Sample, since, seq uint64) *baseline {
 	key := baseKey{x.Stat, x.Pod}
 	b := a.of[key]
 	if b == nil && x.Stat.Alarm && len(a.of) < mostBase {
 		b = &baseline{baseKey: key, since: since}
+		if x.Stat.Type == probe.Counter && seq > since {
+			b.seen = float64(seq - since)
+		}
 		a.of[key] = b
 		a.list = append(a.list, b)
 	}

@@ -39,6 +39,7 @@ func TestAlarms(t *testing.T) {
 	}{
 		{"nothing", flat(0), flat(.001), nil},
 		{"drops where there were none", spike(flat(0), 200, 3, 50), flat(.001), []int{200}},
+		{"drops that begin with a few", func(i int) float64 { return map[int]float64{200: 8, 201: 32}[i] }, flat(.001), []int{201}},
 		{"a few", spike(flat(0), 200, 3, 9), flat(.001), nil},
 		{"while it starts", spike(flat(0), 20, 3, 5000), flat(.001), nil},
 		{"what is always noisy", noisy, flat(.001), nil},
@@ -100,9 +101,18 @@ func TestEpisode(t *testing.T) {
 	r.Event(event.Event{Time: at.Add(300 * time.Second), Kind: "packetloss", Pod: "shop/a", Peer: "shop/b"})
 	tick(r, i, counter(drops, "shop/a", 503, "X"), counter(octets, "shop/b", float64(i)))
 	i++
+	// Who is at the other end is also told later, and of those that are new.
+	for _, peer := range []string{"shop/b", "shop/c"} {
+		r.Event(event.Event{Time: at.Add(301 * time.Second), Kind: "packetloss", Pod: "shop/a", Peer: peer})
+	}
+	r.Event(event.Event{Time: at.Add(301 * time.Second), Kind: "packetloss", Pod: "shop/x", Peer: "shop/y"}) // another Pod's
+	tick(r, i, counter(drops, "shop/a", 503, "X"), counter(octets, "shop/b", float64(i)))
+	i++
 	reason := Reason{"packetloss_dropped_total", "shop/a", 500, 0}
 	want := Episode{ID: "20260304T051107Z-node-a", Node: "node-a", From: at.Add(240 * time.Second), To: at.Add(360 * time.Second), Reasons: []Reason{reason}, Peers: []string{"shop/b"}}
-	if diff := cmp.Diff([]Episode{want}, told); diff != "" {
+	later := want
+	later.Peers = []string{"shop/c"}
+	if diff := cmp.Diff([]Episode{want, later}, told); diff != "" {
 		t.Fatal(diff)
 	}
 	// What came before is kept at once: the node may die of it.
@@ -146,7 +156,7 @@ func TestEpisode(t *testing.T) {
 	must(t, err)
 	info, err := os.Stat(name)
 	must(t, err)
-	want.Bytes = info.Size()
+	want.Bytes, want.Peers = info.Size(), []string{"shop/b", "shop/c"}
 	if diff := cmp.Diff([]Episode{want}, all); diff != "" {
 		t.Error(diff)
 	}
@@ -190,7 +200,7 @@ func TestManyFaults(t *testing.T) {
 // TestFreeze has others ask for windows: past, under way, and such as are refused.
 func TestFreeze(t *testing.T) {
 	dir := t.TempDir()
-	r := open(t, Options{Dir: dir, Disk: minDisk})
+	r := open(t, Options{Node: "node-a", Dir: dir, Disk: minDisk})
 	i := calm(r, 0, 100)
 	s := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
 	for _, row := range []struct {
@@ -201,6 +211,7 @@ func TestFreeze(t *testing.T) {
 		{"past", 10, 20, ""}, {"past", 30, 40, ""}, {"half", 90, 110, ""}, {"half", 0, 110, ""}, {"later", 120, 130, ""},
 		{"../x", 1, 2, "want letters"}, {"", 1, 2, "want letters"}, {".x", 1, 2, "want letters"}, {strings.Repeat("x", 101), 1, 2, "want letters"}, {"a/b", 1, 2, "want letters"},
 		{"turned", 20, 10, "want a window"}, {"long", 0, 3601, "want a window"}, {"never", 9000, 9001, "ends too late"}, {"unknown", -50, -40, "nothing is recorded"},
+		{"20260304T051107Z-node-a", 10, 20, "this node names its own so"},
 		{"p3", 90, 140, ""}, {"p4", 90, 140, ""}, {"p5", 90, 140, "4 others are not over"},
 	} {
 		err := r.Freeze(row.id, "asked", s(row.from), s(row.to))
@@ -250,6 +261,23 @@ func TestPinned(t *testing.T) {
 	must(t, freeze(60))
 	if all, err = List(dir); err != nil || len(all) != maxEpisodes || all[len(all)-1].ID != "e060" {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestAskedGoFirst wants the windows that others asked for to make room, and not the node's own.
+func TestAskedGoFirst(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir, Disk: minDisk})
+	calm(r, 0, 200)
+	for n := range 30 {
+		why := map[bool]string{true: "asked"}[n >= 15]
+		must(t, r.Freeze(fmt.Sprintf("e%03d", n), why, at.Add(time.Duration(n)*time.Second), at.Add(time.Duration(n+9)*time.Second)))
+	}
+	all, err := List(dir)
+	must(t, err)
+	own := slices.DeleteFunc(slices.Clone(all), func(e Episode) bool { return e.Why != "" })
+	if len(all) != maxEpisodes || len(own) != 15 || all[len(all)-1].ID != "e029" {
+		t.Errorf("%d episodes, %d of its own: %+v", len(all), len(own), all)
 	}
 }
 

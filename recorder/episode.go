@@ -26,7 +26,7 @@ type Episode struct {
 	From    time.Time `json:"from,omitzero"`
 	To      time.Time `json:"to,omitzero"` // may be yet to come
 	Reasons []Reason  `json:"reasons,omitempty"`
-	Peers   []string  `json:"peers,omitempty"` // Pods at the other end in events of that second
+	Peers   []string  `json:"peers,omitempty"` // who is at the other end in events of that second and of the rest of the window
 	Why     string    `json:"why,omitempty"`   // of one that was asked for
 	Bytes   int64     `json:"bytes,omitempty"` // of its file
 	Pinned  bool      `json:"pinned,omitempty"`
@@ -70,6 +70,8 @@ func (r *Recorder) freeze(e Episode) error {
 		return fmt.Errorf("recorder: episode %s: want a window of %s at most", e.ID, longest)
 	case e.To.After(r.last.Time.Add(longest)):
 		return fmt.Errorf("recorder: episode %s: it ends too late: %s", e.ID, e.To)
+	case e.Why != "" && strings.HasSuffix(e.ID, "Z-"+r.name()):
+		return fmt.Errorf("recorder: episode %s: this node names its own so", e.ID)
 	case slices.ContainsFunc(r.pending, func(p *pending) bool { return p.ID == e.ID }):
 		return nil
 	case len(r.pending) >= maxPending:
@@ -93,28 +95,41 @@ func (r *Recorder) freeze(e Episode) error {
 
 var errNothing = errors.New("nothing is recorded of its window")
 
-// trigger freezes the window around what is unusual, or adds it to one that is not over.
+// trigger freezes the window around what is unusual, or adds it to one that is not over. Who is at the other end
+// may be in events that come later.
 func (r *Recorder) trigger(reasons []Reason, events []event.Event) {
-	if len(reasons) == 0 {
-		return
-	}
+	var e *Episode
 	for _, p := range r.pending {
 		if p.Why == "" {
-			p.Reasons = append(p.Reasons, reasons[:min(len(reasons), maxReasons-len(p.Reasons))]...)
-			return
+			e = &p.Episode
 		}
 	}
+	had := 0
+	switch {
+	case e != nil:
+		had = len(e.Peers)
+		e.Reasons = append(e.Reasons, reasons[:min(len(reasons), maxReasons-len(e.Reasons))]...)
+		e.peers(events)
+	case len(reasons) == 0:
+		return
+	default:
+		e = r.begin(reasons, events)
+	}
+	if r.o.Triggered != nil && len(e.Peers) > had {
+		told := *e
+		told.Reasons, told.Peers = slices.Clone(e.Reasons), slices.Clone(e.Peers[had:])
+		r.o.Triggered(told)
+	}
+}
+
+// begin freezes the window around this second.
+func (r *Recorder) begin(reasons []Reason, events []event.Event) *Episode {
 	at := r.last.Time
 	e := Episode{
 		ID: at.Format("20060102T150405Z-") + r.name(), Node: r.o.Node,
 		From: at.Add(-before), To: at.Add(after), Reasons: slices.Clone(reasons[:min(len(reasons), maxReasons)]),
 	}
-	for _, v := range events {
-		of := func(x Reason) bool { return x.Pod == v.Pod }
-		if v.Peer != "" && len(e.Peers) < maxReasons && slices.ContainsFunc(reasons, of) && !slices.Contains(e.Peers, v.Peer) {
-			e.Peers = append(e.Peers, v.Peer)
-		}
-	}
+	e.peers(events)
 	if err := r.freeze(e); err != nil {
 		r.note(err)
 	}
@@ -123,8 +138,21 @@ func (r *Recorder) trigger(reasons []Reason, events []event.Event) {
 		{Key: "id", Value: e.ID}, {Key: "metric", Value: first.Metric},
 		{Key: "value", Value: fmt.Sprintf("%.3g", first.Value)}, {Key: "usual", Value: fmt.Sprintf("%.3g", first.Usual)},
 	}})
-	if r.o.Triggered != nil {
-		r.o.Triggered(e)
+	for _, p := range r.pending {
+		if p.ID == e.ID {
+			return &p.Episode
+		}
+	}
+	return &e
+}
+
+// peers adds those at the other end in events of Pods that the episode is for.
+func (e *Episode) peers(events []event.Event) {
+	for _, v := range events {
+		of := func(x Reason) bool { return x.Pod == v.Pod }
+		if v.Peer != "" && len(e.Peers) < maxReasons && slices.ContainsFunc(e.Reasons, of) && !slices.Contains(e.Peers, v.Peer) {
+			e.Peers = append(e.Peers, v.Peer)
+		}
 	}
 }
 
@@ -202,12 +230,15 @@ func (r *Recorder) tooMuch(id string, size int64) bool {
 	return n > maxEpisodes || size > r.o.Disk*episodeShare/shares
 }
 
-// drop removes the oldest episode that is not pinned, and not id. It reports false where there is none.
+// drop removes the oldest episode that is not pinned, and not id; first those that were asked for: another
+// has them too. It reports false where there is none.
 func (r *Recorder) drop(id string) bool {
 	all, _ := List(r.o.Dir)
-	for _, e := range all {
-		if !e.Pinned && e.ID != id {
-			return os.Remove(filepath.Join(r.o.Dir, e.ID+episodeExt)) == nil
+	for _, asked := range []bool{true, false} {
+		for _, e := range all {
+			if !e.Pinned && e.ID != id && asked == (e.Why != "") {
+				return os.Remove(filepath.Join(r.o.Dir, e.ID+episodeExt)) == nil
+			}
 		}
 	}
 	return false

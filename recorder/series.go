@@ -92,7 +92,7 @@ func (t *tracker) sample(seq, segment uint64, x *probe.Sample) {
 			t.refuse++
 			return
 		}
-		s = t.add(st, pod, x)
+		s = t.add(st, pod, seq, x)
 		if st.since >= seq { // it has counted for longer than it is told of
 			s.keep(x)
 			if x.Stat.Type != probe.Gauge {
@@ -106,13 +106,13 @@ func (t *tracker) sample(seq, segment uint64, x *probe.Sample) {
 }
 
 // add begins a series.
-func (t *tracker) add(st *statState, pod *podState, x *probe.Sample) *state {
+func (t *tracker) add(st *statState, pod *podState, seq uint64, x *probe.Sample) *state {
 	t.n++
 	series := &Series{Name: x.Stat.Name, Type: x.Stat.Type, Pod: x.Pod, Alarm: x.Stat.Alarm}
 	for i, l := range x.Labels[:min(len(x.Labels), len(x.Stat.Labels))] {
 		series.Labels = append(series.Labels, event.Field{Key: x.Stat.Labels[i], Value: clip(l)})
 	}
-	s := &state{series: series, wrote: math.MaxUint64, base: t.alarms.baseline(x, max(st.since, pod.since))}
+	s := &state{series: series, wrote: math.MaxUint64, base: t.alarms.baseline(x, max(st.since, pod.since), seq)}
 	if x.Hist != nil {
 		s.begin(x.Hist)
 	}
