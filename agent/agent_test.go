@@ -27,6 +27,8 @@ import (
 	"github.com/plumbnet/plumb/lab/sandbox"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 func TestMain(m *testing.M) {
@@ -51,6 +53,7 @@ func must(t testing.TB, err error) {
 // api is an API server that knows some tokens.
 type api struct {
 	*httptest.Server
+	pods    []corev1.Pod // "status.podIP" picks them
 	broken  atomic.Bool
 	reviews atomic.Int32
 }
@@ -68,6 +71,8 @@ func newAPI(t *testing.T) (*api, *kube.Client) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/tokenreviews", a.review)
 	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/subjectaccessreviews", a.access)
+	mux.HandleFunc("POST /api/v1/namespaces/default/serviceaccounts/plumb-peer/token", a.peerToken)
+	mux.HandleFunc("GET /api/v1/pods", a.list)
 	a.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.broken.Load() {
 			http.Error(w, "etcd is away", http.StatusInternalServerError)
@@ -99,6 +104,9 @@ func (a *api) review(w http.ResponseWriter, r *http.Request) {
 			in.Spec.Audiences = []string{audience}
 		}
 	}
+	if of, ok := strings.CutPrefix(in.Spec.Token, peerOf); ok {
+		audience, in.Status.Authenticated, in.Status.User.Username = of, true, "user-peer"
+	}
 	switch {
 	case in.Spec.Token == other:
 		audience = "https://kubernetes.default.svc"
@@ -117,9 +125,32 @@ func (a *api) access(w http.ResponseWriter, r *http.Request) {
 	at := in.Spec.ResourceAttributes
 	in.Status.Allowed = at.Group == "plumbnet.github.io" && at.Resource == "nodes" && (at.Name == "n" || at.Name == "m") &&
 		(in.Spec.User == "user-"+good || in.Spec.User == "user-"+watch+kube.Audience("m") || in.Spec.User == "user-"+watch && at.Verb == "get" && at.Subresource == "status" ||
-			in.Spec.User == "user-scraper" && at.Verb == "get" && at.Subresource == "metrics")
+			in.Spec.User == "user-scraper" && at.Verb == "get" && at.Subresource == "metrics" ||
+			in.Spec.User == "user-peer" && at.Verb == "create" && at.Subresource == "episodes")
 	in.Status.Reason = "says the test"
 	_ = json.NewEncoder(w).Encode(in)
+}
+
+// peerOf begins the tokens that agents show to each other; the audience follows.
+const peerOf = "peer:"
+
+func (a *api) peerToken(w http.ResponseWriter, r *http.Request) {
+	var in authenticationv1.TokenRequest
+	_ = json.NewDecoder(r.Body).Decode(&in)
+	in.Status.Token = peerOf + in.Spec.Audiences[0]
+	_ = json.NewEncoder(w).Encode(in)
+}
+
+func (a *api) list(w http.ResponseWriter, r *http.Request) {
+	var list corev1.PodList
+	for _, p := range a.pods {
+		if r.URL.Query().Get("fieldSelector") == "status.podIP="+p.Status.PodIP {
+			list.Items = append(list.Items, p)
+		}
+	}
+	raw, _ := list.Marshal()
+	raw, _ = (&runtime.Unknown{Raw: raw}).Marshal()
+	_, _ = w.Write(append([]byte("k8s\x00"), raw...))
 }
 
 // here are the options of an agent for a namespace as its node, with records of a runtime below root.

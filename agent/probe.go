@@ -48,27 +48,32 @@ func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
 }
 
 // readAsk reads the body of a request for a probe.
-func readAsk(w http.ResponseWriter, r *http.Request) (active.Ask, error) {
-	var ask active.Ask
+func readAsk(w http.ResponseWriter, r *http.Request) (ask active.Ask, err error) {
+	err = readBody(w, r, &ask)
+	if err == nil && ask.Pod != "" {
+		err = podName(ask.Pod)
+	}
+	return ask, err
+}
+
+// readBody reads the one JSON value that is the body of a request.
+func readBody(w http.ResponseWriter, r *http.Request, to any) error {
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	in.DisallowUnknownFields()
-	err := in.Decode(&ask)
+	err := in.Decode(to)
 	if err == nil {
 		if _, more := in.Token(); more != io.EOF {
 			err = errors.Join(more, errors.New("more than one JSON value"))
 		}
 	}
 	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-		return ask, refuse(http.StatusRequestEntityTooLarge, "a body of more than %d bytes", maxBody)
+		return refuse(http.StatusRequestEntityTooLarge, "a body of more than %d bytes", maxBody)
 	}
 	if err != nil {
-		return ask, refuse(http.StatusBadRequest, "body: %v", err)
+		return refuse(http.StatusBadRequest, "body: %v", err)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // all is read; what is left is the reader's going away
-	if ask.Pod != "" {
-		err = podName(ask.Pod)
-	}
-	return ask, err
+	return nil
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

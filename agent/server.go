@@ -22,6 +22,7 @@ import (
 	"github.com/plumbnet/plumb/agent/observe"
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/collect/node"
+	"golang.org/x/time/rate"
 )
 
 // Options say what an agent is for.
@@ -47,6 +48,7 @@ type Server struct {
 
 	scrapes  http.Handler
 	watchers chan struct{}
+	freezes  *rate.Limiter
 }
 
 // A route is what can be asked for, and the right that it takes.
@@ -61,7 +63,7 @@ const maxProbes = 16
 
 // New makes an agent.
 func New(o Options) *Server {
-	s := &Server{o: o, work: newWork(), probes: make(chan struct{}, maxProbes), watchers: make(chan struct{}, maxWatchers), started: time.Now()}
+	s := &Server{o: o, work: newWork(), probes: make(chan struct{}, maxProbes), watchers: make(chan struct{}, maxWatchers), freezes: newFreezes(), started: time.Now()}
 	s.guard = newGuard(o.Collect.Node, o.Kube, o.RunToken)
 	s.routes = map[string]route{
 		"/snapshot": {http.MethodGet, right{"get", "snapshot"}, s.snapshot},
@@ -75,6 +77,7 @@ func New(o Options) *Server {
 		s.routes["/events"] = route{http.MethodGet, right{"get", "events"}, s.events}
 		s.routes["/record"] = route{http.MethodGet, right{"get", "events"}, s.record}
 		s.routes["/episodes"] = route{http.MethodGet, right{"get", "events"}, s.episodes}
+		s.routes["/freeze"] = route{http.MethodPost, right{"create", "episodes"}, s.freeze}
 	}
 	return s
 }

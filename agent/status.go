@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plumbnet/plumb/agent/observe"
+	"github.com/plumbnet/plumb/agent/peers"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,6 +32,7 @@ type Status struct {
 	Probes   []observe.State        `json:"probes,omitempty"`
 	Sinks    []observe.SinkState    `json:"sinks,omitempty"`
 	Recorder *observe.RecorderState `json:"recorder,omitempty"`
+	Peers    *peers.State           `json:"peers,omitempty"`
 	Config   string                 `json:"config,omitempty"` // what is wrong with the newest configuration
 }
 
@@ -41,7 +43,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	}
 	st.Collecting, st.Waiting = s.work.load()
 	if o := s.o.Observer; o != nil {
-		st.Probes, st.Sinks, st.Recorder, st.Config = o.States(), o.Sinks(), o.Recorder(), o.Trouble()
+		st.Probes, st.Sinks, st.Recorder, st.Config, st.Peers = o.States(), o.Sinks(), o.Recorder(), o.Trouble(), o.Peers()
 	}
 	var uname unix.Utsname
 	if unix.Uname(&uname) == nil {

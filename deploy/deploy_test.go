@@ -134,7 +134,7 @@ func decode(t *testing.T, text string) map[string]any {
 		}
 		o := map[string]any{
 			"v1/Namespace": &corev1.Namespace{}, "v1/ServiceAccount": &corev1.ServiceAccount{}, "v1/ConfigMap": &corev1.ConfigMap{}, "v1/Secret": &corev1.Secret{}, "apps/v1/DaemonSet": &appsv1.DaemonSet{},
-			"rbac.authorization.k8s.io/v1/ClusterRole": &rbacv1.ClusterRole{}, "rbac.authorization.k8s.io/v1/Role": &rbacv1.Role{},
+			"rbac.authorization.k8s.io/v1/ClusterRole": &rbacv1.ClusterRole{}, "rbac.authorization.k8s.io/v1/Role": &rbacv1.Role{}, "rbac.authorization.k8s.io/v1/RoleBinding": &rbacv1.RoleBinding{},
 			"rbac.authorization.k8s.io/v1/ClusterRoleBinding": &rbacv1.ClusterRoleBinding{}, "monitoring.coreos.com/v1/PodMonitor": &podMonitor{},
 		}[meta.APIVersion+"/"+meta.Kind]
 		if o == nil {
@@ -213,6 +213,40 @@ func squeeze(list []string) (out []string) {
 	return out
 }
 
+func lonely(v map[string]any) { v["peers"] = false }
+
+// TestPeers wants the agents to have what they ask each other with, and no more, and none of it where they do not.
+func TestPeers(t *testing.T) {
+	all := decode(t, render(t, nil))
+	args := func(all map[string]any) []string {
+		return all["DaemonSet plumbd"].(*appsv1.DaemonSet).Spec.Template.Spec.Containers[0].Args
+	}
+	list := []rbacv1.PolicyRule{{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"pods"}}}
+	token := []rbacv1.PolicyRule{{Verbs: []string{"create"}, APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{kube.PeerAccount}}}
+	freeze := []rbacv1.PolicyRule{{Verbs: []string{"create"}, APIGroups: []string{kube.AgentGroup}, Resources: []string{kube.AgentResource + "/episodes"}}}
+	got := [][]rbacv1.PolicyRule{all["ClusterRole plumbd-peers"].(*rbacv1.ClusterRole).Rules, all["Role plumbd-peers"].(*rbacv1.Role).Rules, all["ClusterRole plumb-peer"].(*rbacv1.ClusterRole).Rules}
+	if d := cmp.Diff([][]rbacv1.PolicyRule{list, token, freeze}, got); d != "" {
+		t.Error(d)
+	}
+	for binding, account := range map[string]string{"ClusterRoleBinding plumbd-peers": "plumbd", "RoleBinding plumbd-peers": "plumbd", "ClusterRoleBinding plumb-peer": kube.PeerAccount} {
+		var ref rbacv1.RoleRef
+		var who []rbacv1.Subject
+		switch b := all[binding].(type) {
+		case *rbacv1.ClusterRoleBinding:
+			ref, who = b.RoleRef, b.Subjects
+		case *rbacv1.RoleBinding:
+			ref, who = b.RoleRef, b.Subjects
+		}
+		if !strings.HasSuffix(binding, " "+ref.Name) || len(who) != 1 || who[0].Name != account || all["ServiceAccount "+account] == nil {
+			t.Errorf("%s: %+v, %+v", binding, ref, who)
+		}
+	}
+	without := decode(t, render(t, lonely))
+	if !slices.Contains(args(all), "--peers") || slices.Contains(args(without), "--peers") || len(without) != len(all)-7 {
+		t.Errorf("%q, and without %q; %d objects, and %d", args(all), args(without), len(all), len(without))
+	}
+}
+
 func monitored(v map[string]any) { v["podMonitor"].(map[string]any)["enabled"] = true }
 
 // TestConfig gives plumbd what its container finds in the ConfigMap.
@@ -285,6 +319,7 @@ func TestValues(t *testing.T) {
 		"goMemory":        func(v map[string]any) { sub(v, "resources")["goMemory"] = "1GiB" },
 		"config":          func(v map[string]any) { v["config"] = "probes: {off: [io]}\n" },
 		"podMonitor":      monitored,
+		"peers":           lonely,
 		"memory":          func(v map[string]any) { sub(sub(v, "resources"), "limits")["memory"] = "1Gi" },
 	} {
 		got := render(t, set)

@@ -51,6 +51,7 @@ func TestHelmTemplate(t *testing.T) {
 		{"with an API server", []string{"--set", "apiServer.host=192.0.2.1,image=y:1,namespace=x"}, func(v map[string]any) {
 			v["apiServer"].(map[string]any)["host"], v["image"], v["namespace"] = "192.0.2.1", "y:1", "x"
 		}},
+		{"without peers", []string{"--set", "peers=false"}, lonely},
 		{"with a PodMonitor", []string{"--set", "podMonitor.enabled=true"}, monitored},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

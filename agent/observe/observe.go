@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plumbnet/plumb/agent/peers"
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/probe"
@@ -31,9 +32,8 @@ type Options struct {
 	Sys     string // "" for /sys
 	Kinds   []*probe.Kind
 	Places  *node.Places
-	// Peer names who has an address outside this node, "" where that is not known; may be nil.
-	Peer func(netip.Addr) string
-	Log  *log.Logger
+	Peers   *peers.Peers // who is where beyond this node; nil for nobody who knows
+	Log     *log.Logger
 }
 
 // An Observer runs probes.
@@ -80,7 +80,11 @@ type running struct {
 // New makes an Observer that runs nothing yet.
 func New(o Options) *Observer {
 	o.Proc, o.Sys = cmp.Or(o.Proc, "/proc"), cmp.Or(o.Sys, "/sys")
-	return &Observer{o: o, started: time.Now()}
+	out := &Observer{o: o, started: time.Now()}
+	if o.Peers != nil {
+		out.record.triggered = o.Peers.Window
+	}
+	return out
 }
 
 // Apply makes what runs that what the configuration says. Probes that it does not touch run on.
@@ -286,26 +290,41 @@ func (o *Observer) emit(r *running, e event.Event) {
 	if e.Time.IsZero() {
 		e.Time = now
 	}
-	if e.Peer == "" {
-		e.Peer = o.peer(e)
+	if e.Peer != "" {
+		o.publish(e)
+		return
 	}
+	var others []netip.Addr
+	e.Peer, others = o.peer(e)
+	if e.Peer != "" || len(others) == 0 || o.o.Peers == nil {
+		o.publish(e)
+		return
+	}
+	o.o.Peers.Name(e.Time, e.Pod, others, func(name string) {
+		e.Peer = name
+		o.publish(e)
+	})
+}
+
+// publish hands an event on.
+func (o *Observer) publish(e event.Event) {
 	o.bus.publish(e)
 	o.sinks.put(e)
 	o.record.event(e)
 }
 
-// peer names the end of a packet that is not the Pod's.
-func (o *Observer) peer(e event.Event) string {
+// peer names the end of a packet that is not the Pod's, or returns the addresses of which this node does not know whose they are.
+func (o *Observer) peer(e event.Event) (name string, others []netip.Addr) {
 	for _, a := range []netip.Addr{e.Packet.Dst.Addr(), e.Packet.Src.Addr()} {
 		name, ok := o.o.Places.ByAddr(a)
-		if !ok && o.o.Peer != nil && a.IsValid() {
-			name = o.o.Peer(a)
-		}
 		if name != "" && name != e.Pod {
-			return name
+			return name, nil
+		}
+		if !ok && a.IsValid() {
+			others = append(others, a)
 		}
 	}
-	return ""
+	return "", others
 }
 
 // Subscribe has events sent to a channel that holds size of them, until Leave.
@@ -343,4 +362,13 @@ func (o *Observer) Trouble() string {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return o.trouble
+}
+
+// Peers returns how those are who know other nodes; nil where nobody does.
+func (o *Observer) Peers() *peers.State {
+	if o.o.Peers == nil {
+		return nil
+	}
+	st := o.o.Peers.State()
+	return &st
 }

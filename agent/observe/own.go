@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/plumbnet/plumb/agent/peers"
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/sink"
 )
@@ -20,7 +21,7 @@ import (
 // Own are the agent's metrics of itself.
 var Own = []*probe.Stat{
 	info, cpu, resident, files, goroutines, start,
-	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried, recorded, kept, unkept, frommem,
+	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried, recorded, kept, unkept, frommem, lookups, windows,
 }
 
 var (
@@ -44,6 +45,8 @@ var (
 	kept       = own("agent_recorder_events_total", probe.Counter, "Events that were recorded.")
 	unkept     = own("agent_recorder_lost_total", probe.Counter, "Seconds and events that were not recorded, for want of room or for an error.", "what")
 	frommem    = own("agent_recorder_memory", probe.Gauge, "1 while the recorder runs from memory, and ends with the agent.")
+	lookups    = own("agent_peer_lookups_total", probe.Counter, "Addresses in events that are no Pod's of this node: the API server named their owner, knew none, or did not answer (failed); or it was not asked, since that would have been too much (unasked).", "result")
+	windows    = own("agent_peer_windows_total", probe.Counter, "Windows that the recorder froze and a peer's node was asked to keep too: it does (kept), or not (refused).", "result")
 	series     = own("agent_series_dropped", probe.Gauge, "Series beyond the bound of their metric, which are summed up in its series \"overflow\".", "metric")
 	reloaded   = own("agent_config_reloads_total", probe.Counter, "Configurations that were taken, or refused.", "result")
 	valid      = own("agent_config_valid", probe.Gauge, "1 while the newest configuration runs, 0 while it was refused and an older one does.")
@@ -114,6 +117,16 @@ func (o *Observer) own(f *families, list []*running) {
 	set(unkept, float64(st.Failed), "seconds")
 	set(unkept, float64(st.Lost), "events")
 	set(frommem, map[bool]float64{true: 1}[ok && st.Memory])
+	var p peers.State
+	if o.o.Peers != nil {
+		p = o.o.Peers.State()
+	}
+	set(lookups, float64(p.Named), "named")
+	set(lookups, float64(p.None), "none")
+	set(lookups, float64(p.Failed), "failed")
+	set(lookups, float64(p.Unasked), "unasked")
+	set(windows, float64(p.Windows), "kept")
+	set(windows, float64(p.Refused), "refused")
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	set(reloaded, float64(o.reloads[0]), "taken")

@@ -42,6 +42,8 @@ type record struct {
 	config RecorderConfig
 	r      *recorder.Recorder
 	before recorder.Stats // of those that ran before
+
+	triggered func(recorder.Episode)
 }
 
 // apply has the recorder be as configured. One that stays as it is goes on.
@@ -56,7 +58,7 @@ func (r *record) apply(c RecorderConfig, node string) error {
 	if c.Off {
 		return err
 	}
-	next, openErr := recorder.Open(recorder.Options{Dir: c.Dir, Node: node, Disk: int64(c.Megabytes) << 20})
+	next, openErr := recorder.Open(recorder.Options{Dir: c.Dir, Node: node, Disk: int64(c.Megabytes) << 20, Triggered: r.triggered})
 	r.r = next
 	if openErr != nil {
 		return openErr
@@ -151,6 +153,13 @@ func (o *Observer) Episodes() (out []recorder.Episode, err error) {
 	err = errNoRecorder
 	o.record.with(func(r *recorder.Recorder) { out, err = r.Episodes() })
 	return out, err
+}
+
+// Freeze keeps a window as an episode, as another node asks for.
+func (o *Observer) Freeze(id, why string, from, to time.Time) error {
+	err := errNoRecorder
+	o.record.with(func(r *recorder.Recorder) { err = r.Freeze(id, why, from, to) })
+	return err
 }
 
 // A RecorderState is how the recorder is.

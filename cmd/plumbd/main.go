@@ -39,7 +39,7 @@ const (
 const usage = `plumbd answers over HTTPS for the state of the node that it runs on, and, with a configuration, watches it.
 
 Usage:
-    plumbd [--node NAME] [--listen ADDR] [--config FILE] [--run-token-sha256 HEX --run-for TIME]
+    plumbd [--node NAME] [--listen ADDR] [--config FILE [--peers]] [--run-token-sha256 HEX --run-for TIME]
     plumbd --config FILE --check-config    says what is wrong with a configuration
     plumbd probes    what there is to watch: what it measures and costs, and whether it runs on this kernel
     plumbd health    asks the plumbd of this container how it is
@@ -99,6 +99,7 @@ type options struct {
 	node, listen string
 	config       string
 	check        bool
+	peers        bool
 	runToken     []byte
 	runFor       time.Duration
 }
@@ -111,6 +112,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	fs.StringVar(&o.listen, "listen", ":10270", "the `address` to listen on")
 	fs.StringVar(&o.config, "config", "", "watch the node as this `file` says, and as it says then whenever it changes")
 	fs.BoolVar(&o.check, "check-config", false, "say what is wrong with the configuration, and end")
+	fs.BoolVar(&o.peers, "peers", false, "ask the API server who is at the other end of what happens, and the agent there to keep the same window")
 	token := fs.String("run-token-sha256", "", "let in who shows the token of this SHA-256, in `hex`, and nobody else")
 	fs.DurationVar(&o.runFor, "run-for", 0, "end after this `time`")
 	if err := fs.Parse(args); err != nil {
@@ -118,6 +120,9 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("%q: want flags, or health alone", fs.Arg(0))
+	}
+	if o.peers && o.config == "" {
+		return o, fmt.Errorf("--peers: of what happens, which is watched with --config FILE")
 	}
 	if o.check && o.config == "" {
 		return o, fmt.Errorf("--check-config: which is said by --config FILE")
@@ -153,24 +158,24 @@ func serve(o options, stderr io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, o.runFor)
 		defer cancel()
 	}
-	if o.config != "" {
-		end, err := watch(ctx, &a, o.config)
-		if err != nil {
-			return err
-		}
-		defer end()
-	}
 	if o.runToken == nil {
 		client, err := kube.InCluster(agent.APIServers("/proc/1/root")...) // kube-proxy may be what is wrong
 		if err != nil && o.config == "" {
 			return fmt.Errorf("%w: without an API server to ask it takes --run-token-sha256", err)
 		}
-		if err != nil { // outside of Kubernetes
-			a.Log.Printf("%s: node %q, outside of Kubernetes: metrics alone, where the configuration's web.listen says", a.Version, o.node)
-			<-ctx.Done()
-			return nil
+		a.Kube = client // nil outside of Kubernetes
+	}
+	if o.config != "" {
+		end, err := watch(ctx, &a, o)
+		if err != nil {
+			return err
 		}
-		a.Kube = client
+		defer end()
+	}
+	if o.runToken == nil && a.Kube == nil {
+		a.Log.Printf("%s: node %q, outside of Kubernetes: metrics alone, where the configuration's web.listen says", a.Version, o.node)
+		<-ctx.Done()
+		return nil
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {

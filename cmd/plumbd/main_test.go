@@ -65,6 +65,7 @@ func TestArguments(t *testing.T) {
 		{"--run-token-sha256 " + hash, "--run-for: want a time"},
 		{"--run-for -1m", "--run-for: want a time"},
 		{"--run-for soon", "invalid value"},
+		{"--peers", "which is watched with --config FILE"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			var stderr bytes.Buffer

@@ -6,13 +6,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"text/tabwriter"
 
 	"github.com/plumbnet/plumb/agent"
 	"github.com/plumbnet/plumb/agent/observe"
+	"github.com/plumbnet/plumb/agent/peers"
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/all"
@@ -31,7 +34,8 @@ func check(file string) error {
 }
 
 // watch has the agent watch its node as a file says, until end is called.
-func watch(ctx context.Context, a *agent.Options, file string) (end func(), err error) {
+func watch(ctx context.Context, a *agent.Options, flags options) (end func(), err error) {
+	file := flags.config
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -44,11 +48,18 @@ func watch(ctx context.Context, a *agent.Options, file string) (end func(), err 
 	if err != nil {
 		return nil, err
 	}
-	o := observe.New(observe.Options{Version: a.Version, Node: a.Collect.Node, Sys: machineSys(), Kinds: all.Kinds, Places: places, Log: a.Log})
+	others, err := newPeers(a, flags)
+	if err != nil {
+		return nil, err
+	}
+	o := observe.New(observe.Options{Version: a.Version, Node: a.Collect.Node, Sys: machineSys(), Kinds: all.Kinds, Places: places, Peers: others, Log: a.Log})
 	a.Observer = o
 	o.Apply(config)
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
+	if others != nil {
+		running.Go(func() { others.Run(ctx) })
+	}
 	running.Go(func() { places.Run(ctx) })
 	running.Go(func() { o.Follow(ctx, file, data) })
 	running.Go(func() { o.Record(ctx) })
@@ -57,6 +68,22 @@ func watch(ctx context.Context, a *agent.Options, file string) (end func(), err 
 		running.Wait()
 		o.Close()
 	}, nil
+}
+
+// newPeers returns who knows other nodes; nil where nobody is to be asked, or can be.
+func newPeers(a *agent.Options, flags options) (*peers.Peers, error) {
+	if !flags.peers || a.Kube == nil {
+		return nil, nil
+	}
+	_, port, err := net.SplitHostPort(flags.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	return peers.New(peers.Options{Node: a.Collect.Node, Kube: a.Kube, Port: uint16(n), Log: a.Log}), nil
 }
 
 // machineSys returns where the node's /sys is: the one of a container shows it its own cgroup as the root of all.

@@ -62,7 +62,7 @@ func (i *Installed) token(ctx context.Context, node string) (string, error) {
 	if t != "" {
 		return t, nil
 	}
-	t, err := i.client.Token(ctx, i.space, node) // twice, where two ask at the same time: nothing waits
+	t, err := i.client.Token(ctx, i.space, kube.ClientAccount, node) // twice, where two ask at the same time: nothing waits
 	if err == nil {
 		i.mu.Lock()
 		i.tokens[node] = t

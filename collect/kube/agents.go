@@ -22,6 +22,7 @@ const (
 	AgentImage     = "plumbd:v0.1.0" // that "make image" makes, and deploy/plumb.yaml runs
 	AgentSelector  = "app.kubernetes.io/name=plumbd"
 	ClientAccount  = "plumb-cli"           // the ServiceAccount that a person's token is made for
+	PeerAccount    = "plumb-peer"          // that an agent's token for another agent is made for
 	AgentPortName  = "https"               // of the agents' container port
 	TokenHeader    = "Plumb-Authorization" // the API server's proxy keeps Authorization to itself
 	AgentHeader    = "Plumb-Agent"         // that every answer of an agent has, with its version
@@ -94,10 +95,10 @@ func newAgent(p *corev1.Pod) Agent {
 // nor to the agent of another node, to which an agent that was sent one could show it.
 func Audience(node string) string { return "plumbd/" + node }
 
-// Token makes a token for the agent of a node, good for ten minutes. The ServiceAccount that it is
-// made for is in the namespace.
-func (c *Client) Token(ctx context.Context, namespace, node string) (string, error) {
-	t := target{verb: "create", version: "v1", namespace: namespace, resource: "serviceaccounts/token", name: ClientAccount}
+// Token makes a token for the agent of a node, good for ten minutes, of a ServiceAccount in the namespace:
+// [ClientAccount] or [PeerAccount].
+func (c *Client) Token(ctx context.Context, namespace, account, node string) (string, error) {
+	t := target{verb: "create", version: "v1", namespace: namespace, resource: "serviceaccounts/token", name: account}
 	in := authenticationv1.TokenRequest{
 		TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenRequest"},
 		Spec:     authenticationv1.TokenRequestSpec{Audiences: []string{Audience(node)}, ExpirationSeconds: ptr.To(int64(tokenLifetime.Seconds()))},

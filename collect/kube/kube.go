@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -86,11 +87,18 @@ func InCluster(others ...string) (*Client, error) {
 	dialer := connrotation.NewDialer(connrotation.DialFunc(orElse((&net.Dialer{KeepAlive: 30 * time.Second}).DialContext, others)))
 	config.Dial = dialer.DialContext
 	c, err := newClient(config, 0)
-	if err == nil {
-		c.disconnect = dialer.CloseAll
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	c.disconnect = dialer.CloseAll
+	if name, err := os.ReadFile(accountNamespace); err == nil {
+		c.Namespace = strings.TrimSpace(string(name))
+	}
+	return c, nil
 }
+
+// accountNamespace is where kubelet says which namespace a Pod is in, beside its token.
+const accountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 func newClient(config *rest.Config, timeout time.Duration) (*Client, error) {
 	config = rest.CopyConfig(config)

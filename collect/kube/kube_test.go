@@ -219,7 +219,7 @@ func TestTokenAndProxy(t *testing.T) {
 		},
 	}))
 	ctx := context.Background()
-	token, err := c.Token(ctx, "plumb", "a")
+	token, err := c.Token(ctx, "plumb", ClientAccount, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestTokenForbidden(t *testing.T) {
 	c := connect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, metav1.Status{Message: "no"})
 	}))
-	_, err := c.Token(context.Background(), "plumb", "a")
+	_, err := c.Token(context.Background(), "plumb", ClientAccount, "a")
 	want := `a token for the agents: forbidden: needs apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"], resourceNames: ["plumb-cli"] in namespace plumb`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)

@@ -1,0 +1,390 @@
+//go:build linux
+
+package peers
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/plumbnet/plumb/collect/kube"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// api is an API server that has some Pods, and picks them by a field.
+type api struct {
+	*httptest.Server
+	mu    sync.Mutex
+	pods  []corev1.Pod
+	asked []string      // selectors
+	slow  time.Duration // until it answers
+	code  int           // with which it refuses, if it does
+	token http.HandlerFunc
+}
+
+func newAPI(t *testing.T, pods ...corev1.Pod) (*api, *kube.Client) {
+	t.Helper()
+	a := &api{pods: pods}
+	a.Server = httptest.NewUnstartedServer(a)
+	a.Config.ErrorLog = log.New(io.Discard, "", 0)
+	a.StartTLS()
+	t.Cleanup(a.Close)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate().Raw})
+	file := filepath.Join(t.TempDir(), "config")
+	must(t, os.WriteFile(file, fmt.Appendf(nil, `{"current-context":"x","clusters":[{"name":"x","cluster":{"server":%q,"certificate-authority-data":%q}}],
+		"contexts":[{"name":"x","context":{"cluster":"x","namespace":"plumb"}}]}`, a.URL, base64.StdEncoding.EncodeToString(ca)), 0o600))
+	c, err := kube.Connect(kube.Options{Kubeconfig: file})
+	must(t, err)
+	return a, c
+}
+
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	selector := r.URL.Query().Get("fieldSelector")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		a.token(w, r)
+		return
+	}
+	a.asked = append(a.asked, selector)
+	select {
+	case <-time.After(a.slow):
+	case <-r.Context().Done():
+	}
+	if a.code != 0 {
+		http.Error(w, "no", a.code)
+		return
+	}
+	var list corev1.PodList
+	for _, p := range a.pods {
+		// As it is: the first address of a Pod is what it can be picked by.
+		if selector == "status.podIP="+p.Status.PodIP || selector == "metadata.name="+p.Name && r.URL.Path == "/api/v1/namespaces/"+p.Namespace+"/pods" {
+			list.Items = append(list.Items, p)
+		}
+	}
+	raw, _ := list.Marshal()
+	raw, _ = (&runtime.Unknown{Raw: raw}).Marshal()
+	io.Copy(w, io.MultiReader(strings.NewReader("k8s\x00"), bytes.NewReader(raw)))
+}
+
+// questions returns what was asked since the last time.
+func (a *api) questions() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.asked
+	a.asked = nil
+	return out
+}
+
+func (a *api) set(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+}
+
+// start has Peers ask until the test ends.
+func start(t *testing.T, c *kube.Client) *Peers {
+	t.Helper()
+	p := New(Options{Node: "node-a", Kube: c, Log: log.New(io.Discard, "", 0)})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); p.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return p
+}
+
+// who waits for the name of addresses.
+func who(t *testing.T, p *Peers, at time.Time, pod string, addrs ...string) string {
+	t.Helper()
+	var list []netip.Addr
+	for _, a := range addrs {
+		list = append(list, netip.MustParseAddr(a))
+	}
+	told := make(chan string, 2)
+	p.Name(at, pod, list, func(name string) { told <- name })
+	select {
+	case name := <-told:
+		return name
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s: nothing is told", addrs)
+		return ""
+	}
+}
+
+// born is when the tests' Pods began.
+var born = time.Now().Add(-time.Hour).Truncate(time.Second)
+
+func pod(name, node, ip string, change ...func(*corev1.Pod)) corev1.Pod {
+	p := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, CreationTimestamp: metav1.NewTime(born)},
+		Spec:       corev1.PodSpec{NodeName: node},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "192.168.0.9", PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}},
+	}
+	for _, f := range change {
+		f(&p)
+	}
+	return p
+}
+
+func hostNetwork(p *corev1.Pod) { p.Spec.HostNetwork = true }
+
+// finished has a Pod end so long after it began. It keeps its address in the API.
+func finished(after time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.Phase = corev1.PodSucceeded
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(born.Add(after))}}}}
+	}
+}
+
+// began has a Pod begin so long after the others.
+func began(after time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.CreationTimestamp = metav1.NewTime(born.Add(after)) }
+}
+
+// TestName wants who had an address when something happened, and nobody else.
+func TestName(t *testing.T) {
+	v6 := func(p *corev1.Pod) { p.Status.PodIPs = append(p.Status.PodIPs, corev1.PodIP{IP: "fd00:0::5"}) }
+	a, c := newAPI(t,
+		pod("web-0", "node-b", "10.0.0.5", v6),
+		pod("proxy", "node-b", "192.168.0.9", hostNetwork), pod("agent", "node-b", "192.168.0.9", hostNetwork),
+		pod("job-1", "node-b", "10.0.0.6", finished(10*time.Minute)), pod("job-2", "node-c", "10.0.0.6", began(20*time.Minute), finished(30*time.Minute)),
+		pod("web-1", "node-c", "10.0.0.6", began(40*time.Minute)),
+		pod("never", "node-c", "10.0.0.7", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }),
+		pod("web-2", "node-c", "203.0.113.7"),
+	)
+	p := start(t, c)
+	for _, row := range []struct {
+		name  string
+		after time.Duration // since born
+		pod   string
+		addrs []string
+		want  string
+	}{
+		{"a Pod", time.Hour, "shop/db-0", []string{"10.0.0.5"}, "shop/web-0"},
+		{"of its second family", time.Hour, "shop/db-0", []string{"fd00::5"}, "shop/web-0"},
+		{"as IPv6 has it", time.Hour, "shop/db-0", []string{"::ffff:10.0.0.5"}, "shop/web-0"},
+		{"before it was there", -time.Minute, "shop/db-0", []string{"10.0.0.5"}, ""},
+		{"a node", time.Hour, "shop/db-0", []string{"192.168.0.9"}, "node-b"},
+		{"the first to have it", 5 * time.Minute, "", []string{"10.0.0.6"}, "shop/job-1"},
+		{"nobody, between two", 15 * time.Minute, "", []string{"10.0.0.6"}, ""},
+		{"the second", 25 * time.Minute, "", []string{"10.0.0.6"}, "shop/job-2"},
+		{"the third", 50 * time.Minute, "", []string{"10.0.0.6"}, "shop/web-1"},
+		{"one that never ran", time.Hour, "", []string{"10.0.0.7"}, ""},
+		{"not the Pod itself", time.Hour, "shop/web-0", []string{"10.0.0.5"}, ""},
+		{"the other end", time.Hour, "shop/web-0", []string{"10.0.0.5", "192.168.0.9"}, "node-b"},
+		{"the second address", time.Hour, "", []string{"10.9.9.9", "203.0.113.7"}, "shop/web-2"},
+		{"this machine", time.Hour, "", []string{"127.0.0.1", "::1", "169.254.1.1", "224.0.0.1", "0.0.0.0"}, ""},
+		{"no address", time.Hour, "", nil, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := who(t, p, born.Add(row.after), row.pod, row.addrs...); got != row.want {
+				t.Errorf("%q, want %q", got, row.want)
+			}
+		})
+	}
+	if n := a.questions(); len(n) != 6 { // 10.0.0.5, .6, .7, the node's, 10.9.9.9, 203.0.113.7
+		t.Errorf("asked %q", n)
+	}
+	if s := p.State(); s != (State{Named: 5, None: 1}) {
+		t.Errorf("%+v", s)
+	}
+	own, err := net.InterfaceAddrs()
+	must(t, err)
+	for _, x := range own {
+		who(t, p, time.Now(), "", x.(*net.IPNet).IP.String())
+	}
+	if n := a.questions(); n != nil {
+		t.Errorf("asked for its own %q", n)
+	}
+}
+
+// older makes all that is known so much older.
+func older(p *Peers, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for a, known := range p.known {
+		known.when = known.when.Add(-d)
+		p.known[a] = known
+	}
+}
+
+// TestHeld wants an address to be asked for once a minute, and a Pod that is still there to be asked for by its name.
+func TestHeld(t *testing.T) {
+	a, c := newAPI(t, pod("web-0", "node-b", "10.0.0.5"))
+	p := start(t, c)
+	step := func(name string, asked ...string) {
+		t.Helper()
+		for range 3 {
+			if got := who(t, p, time.Now(), "", "10.0.0.5", "198.51.100.7"); got != name {
+				t.Errorf("%q, want %q", got, name)
+			}
+		}
+		if diff := cmp.Diff(asked, a.questions()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	step("shop/web-0", "status.podIP=10.0.0.5")
+	older(p, held-5*time.Second)
+	step("shop/web-0")
+	older(p, 10*time.Second)
+	step("shop/web-0", "metadata.name=web-0")
+	older(p, held)
+	a.set(func() { a.pods[0] = pod("web-7", "node-b", "10.0.0.5") })
+	step("shop/web-7", "metadata.name=web-0", "status.podIP=10.0.0.5")
+	older(p, held)
+	a.set(func() { a.pods = nil })
+	step("", "metadata.name=web-7", "status.podIP=10.0.0.5", "status.podIP=198.51.100.7")
+	older(p, held) // who is not of the cluster now will not soon be
+	step("", "status.podIP=10.0.0.5")
+	older(p, heldPublic)
+	step("", "status.podIP=10.0.0.5", "status.podIP=198.51.100.7")
+	p.Forget()
+	step("", "status.podIP=10.0.0.5", "status.podIP=198.51.100.7")
+}
+
+// flood has n events wait, and returns how many were named, and how long the last one waited.
+func flood(t *testing.T, p *Peers, n int) (named int, longest time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	told := make(chan string, 2*n)
+	for i := range n {
+		p.Name(time.Now(), "", []netip.Addr{netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})}, func(name string) { told <- name })
+	}
+	if d := time.Since(begin); d > waitTime/2 {
+		t.Errorf("who told the events waited for %v", d)
+	}
+	for range n {
+		select {
+		case name := <-told:
+			longest = time.Since(begin)
+			if name != "" {
+				named++
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("an event is lost")
+		}
+	}
+	if len(told) > 0 {
+		t.Error("events are told twice")
+	}
+	return named, longest
+}
+
+// TestAway has the API server not answer: no event waits for longer than it may, and it is not asked again soon.
+func TestAway(t *testing.T) {
+	a, c := newAPI(t)
+	a.slow = time.Minute
+	p := start(t, c)
+	if _, d := flood(t, p, 1000); d < waitTime/2 || d > 2*waitTime {
+		t.Errorf("the last event waited for %v", d)
+	}
+	if _, d := flood(t, p, 1000); d > waitTime/2 {
+		t.Errorf("when it is known to be away, the last event waited for %v", d)
+	}
+	s := p.State()
+	if s.Failed != 1 || s.Named+s.None != 0 || s.Unasked < 1000 || s.Err == "" {
+		t.Errorf("%+v", s)
+	}
+	// A minute later.
+	a.set(func() { a.slow, a.pods = 0, []corev1.Pod{pod("web-0", "node-b", "10.0.0.5")} })
+	p.mu.Lock()
+	if p.left > -debt+time.Second/share*10 {
+		t.Errorf("it may be asked in %v", -p.left*share)
+	}
+	p.since = p.since.Add(-61 * time.Second)
+	p.mu.Unlock()
+	if got := who(t, p, time.Now(), "", "10.0.0.5"); got != "shop/web-0" || p.State().Err != "" {
+		t.Errorf("%q, %+v", got, p.State())
+	}
+}
+
+// TestForbidden has the right be missing: it is said, and a minute passes before the next question.
+func TestForbidden(t *testing.T) {
+	a, c := newAPI(t)
+	a.code = http.StatusForbidden
+	p := start(t, c)
+	for range 10 {
+		who(t, p, time.Now(), "", "10.0.0.5")
+	}
+	if n := a.questions(); len(n) != 1 || !strings.Contains(p.State().Err, `resources: ["pods"], verbs: ["list"]`) {
+		t.Errorf("%q, %+v", n, p.State())
+	}
+}
+
+// TestShare wants the API server to give no more of its time than a share, and clients of the world outside to leave some of it.
+func TestShare(t *testing.T) {
+	a, c := newAPI(t)
+	a.slow = 20 * time.Millisecond
+	p := start(t, c)
+	for i := range 100 {
+		who(t, p, time.Now(), "", fmt.Sprintf("203.0.113.%d", i))
+	}
+	outside := len(a.questions())
+	for i := range 100 {
+		who(t, p, time.Now(), "", fmt.Sprintf("10.0.0.%d", i))
+	}
+	inside := len(a.questions())
+	if most := int(burst/a.slow) + 3; outside == 0 || outside > most/2+2 || inside == 0 || outside+inside > most {
+		t.Errorf("it was asked for %d public addresses and %d others, of %d in all", outside, inside, most)
+	}
+}
+
+// TestMany wants no more to be remembered than there is room for.
+func TestMany(t *testing.T) {
+	p := New(Options{})
+	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	for i := range maxKnown {
+		p.remember(at(i), nil)
+	}
+	older(p, 2*held)
+	p.remember(at(maxKnown), nil)
+	if n := len(p.known); n != maxKnown {
+		t.Errorf("%d", n)
+	}
+	for i := range 3 * maxKnown {
+		p.remember(at(i), nil)
+	}
+	if n := len(p.known); n > maxKnown {
+		t.Errorf("%d", n)
+	}
+}
+
+// TestEnd has Peers end while events wait: these are told.
+func TestEnd(t *testing.T) {
+	a, c := newAPI(t)
+	a.slow = time.Minute
+	p := New(Options{Kube: c, Log: log.New(io.Discard, "", 0)})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); p.Run(ctx) }()
+	time.AfterFunc(50*time.Millisecond, cancel)
+	flood(t, p, 100)
+	<-done
+	if named, d := flood(t, p, 10); named != 0 || d > waitTime/2 {
+		t.Errorf("after its end: %d, %v", named, d)
+	}
+}
