@@ -21,6 +21,7 @@ import (
 type sinks struct {
 	mu      sync.RWMutex
 	running []*outlet
+	ending  []*outlet             // they write what they were given, and take nothing more
 	before  map[string]sink.Stats // by name, of those that ended: counters do not go back
 }
 
@@ -73,7 +74,7 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 		}
 		fresh = append(fresh, r)
 	}
-	s.set(now)
+	s.set(now, old...)
 	for _, r := range old {
 		s.end(r)
 	}
@@ -94,10 +95,11 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 	return first
 }
 
-func (s *sinks) set(now []*outlet) {
+func (s *sinks) set(now []*outlet, ending ...*outlet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = now
+	s.ending = append(s.ending, ending...)
 }
 
 func (r *outlet) start(to event.Sink, log *log.Logger) {
@@ -121,6 +123,7 @@ func (s *sinks) end(r *outlet) {
 		s.before = map[string]sink.Stats{}
 	}
 	s.before[r.name] = plus(s.before[r.name], r.queue.Stats())
+	s.ending = slices.DeleteFunc(s.ending, func(o *outlet) bool { return o == r })
 }
 
 func plus(a, b sink.Stats) sink.Stats {
@@ -141,7 +144,7 @@ func (s *sinks) close() {
 	s.mu.RLock()
 	old := slices.Clone(s.running)
 	s.mu.RUnlock()
-	s.set(nil)
+	s.set(nil, old...)
 	var wg sync.WaitGroup
 	for _, r := range old {
 		wg.Go(func() { s.end(r) })
@@ -153,15 +156,19 @@ func (s *sinks) close() {
 func (s *sinks) each(tell func(name string, running bool, st sink.Stats)) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	runs := map[string]bool{}
-	for _, r := range s.running {
-		runs[r.name] = true
-		tell(r.name, true, plus(s.before[r.name], r.queue.Stats()))
+	ended := maps.Clone(s.before)
+	if ended == nil {
+		ended = map[string]sink.Stats{}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.before)) {
-		if !runs[name] {
-			tell(name, false, s.before[name])
-		}
+	for _, r := range s.ending {
+		ended[r.name] = plus(ended[r.name], r.queue.Stats())
+	}
+	for _, r := range s.running {
+		tell(r.name, true, plus(ended[r.name], r.queue.Stats()))
+		delete(ended, r.name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(ended)) {
+		tell(name, false, ended[name])
 	}
 }
 

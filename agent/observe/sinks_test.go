@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/plumbnet/plumb/event"
@@ -69,5 +71,47 @@ func TestSinks(t *testing.T) {
 	o.Apply(only)
 	if !strings.Contains(o.Trouble(), "sink file: ") {
 		t.Errorf("of a file that cannot be: %q", o.Trouble())
+	}
+}
+
+// TestSinkEnds: while a sink that is configured no more still writes, what it has written is told.
+func TestSinkEnds(t *testing.T) {
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 1 {
+			<-held
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	defer release()
+	start := make(chan struct{}, 2)
+	o := observer(t, kind("ticks", fake{watch: func(ctx context.Context, emit func(event.Event)) error {
+		for {
+			select {
+			case <-start:
+				emit(event.Event{})
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}}))
+	o.Apply(Config{Sinks: []sink.Config{{Loki: &sink.Loki{HTTP: sink.HTTP{URL: server.URL}}}}})
+	start <- struct{}{}
+	until(t, func() bool { return own1(t, o, "agent_sink_events_total", "loki", "written") == 1 })
+	start <- struct{}{}
+	until(t, func() bool { return asked.Load() == 2 })
+	done := make(chan struct{})
+	go func() { defer close(done); o.Apply(Config{}) }()
+	until(t, func() bool { return len(o.Sinks()) == 0 })
+	if n := own1(t, o, "agent_sink_events_total", "loki", "written"); n != 1 {
+		t.Errorf("%g written while the sink ends", n)
+	}
+	release()
+	<-done
+	if n := own1(t, o, "agent_sink_events_total", "loki", "written"); n != 2 {
+		t.Errorf("%g written after it has", n)
 	}
 }

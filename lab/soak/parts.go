@@ -264,8 +264,9 @@ func churn(ctx context.Context, b *bench) (string, error) {
 	}
 	took := time.Since(began)
 	pods.Wait()
-	err = w.close()
+	late := w.close()
 	close(failed)
+	err = want(late*20 <= n, "%d of %d Pods had ended before they had a veth", late, n)
 	for e := range failed {
 		err = errors.Join(err, e)
 	}
@@ -287,8 +288,8 @@ func churn(ctx context.Context, b *bench) (string, error) {
 		return want(n == 0, "%d Pods' devices are left: their namespaces have not ended", n)
 	})
 	_, seconds, readErr := b.readable(dir)
-	return fmt.Sprintf("%d Pods in %.0f s: %d of %d resets were told with their Pod's name, %d with none, %g not told for the limit of events; all namespaces ended; before and after: %v; %d seconds recorded",
-			n, took.Seconds(), named, 2*n, unnamed, lost, before, seconds),
+	return fmt.Sprintf("%d Pods in %.0f s (%d ended before they had a veth): %d of %d resets were told with their Pod's name, %d with none, %d not, for the limit of events; all namespaces ended; before and after: %v; %d seconds recorded",
+			n, took.Seconds(), late, named, 2*n, unnamed, 2*n-named-unnamed, before, seconds),
 		errors.Join(err, gone, readErr, want(wrong == 0, "%d have another's name", wrong), want(unnamed*100 <= 2*n, "%d of %d have no name", unnamed, 2*n), a.back(ctx, before))
 }
 
