@@ -28,7 +28,9 @@ var Kind = &probe.Kind{
 	Doc: `how long tasks wait for a CPU when data has arrived for them
 
 It is the machine that is short of CPUs, or the Pod of its share of them (cpu.max): the network has delivered and the
-application is ready to read. What socketlatency counts beyond this, the application spent otherwise.`,
+application is ready to read. What socketlatency counts beyond this, the application spent otherwise. Every switch of
+tasks on the node pays for it: turn it on where the cgroup probe tells of throttling or pressure, or socketlatency of slow readers.`,
+	Off:       true,
 	Source:    "tp_btf/sk_data_ready, sched_waking, sched_switch",
 	Needs:     []probe.Feature{bpf.Tracepoint("sk_data_ready"), bpf.Tracepoint("sched_waking"), bpf.Tracepoint("sched_switch")},
 	Cost:      "150 to 200 ns a wake-up or a switch of tasks, 80 to 160 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
