@@ -85,7 +85,7 @@ func TestIdle(t *testing.T) {
 			return n >= keepAlives
 		})
 	}
-	mfs, err := o.Gather()
+	mfs, _, err := o.Gather()
 	must(err)
 	for _, mf := range mfs {
 		if strings.HasPrefix(mf.GetName(), Prefix+"agent_") {

@@ -28,9 +28,11 @@ const maxSeries = 20000
 // overflowing is what the labels of that series say.
 const overflowing = "overflow"
 
-// families are the metrics of one reading. They are made by hand and not by Prometheus' registry, which checks and
-// sorts what these already are, at ten times the cost: a node of 100 Pods has 10,000 series.
+// families are the metrics of one reading, and afterwards of another one. They are made by hand and not by Prometheus'
+// registry, which checks and sorts what these already are, at ten times the cost: a node of 100 Pods has 10,000 series.
 type families struct {
+	reading  uint64 // which it is, from 1
+	of       map[string]string
 	constant []*dto.LabelPair
 	by       map[*probe.Stat]*family
 	kinds    []*probe.Stat // in the order in which they came
@@ -43,19 +45,41 @@ type families struct {
 type family struct {
 	stat *probe.Stat
 	mf   *dto.MetricFamily
-	slab []dto.Metric
-	seen map[uint64]struct{} // by labels
-	over float64             // the sum of what is beyond maxSeries
-	lost int                 // how many series these are
+	made map[uint64]*entry // by labels; also those of earlier readings, for the next
+	n    int               // how many are of this reading
+	over float64           // the sum of what is beyond maxSeries
+	lost int               // how many series these are
+}
+
+// An entry is a series, and the reading that last told it.
+type entry struct {
+	metric  dto.Metric
+	value   float64
+	reading uint64
 }
 
 func newFamilies(node string, labels map[string]string) *families {
-	f := &families{by: map[*probe.Stat]*family{}, pods: map[string][]*dto.LabelPair{}, words: map[[2]string]*dto.LabelPair{}, seed: maphash.MakeSeed()}
+	f := &families{reading: 1, of: labels, by: map[*probe.Stat]*family{}, pods: map[string][]*dto.LabelPair{}, words: map[[2]string]*dto.LabelPair{}, seed: maphash.MakeSeed()}
 	f.constant = []*dto.LabelPair{f.word("node", node)}
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		f.constant = append(f.constant, f.word(name, labels[name]))
 	}
 	return f
+}
+
+// again makes them ready for another reading. Series that the last one told are kept, since most come again.
+func (f *families) again() {
+	for _, m := range f.by {
+		if len(m.made) > 2*m.n {
+			maps.DeleteFunc(m.made, func(_ uint64, x *entry) bool { return x.reading < f.reading })
+		}
+		m.mf.Metric, m.n, m.over, m.lost = m.mf.Metric[:0], 0, 0, 0
+	}
+	if len(f.words) > maxSeries {
+		clear(f.words)
+		clear(f.pods)
+	}
+	f.reading++
 }
 
 // word returns a label; the same one for the same words.
@@ -88,7 +112,7 @@ var types = map[probe.Type]*dto.MetricType{probe.Counter: dto.MetricType_COUNTER
 func (f *families) family(s *probe.Stat) *family {
 	m := f.by[s]
 	if m == nil {
-		m = &family{stat: s, seen: map[uint64]struct{}{}}
+		m = &family{stat: s, made: map[uint64]*entry{}}
 		m.mf = &dto.MetricFamily{Name: proto.String(Prefix + s.Name), Help: proto.String(s.Help), Type: types[s.Type]}
 		f.by[s] = m
 		f.kinds = append(f.kinds, s)
@@ -110,16 +134,22 @@ func (f *families) add(k *probe.Kind, s probe.Sample) error {
 	}
 	m := f.family(s.Stat)
 	key := f.hash(s)
-	if _, dup := m.seen[key]; dup {
+	x := m.made[key]
+	if x != nil && x.reading == f.reading {
 		return fmt.Errorf("%s: %q %q is there twice", s.Stat.Name, s.Pod, s.Labels)
 	}
-	if len(m.seen) >= maxSeries {
+	if m.n >= maxSeries {
 		m.over += s.Value
 		m.lost++
 		return nil
 	}
-	m.seen[key] = struct{}{}
-	m.put(f.labels(s.Stat, s.Pod, s.Labels), s)
+	if x == nil {
+		x = newEntry(s.Stat, f.labels(s.Stat, s.Pod, s.Labels))
+		m.made[key] = x
+	}
+	m.put(x, s)
+	m.n++
+	x.reading = f.reading
 	return nil
 }
 
@@ -150,23 +180,23 @@ func (f *families) labels(s *probe.Stat, pod string, values []string) []*dto.Lab
 	return out
 }
 
-// put appends a series.
-func (m *family) put(labels []*dto.LabelPair, s probe.Sample) {
-	if len(m.slab) == 0 {
-		m.slab = make([]dto.Metric, min(256, 2*len(m.seen)+1))
-	}
-	x := &m.slab[0]
-	m.slab = m.slab[1:]
-	x.Label = labels
-	switch s.Stat.Type {
+func newEntry(s *probe.Stat, labels []*dto.LabelPair) *entry {
+	x := &entry{metric: dto.Metric{Label: labels}}
+	switch s.Type {
 	case probe.Counter:
-		x.Counter = &dto.Counter{Value: &s.Value}
+		x.metric.Counter = &dto.Counter{Value: &x.value}
 	case probe.Gauge:
-		x.Gauge = &dto.Gauge{Value: &s.Value}
-	case probe.Histogram:
-		x.Histogram = histogram(s.Hist)
+		x.metric.Gauge = &dto.Gauge{Value: &x.value}
 	}
-	m.mf.Metric = append(m.mf.Metric, x)
+	return x
+}
+
+// put appends a series, with its value.
+func (m *family) put(x *entry, s probe.Sample) {
+	if x.value = s.Value; s.Stat.Type == probe.Histogram {
+		x.metric.Histogram = histogram(s.Hist)
+	}
+	m.mf.Metric = append(m.mf.Metric, &x.metric)
 }
 
 func histogram(h *probe.Hist) *dto.Histogram {
@@ -221,6 +251,6 @@ func (o *overflow) apply(f *families) {
 		for i := range labels {
 			labels[i] = overflowing
 		}
-		m.put(f.labels(s, overflowing, labels), probe.Sample{Stat: s, Value: value})
+		m.put(newEntry(s, f.labels(s, overflowing, labels)), probe.Sample{Stat: s, Value: value})
 	}
 }

@@ -50,6 +50,7 @@ type Observer struct {
 	trouble  string    // of the last one, when it was bad
 
 	overflow overflow
+	spare    spare
 	site     site
 	sinks    sinks
 	record   record

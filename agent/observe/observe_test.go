@@ -115,10 +115,11 @@ func observer(t *testing.T, kinds ...*probe.Kind) *Observer {
 func text(t *testing.T, o *Observer) string {
 	t.Helper()
 	var b bytes.Buffer
-	mfs, err := o.Gather()
+	mfs, done, err := o.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer done()
 	for _, mf := range mfs {
 		if strings.HasPrefix(mf.GetName(), Prefix+"agent_") {
 			continue
@@ -132,7 +133,8 @@ func text(t *testing.T, o *Observer) string {
 
 func own1(t *testing.T, o *Observer, name string, labels ...string) float64 {
 	t.Helper()
-	mfs, _ := o.Gather()
+	mfs, done, _ := o.Gather()
+	defer done()
 	for _, mf := range mfs {
 		for _, m := range mf.Metric {
 			if mf.GetName() == Prefix+name && has(m, labels) {
@@ -378,7 +380,8 @@ func TestOverflow(t *testing.T) {
 		return nil
 	}}))
 	series := func() (count int, over float64) {
-		mfs, _ := o.Gather()
+		mfs, done, _ := o.Gather()
+		defer done()
 		for _, mf := range mfs {
 			if mf.GetName() == "plumb_drops_total" {
 				last := mf.Metric[len(mf.Metric)-1]
@@ -407,6 +410,34 @@ func TestOverflow(t *testing.T) {
 	n = 3
 	if _, over := series(); over != 20 {
 		t.Errorf("overflow %g, want 20", over)
+	}
+}
+
+// TestAgain has Pods come and go between readings, which keep series for each other.
+func TestAgain(t *testing.T) {
+	var now int
+	o := observer(t, kind("some", fake{read: func(emit func(probe.Sample)) error {
+		for i := now; i < now+3; i++ {
+			emit(probe.Sample{Stat: drops, Pod: fmt.Sprintf("shop/p%d", i), Labels: []string{"x"}, Value: float64(10*now + i)})
+		}
+		return nil
+	}}))
+	for now = range 20 {
+		want := "# HELP plumb_drops_total Drops.\n# TYPE plumb_drops_total counter\n"
+		for i := now; i < now+3; i++ {
+			want += fmt.Sprintf("plumb_drops_total{node=\"node-a\",namespace=\"shop\",pod=\"p%d\",reason=\"x\"} %d\n", i, 10*now+i)
+		}
+		if got := text(t, o); got != want {
+			t.Fatalf("%s\nwant\n%s", got, want)
+		}
+	}
+	f := o.spare.families.Load()
+	if n := len(f.by[drops].made); n > 9 {
+		t.Errorf("%d series are kept, of 3", n)
+	}
+	o.Apply(Config{Labels: map[string]string{"cluster": "eu"}})
+	if got := text(t, o); strings.Count(got, `cluster="eu"`) != 3 {
+		t.Errorf("with another label:\n%s", got)
 	}
 }
 

@@ -5,6 +5,8 @@ package observe
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -18,27 +20,42 @@ var (
 	readTime = 8 * time.Second // what all probes together have: Prometheus waits for 10 s
 )
 
-// Gather reads all probes, and returns their metrics. It is Prometheus' Gatherer. Without those of a probe that
-// failed, and, where one does not come back in time, with the agent's own alone: the next time that one is left out.
-func (o *Observer) Gather() ([]*dto.MetricFamily, error) {
+// Gather reads all probes, and returns their metrics, which are the caller's until done is called. It is Prometheus'
+// TransactionalGatherer. Without those of a probe that failed, and, where one does not come back in time, with the agent's own
+// alone: the next time that one is left out.
+func (o *Observer) Gather() (metrics []*dto.MetricFamily, done func(), err error) {
 	o.mu.RLock()
 	list, labels := o.running, o.config.Labels
 	o.mu.RUnlock()
-	f := newFamilies(o.o.Node, labels)
-	done := make(chan struct{})
+	f := o.spare.take(o.o.Node, labels)
+	read := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(read)
 		o.read(list, func(r *running, s probe.Sample) error { return f.add(r.kind, s) })
 	}()
 	select {
-	case <-done:
+	case <-read:
 		o.overflow.apply(f)
 	case <-time.After(readTime):
 		f = newFamilies(o.o.Node, labels) // the other one is still written to
 	}
 	o.own(f, list)
-	return f.list(), nil
+	return f.list(), func() { o.spare.give(f) }, nil
 }
+
+// A spare holds the families of the last reading for the next.
+type spare struct{ families atomic.Pointer[families] }
+
+func (s *spare) take(node string, labels map[string]string) *families {
+	f := s.families.Swap(nil)
+	if f == nil || !maps.Equal(f.of, labels) {
+		return newFamilies(node, labels)
+	}
+	f.again()
+	return f
+}
+
+func (s *spare) give(f *families) { s.families.Store(f) }
 
 // Samples reads the probes that have something to keep by the second, and not by entering each place.
 func (o *Observer) Samples(keep func(probe.Sample)) {

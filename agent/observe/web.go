@@ -25,7 +25,7 @@ const maxScrapes = 4
 
 // Metrics answers scrapes.
 func (o *Observer) Metrics() http.Handler {
-	return promhttp.HandlerFor(o, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, ErrorHandling: promhttp.ContinueOnError})
+	return promhttp.HandlerForTransactional(o, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // A WebConfig is where metrics are served beside the agent's own port, for a Prometheus that has no token of Kubernetes.
