@@ -27,6 +27,11 @@ const (
 	aCheck  = `plumb check -o wide`
 )
 
+// onePod returns the rate of counters in 5 minutes, by Pod.
+func onePod(counter string) string {
+	return "sum by (node, namespace, pod) (rate(" + counter + "[5m]))"
+}
+
 // Alerts are the rules. Each tells of something that someone should look at, and what to look at it with.
 var Alerts = []Alert{
 	{"PlumbAgentDown", `up{job=~"plumb.*"} == 0`, "3m", "critical",
@@ -55,6 +60,8 @@ var Alerts = []Alert{
 		"A CPU does not keep up with its packets", `{{ $labels.node }} dropped ` + per + ` packets in 5 minutes before any protocol saw them, since a CPU's backlog was full (net.core.netdev_max_backlog).`, aCheck},
 	{"PlumbRetransmits", `sum by (node, namespace, pod) (rate(tcp_total{counter="RetransSegs"}[5m])) / (sum by (node, namespace, pod) (rate(tcp_total{counter="OutSegs"}[5m])) > 10) > 0.03`, "5m", "warning",
 		"Much of TCP is sent again", onPod + ` has sent ` + percent + ` of its segments again for 5 minutes, more than 3%.`, `plumb watch --kind tcpretransmit` + thatPod},
+	{"PlumbLookupsFail", `(` + onePod(`dns_timeouts_total`) + ` + (` + onePod(`dns_answers_total{rcode=~"SERVFAIL|REFUSED"}`) + ` or 0 * ` + onePod(`dns_timeouts_total`) + `)) / (` + onePod(`dns_timeouts_total`) + ` + ` + onePod(`dns_lookup_seconds_count`) + ` > 0.1) > 0.05`, "2m", "warning",
+		"Names are not resolved", onPod + ` had no answer to ` + percent + ` of its lookups for 2 minutes, or SERVFAIL or REFUSED, more than 5%.`, `plumb watch --kind dns` + thatPod},
 	{"PlumbThrottled", `rate(cgroup_cpu_throttled_periods_total[5m]) / (rate(cgroup_cpu_periods_total[5m]) > 0) > 0.25`, "5m", "warning",
 		"A Pod is held back at its limit of CPU", onPod + ` used up its limit of CPU in ` + percent + ` of periods for 5 minutes, more than 25%: it answers late.`, `plumb watch --kind socketlatency` + thatPod},
 	{"PlumbPressure", `rate(cgroup_pressure_seconds_total{kind="full"}[5m]) > 0.2`, "5m", "warning",

@@ -66,6 +66,11 @@ func TestAlerts(t *testing.T) {
 			// One of four, of a Pod that sends next to nothing.
 			`plumb_tcp_total{` + host + `,counter="RetransSegs"}`: "0+1x30", `plumb_tcp_total{` + host + `,counter="OutSegs"}`: "0+4x30"},
 			`node: a, namespace: shop, pod: web-0`, "shop/web-0 on a has sent 5% of its segments again for 5 minutes, more than 3%.", "plumb watch --kind tcpretransmit --pod shop/web-0"},
+		{"PlumbLookupsFail", series{`plumb_dns_timeouts_total{` + web + `,type="A"}`: "0+3x30", `plumb_dns_lookup_seconds_count{` + web + `,type="A"}`: "0+57x30", `plumb_dns_answers_total{` + web + `,type="A",rcode="SERVFAIL"}`: "0+3x30"}, series{
+			`plumb_dns_timeouts_total{` + web + `,type="A"}`: "0+0x30", `plumb_dns_lookup_seconds_count{` + web + `,type="A"}`: "0+60x30", `plumb_dns_answers_total{` + web + `,type="A",rcode="NXDOMAIN"}`: "0+50x30",
+			// One of two, of a node that hardly asks.
+			`plumb_dns_timeouts_total{` + host + `,type="A"}`: "0+1x30", `plumb_dns_lookup_seconds_count{` + host + `,type="A"}`: "0+1x30"},
+			`node: a, namespace: shop, pod: web-0`, "shop/web-0 on a had no answer to 10% of its lookups for 2 minutes, or SERVFAIL or REFUSED, more than 5%.", "plumb watch --kind dns --pod shop/web-0"},
 		{"PlumbThrottled", series{`plumb_cgroup_cpu_throttled_periods_total{` + web + `}`: "0+300x30", `plumb_cgroup_cpu_periods_total{` + web + `}`: "0+600x30"}, series{
 			`plumb_cgroup_cpu_throttled_periods_total{` + web + `}`: "0+60x30", `plumb_cgroup_cpu_periods_total{` + web + `}`: "0+600x30"},
 			`node: a, namespace: shop, pod: web-0`, "shop/web-0 on a used up its limit of CPU in 50% of periods for 5 minutes, more than 25%: it answers late.", "plumb watch --kind socketlatency --pod shop/web-0"},

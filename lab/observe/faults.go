@@ -40,6 +40,8 @@ var troubles = []trouble{
 		panels: []string{"UDP: datagrams dropped", "UDP: no room in the socket", "TCP: bytes not read", "socketlatency_receive_seconds"}},
 	{name: "loss", story: "one of ten segments of TCP to shop/web-0 is lost", inject: loss,
 		panels: []string{"TCP: segments sent again", "TCP: segments sent again, by state"}, alerts: []string{"PlumbRetransmits"}},
+	{name: "names", story: "a name server in shop/web-0 fails, answers too much, or does not answer, in turn", inject: badServer,
+		panels: []string{"dns_lookup_seconds", "dns_answers_total", "dns_timeouts_total", "dns_truncated_total"}, alerts: []string{"PlumbLookupsFail"}},
 	{name: "slow-device", story: "the device of shop/web-1 has a rate of 1 Mbit/s", inject: slowDevice,
 		panels: []string{"Queues: packets dropped", "qdisc_backlog_bytes"}},
 	{name: "unknown-protocol", story: "shop/web-1 sends frames of a protocol that nobody knows", inject: unknownProtocol,
@@ -229,6 +231,44 @@ func loss(ctx context.Context, b *bench) error {
 	return again(ctx, func() error {
 		b.lab.ProbeAll([]lab.Probe{probe, probe, probe, probe})
 		return nil
+	})
+}
+
+// badServer has shop/web-1 ask for names. By the message's number, the server fails (SERVFAIL), cuts its answer off, or says nothing.
+func badServer(ctx context.Context, b *bench) error {
+	to, from, addr := b.pods(53)
+	var server net.PacketConn
+	if err := to.Do(func() (err error) { server, err = net.ListenPacket("udp4", ":53"); return err }); err != nil {
+		return err
+	}
+	defer server.Close()
+	go func() {
+		for m := make([]byte, 512); ; {
+			n, client, err := server.ReadFrom(m)
+			if err != nil {
+				return
+			}
+			switch m[2] |= 0x80; m[1] % 3 { // an answer
+			case 0:
+				m[3] |= 2
+			case 1:
+				m[2] |= 2
+			default:
+				continue
+			}
+			_, _ = server.WriteTo(m[:n], client)
+		}
+	}()
+	var c net.Conn
+	if err := from.Do(func() (err error) { c, err = net.Dial("udp4", addr); return err }); err != nil {
+		return err
+	}
+	defer c.Close()
+	query := []byte("\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03api\x04shop\x00\x00\x01\x00\x01") // A of api.shop
+	return again(ctx, func() error {
+		query[1]++
+		_, err := c.Write(query)
+		return err
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/plumbnet/plumb/probe/cgroup"
 	"github.com/plumbnet/plumb/probe/changes"
 	"github.com/plumbnet/plumb/probe/conntrack"
+	"github.com/plumbnet/plumb/probe/dns"
 	"github.com/plumbnet/plumb/probe/fd"
 	"github.com/plumbnet/plumb/probe/icmp"
 	"github.com/plumbnet/plumb/probe/io"
@@ -59,6 +60,7 @@ var Kinds = []*probe.Kind{
 	tcpretransmit.Kind,
 	tcpreset.Kind,
 	tcpconnect.Kind,
+	dns.Kind,
 	socketlatency.Kind,
 	kernellatency.Kind,
 	qdisclatency.Kind,

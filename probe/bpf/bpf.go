@@ -16,6 +16,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/perf"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 	"github.com/plumbnet/plumb/probe"
@@ -26,8 +27,11 @@ type Set struct {
 	probe.Quiet
 	env    *probe.Env
 	coll   *ebpf.Collection
-	links  []link.Link
+	links  map[string]link.Link // by program
 	events *ringbuf.Reader
+	// Of probes whose programs hand over packets.
+	packets *perf.Reader
+	packet  perf.Record
 	// What the kernel has not, of which the probe then tells nothing.
 	missing []string
 }
@@ -82,18 +86,38 @@ func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[st
 	if err != nil {
 		return nil, refused(err)
 	}
-	s := &Set{env: env, coll: coll, missing: missing}
+	s := &Set{env: env, coll: coll, links: map[string]link.Link{}, missing: missing}
 	if s.events, err = ringbuf.NewReader(coll.Maps["events"]); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	for name, p := range coll.Programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: spec.Programs[name].AttachType})
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("attach %s: %w", name, err), s.Close())
+	if err := s.newPackets(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	for name := range coll.Programs {
+		if err := s.Attach(name, true); err != nil {
+			return nil, errors.Join(err, s.Close())
 		}
-		s.links = append(s.links, l)
 	}
 	return s, nil
+}
+
+// Attach has a program run, or not any more. All run from Load on. One that was left out stays so.
+func (s *Set) Attach(name string, on bool) error {
+	l, is := s.links[name]
+	p := s.coll.Programs[name]
+	if is == on || p == nil {
+		return nil
+	}
+	if !on {
+		delete(s.links, name)
+		return l.Close()
+	}
+	l, err := link.AttachTracing(link.TracingOptions{Program: p})
+	if err != nil {
+		return fmt.Errorf("attach %s: %w", name, err)
+	}
+	s.links[name] = l
+	return nil
 }
 
 // optional takes the programs out of spec for which the kernel has no tracepoint or function. Those that
@@ -168,6 +192,9 @@ func (s *Set) Close() error {
 	}
 	if s.events != nil {
 		errs = append(errs, s.events.Close())
+	}
+	if s.packets != nil {
+		errs = append(errs, s.packets.Close())
 	}
 	s.coll.Close()
 	return errors.Join(errs...)

@@ -41,16 +41,9 @@ const drain = 20 * time.Millisecond
 // Watch tells the events until ctx is done. What tell adds is the event's Detail.
 func (s *Set) Watch(ctx context.Context, kind string, tell func(*Event, *event.Event), emit func(event.Event)) error {
 	s.events.SetDeadline(time.Unix(1, 0)) // it never waits
-	wait := time.NewTimer(0)
-	defer wait.Stop()
 	var rec ringbuf.Record
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-wait.C:
-		}
-		for now, boot := time.Now(), monotonic(); s.events.AvailableBytes() > 0; {
+	return Every(ctx, func() error {
+		for s.events.AvailableBytes() > 0 {
 			if err := s.events.ReadInto(&rec); err != nil {
 				break
 			}
@@ -59,14 +52,33 @@ func (s *Set) Watch(ctx context.Context, kind string, tell func(*Event, *event.E
 				return fmt.Errorf("bpf: %w", err)
 			}
 			out := s.event(e, kind)
-			out.Time = now.Add(-time.Duration(boot - e.Time))
+			out.Time = Time(e.Time)
 			tell(e, &out)
 			emit(out)
 		}
-		// All probes wake up at the same moments, so that the machine does once.
+		return nil
+	})
+}
+
+// Every calls f 50 times a second until ctx is done or f fails. All probes wake up at the same moments, so that the machine does once.
+func Every(ctx context.Context, f func() error) error {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wait.C:
+		}
+		if err := f(); err != nil {
+			return err
+		}
 		wait.Reset(drain - time.Duration(monotonic())%drain)
 	}
 }
+
+// Time returns when it was that, by the clock of programs.
+func Time(ns uint64) time.Time { return time.Now().Add(-time.Duration(monotonic() - ns)) }
 
 func decode(raw []byte) (*Event, error) {
 	if len(raw) < int(unsafe.Sizeof(Event{})) {

@@ -5,6 +5,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 	"unsafe"
 
@@ -61,6 +62,12 @@ var bounds = func() (b []float64) {
 	return b
 }()
 
+// Add adds one time, in ns.
+func (h *Hist) Add(ns uint64) {
+	h.Sum += ns
+	h.Slot[min((bits.Len64(ns>>10)+1)/2, len(h.Slot)-1)]++
+}
+
 // Seconds returns a Hist as samples have it.
 func (h Hist) Seconds() *probe.Hist {
 	return &probe.Hist{Bounds: bounds, Counts: h.Slot[:], Sum: float64(h.Sum) / 1e9}
@@ -72,11 +79,12 @@ type Series struct {
 	Labels [4]string // as many as the Stat has
 }
 
-// A Table is a per-CPU hash of a Set, and what it counted by series. An entry counts for the Pod that its owner was when
+// A Table is a per-CPU hash of a Set or the agent's own sums, and what was counted by series. An entry counts for the Pod that its owner was when
 // its events were read, and is removed some time after its owner ended: no series ever falls.
 type Table[K comparable, V Value[V]] struct {
 	set    *Set
-	m      *ebpf.Map
+	m      *ebpf.Map // nil where own is
+	own    map[K]V
 	owner  func(K) Owner
 	labels func(K) [4]string
 	keys   []K
@@ -127,6 +135,12 @@ func NewTable[K comparable, V Value[V]](s *Set, name string, owner func(K) Owner
 	}, nil
 }
 
+// NewSums returns a table of what the agent itself counts, in sums. Those are the table's while it is read, and it deletes what
+// it forgets from them.
+func NewSums[K comparable, V Value[V]](s *Set, sums map[K]V, owner func(K) Owner, labels func(K) [4]string) *Table[K, V] {
+	return &Table[K, V]{set: s, own: sums, owner: owner, labels: labels, seen: map[K]*entry[V]{}, sums: map[Series]V{}}
+}
+
 // Read adds up what was counted since it was last read, and tells all series.
 func (t *Table[K, V]) Read(emit func(Series, V)) error {
 	if err := t.update(time.Now()); err != nil {
@@ -140,6 +154,12 @@ func (t *Table[K, V]) Read(emit func(Series, V)) error {
 
 func (t *Table[K, V]) update(now time.Time) error {
 	t.round++
+	if t.m == nil {
+		for k, v := range t.own {
+			t.count(k, v, now)
+		}
+		return t.forget(now)
+	}
 	cpus := len(t.values) / len(t.keys)
 	var cursor ebpf.MapBatchCursor
 	for done := false; !done; {
@@ -189,7 +209,9 @@ func (t *Table[K, V]) forget(now time.Time) error {
 			has[e.pod] = true
 			continue
 		}
-		if err := t.m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if t.m == nil {
+			delete(t.own, k)
+		} else if err := t.m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
 		delete(t.seen, k)

@@ -1,0 +1,292 @@
+//go:build ignore
+
+// Hands the agent the packets by which names are asked for, and those that answer.
+#include "plumb.h"
+
+enum { BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4 };
+enum { PORT = 53 };
+// The most that is looked at of TCP's: a message's length, header and question.
+enum { MOST = 2 + 12 + 255 + 4 };
+
+#define BPF_F_CURRENT_CPU 0xffffffffULL
+
+struct sk_buff___data {
+	unsigned char *data;
+} kernel_;
+
+struct nsproxy {
+	struct net *net_ns;
+} kernel_;
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+} kernel_;
+
+enum { READ = BY_DEVICE + 1 };
+
+// A packet as the agent is told of it, before its bytes.
+struct sight {
+	u64 time; // bpf_ktime_get_ns
+	u64 net;
+	struct owner owner; // of the socket that asks
+	u32 at; // where, in the bytes, the payload begins
+	u32 len; // how many bytes there are
+	u8 head[56]; // from the network header on
+	u32 answer; // BY_DEVICE where it arrived by one, or READ
+	u32 pad;
+};
+const struct sight *sight_type __attribute__((unused)); // for bpf2go to know it
+
+// A packet's bytes are not all in one piece: those of TCP are in pages, which only the kernel itself can copy, and
+// only to here.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, u32);
+	__type(value, u32);
+} packets SEC(".maps");
+
+// When a port of a namespace last asked. Answers to others are of no use, above all those that the node forwards.
+// And the head of the answer that last arrived there by a device.
+enum { SLOTS_BITS = 13, ASKED_LONG = 10 };
+
+struct slot {
+	u64 asked;
+	u64 head;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << SLOTS_BITS);
+	__type(key, u32);
+	__type(value, struct slot);
+} slots SEC(".maps");
+
+inline_ struct slot *slot_at(u64 net, u32 port)
+{
+	u32 i = ((net << 16 | port) * 0x9e3779b97f4a7c15ULL) >> (64 - SLOTS_BITS);
+
+	return bpf_map_lookup_elem(&slots, &i);
+}
+
+inline_ u32 word(const u8 *b)
+{
+	return b[0] << 8 | b[1];
+}
+
+struct ports {
+	u32 src;
+	u32 dst;
+	u32 payload; // its offset from the network header
+};
+
+// message reads the headers of a packet that may be of DNS: without options of IPv4 or extension headers, as such packets are,
+// and with something in it.
+inline_ bool message(struct ports *p, u8 *b, const unsigned char *l3)
+{
+	u32 offset, size, proto;
+
+	if (bpf_probe_read_kernel(b, 56, l3))
+		return 0;
+	if (b[0] == 0x45 && !(b[6] & 0x1f) && !b[7]) {
+		proto = b[9];
+		size = word(b + 2) - 20;
+		offset = b[32] >> 4;
+		p->payload = 20;
+		p->src = word(b + 20);
+		p->dst = word(b + 22);
+	} else if (b[0] >> 4 == 6) {
+		proto = b[6];
+		size = word(b + 4);
+		offset = b[52] >> 4;
+		p->payload = 40;
+		p->src = word(b + 40);
+		p->dst = word(b + 42);
+	} else {
+		return 0;
+	}
+	if (p->src != PORT && p->dst != PORT)
+		return 0;
+	u32 head = proto == IPPROTO_TCP ? offset * 4 : 8;
+	p->payload += head;
+	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && size >= head + 12;
+}
+
+// A CPU may hand over this many packets at once, and then one for each interval.
+enum { PACKET_BURST = 4096, PACKET_INTERVAL = 50000 };
+
+inline_ bool may_show(u64 now)
+{
+	u32 zero = 0;
+	struct bucket *b = bpf_map_lookup_elem(&limit, &zero);
+
+	if (!b)
+		return 0;
+	if (b->whole > now + (u64)PACKET_BURST * PACKET_INTERVAL) {
+		count_lost(LOST_RATE);
+		return 0;
+	}
+	b->whole = (b->whole > now ? b->whole : now) + PACKET_INTERVAL;
+	return 1;
+}
+
+inline_ void show(struct sk_buff *skb, struct sight *s, u32 at)
+{
+	u32 len = skb->len;
+
+	if (!may_show(s->time))
+		return;
+	s->at = at;
+	s->len = len < at + MOST ? len : at + MOST;
+	if (bpf_skb_output(skb, &packets, (u64)s->len << 32 | BPF_F_CURRENT_CPU, s, sizeof(*s)))
+		count_lost(LOST_RING);
+}
+
+// What a socket sends, in its own namespace: not what the node forwards for Pods.
+SEC("tp_btf/net_dev_queue")
+int net_dev_queue(u64 *ctx)
+{
+	struct sk_buff *skb = (void *)ctx[0];
+	struct sock *sk = skb->sk;
+
+	if (!sk || !full_sock(sk))
+		return 0;
+	if (sk->sk_protocol == IPPROTO_TCP) {
+		if (sk->__sk_common.skc_dport != bpf_htons(PORT))
+			return 0;
+	} else if (sk->sk_protocol != IPPROTO_UDP) {
+		return 0;
+	}
+	struct sight s = {};
+	struct ports p;
+	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
+	struct net_device *dev = skb->dev;
+	u32 l3 = skb->network_header;
+	if (!message(&p, s.head, head + l3) || p.dst != PORT || !dev)
+		return 0;
+	s.net = sock_net(sk);
+	if (net_id(dev->nd_net.net) != s.net)
+		return 0;
+	s.time = bpf_ktime_get_ns();
+	struct slot *slot = slot_at(s.net, p.src);
+	if (slot)
+		slot->asked = s.time;
+	sock_owner(&s.owner, sk);
+	show(skb, &s, l3 + p.payload - (data - head));
+	return 0;
+}
+
+// awaited says whether somebody in the namespace may wait for an answer, which has not arrived by a device before.
+inline_ bool awaited(struct sight *s, const struct ports *p, u64 head, bool device)
+{
+	struct slot *slot = slot_at(s->net, p->dst);
+
+	s->time = bpf_ktime_get_ns();
+	s->answer = device ? BY_DEVICE : READ;
+	if (!slot || !slot->asked || s->time - slot->asked > ASKED_LONG * 1000000000ULL)
+		return 0;
+	if (!device)
+		return slot->head != head;
+	slot->head = head;
+	return 1;
+}
+
+// What arrives in a namespace.
+SEC("tp_btf/netif_receive_skb")
+int netif_receive_skb(u64 *ctx)
+{
+	struct sk_buff *skb = (void *)ctx[0];
+	struct net_device *dev = skb->dev;
+	struct sight s = {};
+	struct ports p;
+
+	if (!message(&p, s.head, ((struct sk_buff___data *)skb)->data) || p.src != PORT || !dev)
+		return 0;
+	s.net = net_id(dev->nd_net.net);
+	if (awaited(&s, &p, (u64)BPF_CORE_READ(skb, head), 1))
+		show(skb, &s, p.payload);
+	return 0;
+}
+
+// A program may give packets to a Pod past its device (bpf_redirect_peer). They are met when they are read.
+inline_ void read(struct sk_buff *skb)
+{
+	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
+	u32 l3 = skb->network_header;
+	struct sight s = {};
+	struct ports p;
+
+	if (!skb->protocol || !message(&p, s.head, head + l3) || p.src != PORT)
+		return; // without a protocol it is of a Unix socket
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct net *net = BPF_CORE_READ(task, nsproxy, net_ns);
+	s.net = cookies ? BPF_CORE_READ(net, net_cookie) : BPF_CORE_READ(net, ns.inum);
+	if (awaited(&s, &p, (u64)head, 0))
+		show(skb, &s, l3 + p.payload - (data - head));
+}
+
+SEC("tp_btf/skb_copy_datagram_iovec")
+int skb_copy_datagram_iovec(u64 *ctx)
+{
+	read((void *)ctx[0]);
+	return 0;
+}
+
+// A datagram that is in one piece is read otherwise, and then freed here until 6.17.
+SEC("tp_btf/consume_skb")
+int consume_skb(u64 *ctx)
+{
+	read((void *)ctx[0]);
+	return 0;
+}
+
+struct sk_buff_head {
+	struct sk_buff *prev;
+} kernel_;
+
+struct sock___queue {
+	struct sk_buff_head sk_receive_queue;
+} kernel_;
+
+struct piece {
+	struct sight s;
+	u8 body[MOST + 7];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct piece);
+} pieces SEC(".maps");
+
+// Since 6.3, in place of consume_skb: the last datagram of a socket that has something to read. Somebody may just be taking it
+// away: it is copied as what may be gone.
+SEC("tp_btf/sk_data_ready")
+int sk_data_ready(u64 *ctx)
+{
+	struct sock *sk = (void *)ctx[0];
+	struct sk_buff *skb;
+	struct piece *piece;
+	struct ports p;
+	u32 zero = 0;
+
+	if (sk->sk_protocol != IPPROTO_UDP || !full_sock(sk))
+		return 0;
+	skb = ((struct sock___queue *)sk)->sk_receive_queue.prev;
+	unsigned char *head = BPF_CORE_READ(skb, head);
+	unsigned char *l3 = head + BPF_CORE_READ(skb, network_header);
+	piece = bpf_map_lookup_elem(&pieces, &zero);
+	if (!piece || !message(&p, piece->s.head, l3) || p.src != PORT)
+		return 0;
+	piece->s.net = sock_net(sk);
+	if (!awaited(&piece->s, &p, (u64)head, 0) || !may_show(piece->s.time))
+		return 0;
+	piece->s.at = 0;
+	piece->s.len = BPF_CORE_READ(skb, len);
+	if (piece->s.len > MOST)
+		piece->s.len = MOST;
+	bpf_probe_read_kernel(piece->body, MOST, l3 + p.payload);
+	if (bpf_perf_event_output(ctx, &packets, BPF_F_CURRENT_CPU, piece, sizeof(*piece)))
+		count_lost(LOST_RING);
+	return 0;
+}
