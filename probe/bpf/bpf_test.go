@@ -159,6 +159,50 @@ func TestHist(t *testing.T) {
 	}
 }
 
+// TestSlot: a time of the agent's falls where the programs' do.
+func TestSlot(t *testing.T) {
+	for _, ns := range []uint64{0, 1023, 1024, 4095, 4096, 1 << 30, 1 << 32, 1<<32 - 1, 1 << 62} {
+		var h Hist
+		h.Add(ns)
+		at, want := slices.Index(h.Slot[:], 1), 0
+		for want < len(bounds) && float64(ns)/1e9 >= bounds[want] {
+			want++
+		}
+		if at != want || h.Sum != ns {
+			t.Errorf("%d ns: slot %d, want %d", ns, at, want)
+		}
+	}
+}
+
+// TestSums: what the agent counts itself is the table's as what programs count.
+func TestSums(t *testing.T) {
+	env := &probe.Env{Places: places{}}
+	sums := map[key]Count{{2, 2, 0}: 5, {2, 2, 1}: 1, {3, 2, 0}: 7}
+	table := NewSums(&Set{env: env}, sums, func(k key) Owner { return Owner{ID: k.ID, By: k.By} }, func(k key) [4]string { return [4]string{fmt.Sprint(k.What)} })
+	now := time.Unix(1000, 0)
+	for _, step := range []struct {
+		name  string
+		do    func()
+		after time.Duration
+		want  map[Series]Count
+		left  int
+	}{
+		{"at first", func() {}, 0, map[Series]Count{{"shop/web", [4]string{"0"}}: 5, {"shop/web", [4]string{"1"}}: 1}, 3},
+		{"more", func() { sums[key{2, 2, 0}]++ }, patience + time.Second, map[Series]Count{{"shop/web", [4]string{"0"}}: 6, {"shop/web", [4]string{"1"}}: 1, {Unknown, [4]string{"0"}}: 7}, 2},
+		{"its Pod ended", func() { env.Places = places{ended: true} }, time.Second, map[Series]Count{{"shop/web", [4]string{"0"}}: 6, {"shop/web", [4]string{"1"}}: 1, {Unknown, [4]string{"0"}}: 7}, 2},
+		{"long ago", func() {}, patience + time.Second, map[Series]Count{{Unknown, [4]string{"0"}}: 7}, 0},
+	} {
+		step.do()
+		now = now.Add(step.after)
+		if err := table.update(now); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, table.sums); diff != "" || len(sums) != step.left {
+			t.Errorf("%s: %d left, %s", step.name, len(sums), diff)
+		}
+	}
+}
+
 type key struct {
 	ID       uint64
 	By, What uint32

@@ -79,6 +79,23 @@ struct ports {
 	u32 payload; // its offset from the network header
 };
 
+// about says whether a packet may have that port, which is at an offset from where its ports are. It is asked of every packet.
+inline_ bool about(const unsigned char *l3, u32 offset)
+{
+	u8 b[24];
+	u16 port = 0;
+
+	if (bpf_probe_read_kernel(b, sizeof(b), l3))
+		return 0;
+	if (b[0] == 0x45)
+		return *(u16 *)(b + 20 + offset) == bpf_htons(PORT);
+	if (b[0] >> 4 == 6)
+		bpf_probe_read_kernel(&port, sizeof(port), l3 + 40 + offset);
+	return port == bpf_htons(PORT);
+}
+
+enum { SOURCE = 0, DESTINATION = 2 };
+
 // message reads the headers of a packet that may be of DNS: without options of IPv4 or extension headers, as such packets are,
 // and with something in it.
 inline_ bool message(struct ports *p, u8 *b, const unsigned char *l3)
@@ -92,20 +109,16 @@ inline_ bool message(struct ports *p, u8 *b, const unsigned char *l3)
 		size = word(b + 2) - 20;
 		offset = b[32] >> 4;
 		p->payload = 20;
-		p->src = word(b + 20);
-		p->dst = word(b + 22);
 	} else if (b[0] >> 4 == 6) {
 		proto = b[6];
 		size = word(b + 4);
 		offset = b[52] >> 4;
 		p->payload = 40;
-		p->src = word(b + 40);
-		p->dst = word(b + 42);
 	} else {
 		return 0;
 	}
-	if (p->src != PORT && p->dst != PORT)
-		return 0;
+	p->src = word(b + p->payload);
+	p->dst = word(b + p->payload + 2);
 	u32 head = proto == IPPROTO_TCP ? offset * 4 : 8;
 	p->payload += head;
 	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && size >= head + 12;
@@ -156,12 +169,14 @@ int net_dev_queue(u64 *ctx)
 	} else if (sk->sk_protocol != IPPROTO_UDP) {
 		return 0;
 	}
+	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
+	u32 l3 = skb->network_header;
+	if (!about(head + l3, DESTINATION))
+		return 0;
+	struct net_device *dev = skb->dev;
 	struct sight s = {};
 	struct ports p;
-	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
-	struct net_device *dev = skb->dev;
-	u32 l3 = skb->network_header;
-	if (!message(&p, s.head, head + l3) || p.dst != PORT || !dev)
+	if (!message(&p, s.head, head + l3) || !dev)
 		return 0;
 	s.net = sock_net(sk);
 	if (net_id(dev->nd_net.net) != s.net)
@@ -195,11 +210,14 @@ SEC("tp_btf/netif_receive_skb")
 int netif_receive_skb(u64 *ctx)
 {
 	struct sk_buff *skb = (void *)ctx[0];
+	unsigned char *data = ((struct sk_buff___data *)skb)->data;
+
+	if (!about(data, SOURCE))
+		return 0;
 	struct net_device *dev = skb->dev;
 	struct sight s = {};
 	struct ports p;
-
-	if (!message(&p, s.head, ((struct sk_buff___data *)skb)->data) || p.src != PORT || !dev)
+	if (!message(&p, s.head, data) || !dev)
 		return 0;
 	s.net = net_id(dev->nd_net.net);
 	if (awaited(&s, &p, (u64)BPF_CORE_READ(skb, head), 1))
@@ -212,11 +230,13 @@ inline_ void read(struct sk_buff *skb)
 {
 	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
 	u32 l3 = skb->network_header;
+
+	if (!skb->protocol || !about(head + l3, SOURCE))
+		return; // without a protocol it is of a Unix socket
 	struct sight s = {};
 	struct ports p;
-
-	if (!skb->protocol || !message(&p, s.head, head + l3) || p.src != PORT)
-		return; // without a protocol it is of a Unix socket
+	if (!message(&p, s.head, head + l3))
+		return;
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net *net = BPF_CORE_READ(task, nsproxy, net_ns);
 	s.net = cookies ? BPF_CORE_READ(net, net_cookie) : BPF_CORE_READ(net, ns.inum);
@@ -275,8 +295,10 @@ int sk_data_ready(u64 *ctx)
 	skb = ((struct sock___queue *)sk)->sk_receive_queue.prev;
 	unsigned char *head = BPF_CORE_READ(skb, head);
 	unsigned char *l3 = head + BPF_CORE_READ(skb, network_header);
+	if (!about(l3, SOURCE))
+		return 0;
 	piece = bpf_map_lookup_elem(&pieces, &zero);
-	if (!piece || !message(&p, piece->s.head, l3) || p.src != PORT)
+	if (!piece || !message(&p, piece->s.head, l3))
 		return 0;
 	piece->s.net = sock_net(sk);
 	if (!awaited(&piece->s, &p, (u64)head, 0) || !may_show(piece->s.time))
