@@ -77,6 +77,7 @@ func New(o Options) *Server {
 		s.routes["/events"] = route{http.MethodGet, right{"get", "events"}, s.events}
 		s.routes["/record"] = route{http.MethodGet, right{"get", "events"}, s.record}
 		s.routes["/episodes"] = route{http.MethodGet, right{"get", "events"}, s.episodes}
+		s.routes["/pprof"] = route{http.MethodGet, right{"get", "pprof"}, s.pprof}
 		s.routes["/freeze"] = route{http.MethodPost, right{"create", "episodes"}, s.freeze}
 	}
 	return s

@@ -33,6 +33,7 @@ type Status struct {
 	Sinks    []observe.SinkState    `json:"sinks,omitempty"`
 	Recorder *observe.RecorderState `json:"recorder,omitempty"`
 	Peers    *peers.State           `json:"peers,omitempty"`
+	Paused   string                 `json:"paused,omitempty"` // why probes are
 	Config   string                 `json:"config,omitempty"` // what is wrong with the newest configuration
 }
 
@@ -43,7 +44,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	}
 	st.Collecting, st.Waiting = s.work.load()
 	if o := s.o.Observer; o != nil {
-		st.Probes, st.Sinks, st.Recorder, st.Config, st.Peers = o.States(), o.Sinks(), o.Recorder(), o.Trouble(), o.Peers()
+		st.Probes, st.Sinks, st.Recorder, st.Paused, st.Config, st.Peers = o.States(), o.Sinks(), o.Recorder(), o.Paused(), o.Trouble(), o.Peers()
 	}
 	var uname unix.Utsname
 	if unix.Uname(&uname) == nil {

@@ -18,6 +18,7 @@ type Kind struct {
 	Source    string        // where it looks: "/proc/net/softnet_stat", "tp_btf/kfree_skb"
 	Cost      string        // what it costs, as measured: "0.2 ms a scrape of 100 Pods", "150 ns a drop"
 	Off       bool          // it runs only where the configuration asks for it
+	Heavy     bool          // it costs something with every packet, or every turn of a task: it is paused where that is too much
 	Needs     []Feature     // what the kernel must offer; else the probe is skipped, and says so
 	Stats     []*Stat       // every metric that it can give, for the docs and the tests
 	Events    string        // what its events tell; "" for a probe that has none

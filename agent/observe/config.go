@@ -24,6 +24,8 @@ type Config struct {
 	Sinks  []sink.Config     `json:"sinks"`
 
 	Recorder RecorderConfig `json:"recorder"`
+	Limits   LimitsConfig   `json:"limits"`
+	Pprof    bool           `json:"pprof"` // GET /pprof, for who has that right
 	kinds    []*probe.Kind
 }
 
@@ -94,7 +96,7 @@ func (c *Config) Faults() (out []manifest.Fault) {
 	if c.Events.PerSecond < 0 {
 		bad("events.perSecond", "%d: want 0, for %d, or more", c.Events.PerSecond, defaultRate)
 	}
-	return slices.Concat(out, c.Web.faults(), sinkFaults(c.Sinks), c.Recorder.faults())
+	return slices.Concat(out, c.Web.faults(), sinkFaults(c.Sinks), c.Recorder.faults(), c.Limits.faults())
 }
 
 // ownLabels are those that any metric may have.

@@ -103,6 +103,9 @@ func doc(kinds []*probe.Kind) []byte {
 		for _, f := range k.Needs {
 			fmt.Fprintf(&b, "Needs %s.\n\n", f.Name)
 		}
+		if k.Heavy {
+			fmt.Fprint(&b, "Paused beyond one of the configuration's `limits`.\n\n")
+		}
 		if k.Threshold > 0 {
 			fmt.Fprintf(&b, "Threshold: %v, in the configuration `probes.threshold.%s`.\n\n", k.Threshold, k.Name)
 		}

@@ -49,6 +49,9 @@ type Observer struct {
 	reloads  [2]uint64 // good, bad
 	trouble  string    // of the last one, when it was bad
 
+	paused, pausedWhy string // heavy probes are paused, beyond which limit; "" while none is
+	pauses            uint64
+
 	overflow overflow
 	spare    spare
 	site     site
@@ -92,32 +95,7 @@ func New(o Options) *Observer {
 func (o *Observer) Apply(c Config) {
 	o.applying.Lock()
 	defer o.applying.Unlock()
-	o.mu.RLock()
-	before := o.running
-	o.mu.RUnlock()
-	rate := cmp.Or(c.Events.PerSecond, defaultRate)
-	var now []*running
-	for _, k := range o.o.Kinds {
-		var old *running
-		if i := slices.IndexFunc(before, func(r *running) bool { return r.kind == k }); i >= 0 {
-			old = before[i]
-		}
-		want, d := c.wants(k), c.threshold(k)
-		if old != nil && old.probe != nil && want && old.threshold == d && old.rate == rate && old.why == "" {
-			now = append(now, old)
-			continue
-		}
-		r := &running{kind: k, threshold: d, rate: rate, limit: newLimit(rate), reading: make(chan struct{}, 1), ended: make(chan struct{}), why: "off"}
-		if old != nil {
-			o.count(old)
-			o.close(old)
-			r.carry(old)
-		}
-		if want {
-			o.open(r)
-		}
-		now = append(now, r)
-	}
+	now := o.probes(c)
 	err := cmp.Or(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -128,6 +106,40 @@ func (o *Observer) Apply(c Config) {
 		o.trouble = err.Error()
 		o.o.Log.Printf("configuration: %v", err)
 	}
+}
+
+// probes opens and closes probes, so that those run that a configuration wants, and returns them.
+func (o *Observer) probes(c Config) (now []*running) {
+	o.mu.RLock()
+	before, paused := o.running, o.pausedWhy
+	o.mu.RUnlock()
+	rate := cmp.Or(c.Events.PerSecond, defaultRate)
+	for _, k := range o.o.Kinds {
+		var old *running
+		if i := slices.IndexFunc(before, func(r *running) bool { return r.kind == k }); i >= 0 {
+			old = before[i]
+		}
+		want, d := c.wants(k), c.threshold(k)
+		pause := want && k.Heavy && paused != ""
+		if old != nil && old.probe != nil && want && !pause && old.threshold == d && old.rate == rate && old.why == "" {
+			now = append(now, old)
+			continue
+		}
+		r := &running{kind: k, threshold: d, rate: rate, limit: newLimit(rate), reading: make(chan struct{}, 1), ended: make(chan struct{}), why: "off"}
+		if old != nil {
+			o.count(old)
+			o.close(old)
+			r.carry(old)
+		}
+		switch {
+		case pause:
+			r.why = "paused: " + paused
+		case want:
+			o.open(r)
+		}
+		now = append(now, r)
+	}
+	return now
 }
 
 // carry takes over what was counted: counters do not go back when a probe is opened again.
@@ -372,4 +384,11 @@ func (o *Observer) Peers() *peers.State {
 	}
 	st := o.o.Peers.State()
 	return &st
+}
+
+// Pprof reports whether profiles of the agent may be asked for.
+func (o *Observer) Pprof() bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.config.Pprof
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ import (
 // Own are the agent's metrics of itself.
 var Own = []*probe.Stat{
 	info, cpu, resident, files, goroutines, start,
-	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried, recorded, kept, unkept, frommem, lookups, windows,
+	up, errs, reading, runs, ran, told, lost, series, reloaded, valid, sunk, waiting, retried, recorded, kept, unkept, frommem, lookups, windows, memlimit, paused, pauses,
 }
 
 var (
@@ -34,7 +35,7 @@ var (
 	up         = own("agent_probe_up", probe.Gauge, "1 for a probe that runs, 0 for one that is to run and cannot; /status says why.", "probe")
 	errs       = own("agent_probe_errors_total", probe.Counter, "Readings and watches of a probe that failed.", "probe")
 	reading    = own("agent_probe_read_seconds_total", probe.Counter, "Time spent reading a probe.", "probe")
-	runs       = own("agent_probe_program_runs_total", probe.Counter, "How often a probe's programs ran in the kernel, while that is counted (sysctl kernel.bpf_stats_enabled=1).", "probe")
+	runs       = own("agent_probe_program_runs_total", probe.Counter, "How often a probe's programs ran in the kernel, while that is counted: for 2 s of each minute, always with sysctl kernel.bpf_stats_enabled=1. Divided by these, the seconds are what one run costs.", "probe")
 	ran        = own("agent_probe_program_seconds_total", probe.Counter, "Time that they ran, while that is counted.", "probe")
 	told       = own("agent_events_total", probe.Counter, "Events that a probe told.", "probe")
 	lost       = own("agent_events_lost_total", probe.Counter, "Events that went no further than a stage: rate (too many of a kind, in the kernel or here), ring (the agent was too slow), table (counted under no key of their own), reader (who took them too slowly).", "stage", "probe")
@@ -47,6 +48,9 @@ var (
 	frommem    = own("agent_recorder_memory", probe.Gauge, "1 while the recorder runs from memory, and ends with the agent.")
 	lookups    = own("agent_peer_lookups_total", probe.Counter, "Addresses in events that are no Pod's of this node: the API server named their owner, knew none, or did not answer (failed); or it was not asked, since that would have been too much (unasked).", "result")
 	windows    = own("agent_peer_windows_total", probe.Counter, "Windows that the recorder froze and a peer's node was asked to keep too: it does (kept), or not (refused).", "result")
+	memlimit   = own("agent_memory_limit_bytes", probe.Gauge, "Memory above which the agent collects its garbage harder (GOMEMLIMIT); with most of it in use, probes are paused.")
+	paused     = own("agent_paused", probe.Gauge, "1 while probes that cost something with every packet are paused, beyond that limit of the configuration's limits.", "limit")
+	pauses     = own("agent_pauses_total", probe.Counter, "How often they were.")
 	series     = own("agent_series_dropped", probe.Gauge, "Series beyond the bound of their metric, which are summed up in its series \"overflow\".", "metric")
 	reloaded   = own("agent_config_reloads_total", probe.Counter, "Configurations that were taken, or refused.", "result")
 	valid      = own("agent_config_valid", probe.Gauge, "1 while the newest configuration runs, 0 while it was refused and an older one does.")
@@ -117,6 +121,7 @@ func (o *Observer) own(f *families, list []*running) {
 	set(unkept, float64(st.Failed), "seconds")
 	set(unkept, float64(st.Lost), "events")
 	set(frommem, map[bool]float64{true: 1}[ok && st.Memory])
+	set(memlimit, float64(debug.SetMemoryLimit(-1)))
 	var p peers.State
 	if o.o.Peers != nil {
 		p = o.o.Peers.State()
@@ -129,6 +134,10 @@ func (o *Observer) own(f *families, list []*running) {
 	set(windows, float64(p.Refused), "refused")
 	o.mu.RLock()
 	defer o.mu.RUnlock()
+	for _, name := range limitNames {
+		set(paused, map[bool]float64{true: 1}[o.paused == name], name)
+	}
+	set(pauses, float64(o.pauses))
 	set(reloaded, float64(o.reloads[0]), "taken")
 	set(reloaded, float64(o.reloads[1]), "refused")
 	set(valid, map[bool]float64{true: 1}[o.trouble == ""])

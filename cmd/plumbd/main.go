@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -33,7 +32,7 @@ var version = ""
 const (
 	healthFile   = "/run/plumb/health" // in a memory of the Pod's own
 	healthTime   = 4 * time.Second     // kubelet's probe gives it 5
-	memoryTarget = 200 << 20           // bytes, where GOMEMLIMIT does not say another: the garbage collector works harder above it
+	memoryTarget = 200 << 20           // bytes, where neither GOMEMLIMIT nor the cgroup says another: the garbage collector works harder above it
 )
 
 const usage = `plumbd answers over HTTPS for the state of the node that it runs on, and, with a configuration, watches it.
@@ -147,9 +146,7 @@ func serve(o options, stderr io.Writer) error {
 	if err := agent.Confine(); err != nil {
 		return err
 	}
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(memoryTarget)
-	}
+	limitMemory()
 	a := agent.Options{Version: built(), Collect: node.Options{Node: o.node}, RunToken: o.runToken, Log: log.New(stderr, "plumbd: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

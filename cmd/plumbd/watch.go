@@ -63,6 +63,7 @@ func watch(ctx context.Context, a *agent.Options, flags options) (end func(), er
 	running.Go(func() { places.Run(ctx) })
 	running.Go(func() { o.Follow(ctx, file, data) })
 	running.Go(func() { o.Record(ctx) })
+	running.Go(func() { o.Guard(ctx) })
 	return func() {
 		cancel()
 		running.Wait()

@@ -21,7 +21,8 @@ var latency = &probe.Stat{
 
 // Kind is the kernellatency probe.
 var Kind = &probe.Kind{
-	Name: "kernellatency",
+	Name:  "kernellatency",
+	Heavy: true,
 	Doc: `how long packets are in each stage of the kernel
 
 rx_backlog is the wait for a CPU's softirq, as between the ends of a veth; rx_deliver from there until the application has

@@ -23,7 +23,8 @@ var latency = &probe.Stat{
 
 // Kind is the qdisclatency probe.
 var Kind = &probe.Kind{
-	Name: "qdisclatency",
+	Name:  "qdisclatency",
+	Heavy: true,
 	Doc: `how long packets wait to be sent, by device
 
 A packet waits while its device sends others, or while it may not send: for a bandwidth limit (tbf, htb) above all. Devices

@@ -24,7 +24,8 @@ var latency = &probe.Stat{
 
 // Kind is the sched probe.
 var Kind = &probe.Kind{
-	Name: "sched",
+	Name:  "sched",
+	Heavy: true,
 	Doc: `how long tasks wait for a CPU when data has arrived for them
 
 It is the machine that is short of CPUs, or the Pod of its share of them (cpu.max): the network has delivered and the

@@ -21,7 +21,8 @@ var latency = &probe.Stat{
 
 // Kind is the socketlatency probe.
 var Kind = &probe.Kind{
-	Name: "socketlatency",
+	Name:  "socketlatency",
+	Heavy: true,
 	Doc: `how long data waits for its application
 
 It is the application that is slow here, or that gets no CPU: the network has delivered. Measured is the oldest data

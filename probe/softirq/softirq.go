@@ -28,7 +28,8 @@ var (
 
 // Kind is the softirq probe.
 var Kind = &probe.Kind{
-	Name: "softirq",
+	Name:  "softirq",
+	Heavy: true,
 	Doc: `how long packets wait for a CPU to take them
 
 The softirqs NET_RX and NET_TX handle packets when their CPU gets to it. A long wait is a CPU that was kept by something else,
