@@ -166,6 +166,7 @@ func (o *Observer) pause(name, why string) {
 	if name == "memory" && o.o.Peers != nil {
 		o.o.Peers.Forget()
 	}
+	o.spare.give(nil) // the series of the last scrape
 	debug.FreeOSMemory()
 }
 

@@ -122,9 +122,12 @@ func (b *bench) start(ctx context.Context, config string, more ...func(*exec.Cmd
 	return a, nil
 }
 
+// unlimited has no probe be paused: what is to be withstood is with all of them, on a machine that is busy.
+const unlimited = "limits: {cpu: 10000, cpuPressure: 100, memoryPressure: 100}\n"
+
 // configure replaces the configuration.
 func (a *plumbd) configure(config string) error {
-	text := "web: {listen: \"" + strings.TrimSuffix(strings.TrimPrefix(a.url, "http://"), "/metrics") + "\"}\n" + config
+	text := unlimited + "web: {listen: \"" + strings.TrimSuffix(strings.TrimPrefix(a.url, "http://"), "/metrics") + "\"}\n" + config
 	if err := os.WriteFile(a.file+".new", []byte(text), 0o644); err != nil {
 		return err
 	}
