@@ -161,7 +161,7 @@ func TestGuard(t *testing.T) {
 	defer func(d time.Duration) { lookTime = d }(lookTime)
 	lookTime = 100 * time.Millisecond
 	o := observer(t, k, sched.Kind)
-	o.Apply(Config{Limits: LimitsConfig{CPU: 1, CPUPressure: 100, MemoryPressure: 100}})
+	o.Apply(Config{Probes: ProbesConfig{On: []string{"sched"}}, Limits: LimitsConfig{CPU: 1, CPUPressure: 100, MemoryPressure: 100}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); o.Guard(ctx) }()
