@@ -63,6 +63,9 @@ func clip(s string, n int) string {
 	return s
 }
 
+// Shorten cuts s to n columns in its middle.
+func Shorten(s string, n int) string { return shorten(s, n) }
+
 // shorten cuts s to n columns in its middle, so that a rule keeps its chain and its target.
 func shorten(s string, n int) string {
 	over := width(s) - n

@@ -94,7 +94,11 @@ func (f *topFlags) run(stdout, stderr io.Writer) error {
 		for _, err := range errs {
 			fmt.Fprintln(stderr, "plumb:", report.Clean(err.Error()))
 		}
-		if err := topText(stdout, worst(before, now, f.cluster.kube.Namespace), options(stdout, f.lang)); err != nil || !terminal {
+		o := options(stdout, f.lang)
+		if !terminal {
+			o.Width = 0 // whole names, for programs
+		}
+		if err := topText(stdout, worst(before, now, f.cluster.kube.Namespace), o); err != nil || !terminal {
 			return err
 		}
 		before = now

@@ -83,6 +83,15 @@ func TestWorst(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
+	if err := topText(&b, []fare{{pod: "ingress-nginx/ingress-nginx-controller-5c698bb56f-pcvjf", node: "node-a", stage: "dns_lookup", slow: 4194304}}, report.Options{Width: 80}); err != nil {
+		t.Fatal(err)
+	}
+	const narrow = "lost/s  resent/s  resets/s  slowest stage, 9 of 10 within  Pod            node\n" +
+		"     0         0         0  4.2ms dns_lookup               ingr…6f-pcvjf  node-a\n"
+	if diff := cmp.Diff(narrow, b.String()); diff != "" {
+		t.Error(diff)
+	}
+	b.Reset()
 	if err := topText(&b, make([]fare, topRows+3), report.Options{}); err != nil || !strings.HasSuffix(b.String(), "\nand 3 others\n") {
 		t.Errorf("%v: %s", err, b.String())
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/plumbnet/plumb/report"
 	"github.com/plumbnet/plumb/text"
@@ -22,7 +23,7 @@ func topText(w io.Writer, all []fare, o report.Options) error {
 		}
 		slow := "-"
 		if u.stage != "" {
-			slow = u.slow.String() + " " + report.Clean(u.stage)
+			slow = figures(u.slow).String() + " " + report.Clean(u.stage)
 		}
 		pod := report.Clean(u.pod)
 		if u.pod == "" {
@@ -37,6 +38,7 @@ func topText(w io.Writer, all []fare, o report.Options) error {
 			widths[i] = max(widths[i], report.Columns(s))
 		}
 	}
+	narrow(rows, widths, o.Width)
 	for _, row := range rows {
 		line := ""
 		for i, s := range row {
@@ -53,6 +55,32 @@ func topText(w io.Writer, all []fare, o report.Options) error {
 		fmt.Fprintln(out, say(text.F("and %d others", more)))
 	}
 	return out.Flush()
+}
+
+// narrow shortens the names of Pods where the table is wider than the terminal. A width of 0 is none.
+func narrow(rows [][]string, widths []int, width int) {
+	const least = 12
+	pod := len(widths) - 2
+	over := -width - 2 // there are two blanks between columns, and none after the last
+	for _, w := range widths {
+		over += w + 2
+	}
+	if over <= 0 || width == 0 {
+		return
+	}
+	widths[pod] = max(widths[pod]-over, least)
+	for _, row := range rows {
+		row[pod] = report.Shorten(row[pod], widths[pod])
+	}
+}
+
+// figures rounds a time to two figures.
+func figures(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d >= 100*unit {
+		unit *= 10
+	}
+	return d.Round(unit)
 }
 
 // rateOf prints a rate in a few figures.
