@@ -22,7 +22,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbnet/plumb/agent"
 	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	batchv1 "k8s.io/api/batch/v1"
 )
@@ -172,5 +174,46 @@ func TestRun(t *testing.T) {
 	cmd.Stderr = &said
 	if err := cmd.Run(); err == nil || !strings.Contains(said.String(), "it takes --run-token-sha256") {
 		t.Errorf("neither in a cluster nor for one token: %v %s", err, &said)
+	}
+}
+
+// TestAnew has an agent of a cluster start with a file that is not in order: it serves, and watches once the file is.
+func TestAnew(t *testing.T) {
+	sandbox.Need(t)
+	must(t, sandbox.Setup())
+	file := filepath.Join(t.TempDir(), "plumbd.yaml")
+	must(t, os.WriteFile(file, []byte("probe: {}\n"), 0o600))
+	var said bytes.Buffer
+	a := agent.Options{Collect: node.Options{Node: "n"}, Log: log.New(&said, "", 0)}
+	if _, err := watch(t.Context(), &a, options{config: file}); err == nil || !strings.Contains(err.Error(), "unknown field") {
+		t.Errorf("outside of a cluster: %v", err)
+	}
+	a.Kube = &kube.Client{}
+	end, err := watch(t.Context(), &a, options{config: file})
+	must(t, err)
+	ended := false
+	defer func() {
+		if !ended {
+			end()
+		}
+	}()
+	scrape := func() string {
+		w := httptest.NewRecorder()
+		a.Observer.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return w.Body.String()
+	}
+	if got := scrape(); !strings.Contains(got, "plumb_agent_config_valid{node=\"n\"} 0\n") || strings.Contains(got, "plumb_softnet") {
+		t.Errorf("it says\n%s", got)
+	}
+	must(t, os.WriteFile(file, []byte("probes: {off: [all], on: [softnet]}\n"), 0o600))
+	for start := time.Now(); !strings.Contains(scrape(), "plumb_softnet"); time.Sleep(50 * time.Millisecond) {
+		if time.Since(start) > time.Minute {
+			t.Fatal("the file that is in order is not taken")
+		}
+	}
+	end()
+	ended = true
+	if !strings.Contains(said.String(), "nothing is watched until it is in order: "+file+":1: probe: unknown field") {
+		t.Error(said.String())
 	}
 }

@@ -33,16 +33,17 @@ func check(file string) error {
 	return err
 }
 
-// watch has the agent watch its node as a file says, until end is called.
+// watch has the agent watch its node as a file says, until end is called. One that starts anew with a file that is not in
+// order watches nothing until it is: what else the cluster asks of it has nothing to do with that.
 func watch(ctx context.Context, a *agent.Options, flags options) (end func(), err error) {
 	file := flags.config
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	config, err := observe.ReadConfig(file, data, all.Kinds)
-	if err != nil {
-		return nil, err
+	config, refused := observe.ReadConfig(file, data, all.Kinds)
+	if refused != nil && a.Kube == nil {
+		return nil, refused
 	}
 	places, err := node.NewPlaces(a.Collect)
 	if err != nil {
@@ -54,7 +55,12 @@ func watch(ctx context.Context, a *agent.Options, flags options) (end func(), er
 	}
 	o := observe.New(observe.Options{Version: a.Version, Node: a.Collect.Node, Sys: machineSys(), Kinds: all.Kinds, Places: places, Peers: others, Log: a.Log})
 	a.Observer = o
-	o.Apply(config)
+	if refused == nil {
+		o.Apply(config)
+	} else {
+		o.Refuse(refused)
+		a.Log.Printf("configuration: nothing is watched until it is in order: %v", refused)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	if others != nil {
