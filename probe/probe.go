@@ -82,6 +82,15 @@ type Env struct {
 	Proc, Sys string        // the machine's /proc and /sys, or a test's
 	Threshold time.Duration // as configured, or the kind's own
 	Places    Places
+	// Targets returns the nodes that now may be asked whether they answer, this one among them, sorted; nil where none is known.
+	Targets func() []Target
+}
+
+// A Target is an address of a node, and by which way it leads there.
+type Target struct {
+	Node string
+	Path string // as the configuration names it: "host", "overlay"
+	Addr netip.Addr
 }
 
 // A Cgroup is the cgroup of a Pod; those of its containers are below it.

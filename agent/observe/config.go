@@ -3,8 +3,10 @@
 package observe
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,6 +36,9 @@ type ProbesConfig struct {
 	On        []string          `json:"on"`        // beside those that run by default; "all"
 	Off       []string          `json:"off"`       // "all": none but those of On
 	Threshold map[string]string `json:"threshold"` // by probe, where not its own: "20ms"
+
+	// Targets are the nodes that pingmesh asks, by their names: their addresses, by the path that leads there.
+	Targets map[string]map[string]string `json:"targets"`
 }
 
 // An EventsConfig bounds what is told.
@@ -93,6 +98,18 @@ func (c *Config) Faults() (out []manifest.Fault) {
 			bad(path, "%q: want a time, such as %v", c.Probes.Threshold[name], k.Threshold)
 		}
 	}
+	for _, node := range slices.Sorted(maps.Keys(c.Probes.Targets)) {
+		path := "probes.targets." + node
+		if n := len(c.Probes.Targets[node]); n == 0 || n > maxPaths {
+			bad(path, "want 1 to %d addresses, by path, such as {host: 10.0.0.2}", maxPaths)
+		}
+		for _, by := range slices.Sorted(maps.Keys(c.Probes.Targets[node])) {
+			a := c.Probes.Targets[node][by]
+			if addr, err := netip.ParseAddr(a); err != nil || !addr.IsGlobalUnicast() {
+				bad(path+"."+by, "%q: want an address of the node, such as 10.0.0.2", a)
+			}
+		}
+	}
 	if c.Events.PerSecond < 0 {
 		bad("events.perSecond", "%d: want 0, for %d, or more", c.Events.PerSecond, defaultRate)
 	}
@@ -137,6 +154,29 @@ func (c *Config) wants(k *probe.Kind) bool {
 		return false
 	}
 	return !k.Off
+}
+
+// maxPaths bounds the addresses of a node.
+const maxPaths = 4
+
+// targets returns those that are configured, and of the others those of nodes that are not.
+func (c *Config) targets(others []probe.Target) (out []probe.Target) {
+	for node, paths := range c.Probes.Targets {
+		for path, a := range paths {
+			if addr, err := netip.ParseAddr(a); err == nil {
+				out = append(out, probe.Target{Node: node, Path: path, Addr: addr.Unmap()})
+			}
+		}
+	}
+	for _, t := range others {
+		if c.Probes.Targets[t.Node] == nil {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(a, b probe.Target) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Path, b.Path))
+	})
+	return out
 }
 
 // threshold returns that of a probe.

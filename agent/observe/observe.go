@@ -33,6 +33,8 @@ type Options struct {
 	Kinds   []*probe.Kind
 	Places  *node.Places
 	Peers   *peers.Peers // who is where beyond this node; nil for nobody who knows
+	// Targets returns the nodes that the cluster has, beside those of the configuration; may be nil.
+	Targets func() []probe.Target
 	Log     *log.Logger
 }
 
@@ -192,7 +194,7 @@ func (o *Observer) open(r *running) {
 			return
 		}
 	}
-	env := &probe.Env{Node: o.o.Node, Proc: o.o.Proc, Sys: o.o.Sys, Threshold: r.threshold, Places: o.o.Places}
+	env := &probe.Env{Node: o.o.Node, Proc: o.o.Proc, Sys: o.o.Sys, Threshold: r.threshold, Places: o.o.Places, Targets: o.targets}
 	err := guard(func() (err error) { r.probe, err = r.kind.Open(env); return err })
 	if err != nil {
 		r.probe, r.why = nil, err.Error()
@@ -221,6 +223,17 @@ func (r *running) end() {
 		r.before, _ = r.sum()
 		close(r.ended)
 	}
+}
+
+// targets returns the nodes that may be asked whether they answer, by the configuration that now runs.
+func (o *Observer) targets() []probe.Target {
+	var others []probe.Target
+	if o.o.Targets != nil {
+		others = o.o.Targets()
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.config.targets(others)
 }
 
 // closeTime is how long a probe has to stop in. One that does not is left behind, and said.

@@ -18,6 +18,7 @@ import (
 	"github.com/plumbnet/plumb/probe/neigh"
 	"github.com/plumbnet/plumb/probe/netdev"
 	"github.com/plumbnet/plumb/probe/packetloss"
+	"github.com/plumbnet/plumb/probe/pingmesh"
 	"github.com/plumbnet/plumb/probe/qdisc"
 	"github.com/plumbnet/plumb/probe/qdisclatency"
 	"github.com/plumbnet/plumb/probe/rdma"
@@ -67,4 +68,5 @@ var Kinds = []*probe.Kind{
 	softirq.Kind,
 	sched.Kind,
 	changes.Kind,
+	pingmesh.Kind,
 }
