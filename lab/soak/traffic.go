@@ -18,7 +18,7 @@ import (
 const (
 	firstPort  = 8000
 	flowPorts  = 20
-	flowers    = 8  // threads of the client
+	flowers    = 16 // threads of the client
 	resetEvery = 10 // connections
 )
 
