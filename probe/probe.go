@@ -146,8 +146,7 @@ func (Quiet) Watch(context.Context, func(event.Event)) error { return nil }
 // Close does nothing.
 func (Quiet) Close() error { return nil }
 
-// Accounted is implemented by probes whose work is done in the kernel, by programs that it runs. What Read tells of their
-// counters begins at 0 when they are opened.
+// Accounted is implemented by probes whose work is done in the kernel, by programs that it runs.
 type Accounted interface {
 	Account() (Account, error)
 }

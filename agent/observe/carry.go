@@ -12,10 +12,10 @@ import (
 	"github.com/plumbnet/plumb/probe/bpf"
 )
 
-// counted is where the counters of a probe stood when it was closed. Those of programs begin at 0 when they are loaded again, and
-// what is told does not.
+// counted is where the counters of a probe stood when it was closed: of those that begin at 0 when it is opened again, as
+// a program's do. What is told does not begin again.
 type counted struct {
-	list []probe.Sample // in the order in which they were told; Stat is nil of those that have ended
+	list []probe.Sample // in the order in which they were told; Stat is nil of those that have ended, or go on by themselves
 	at   map[counter]int
 }
 
@@ -27,13 +27,18 @@ type counter struct {
 
 func counterOf(s probe.Sample) counter { return counter{s.Stat, s.Pod, strings.Join(s.Labels, "\xff")} }
 
-// count ends the reading of a probe that is about to be closed, with what its counters then are. Those of one that has no
-// programs are the kernel's, and go on.
+// forget takes one out.
+func (c *counted) forget(i int) {
+	delete(c.at, counterOf(c.list[i]))
+	c.list[i].Stat = nil
+}
+
+// count ends the reading of a probe that is about to be closed, with what its counters then are.
 func (o *Observer) count(r *running) {
-	r.end()
-	if _, ok := r.probe.(probe.Accounted); !ok {
+	if r.probe == nil {
 		return
 	}
+	r.end()
 	select {
 	case r.reading <- struct{}{}:
 		defer r.unlock()
@@ -58,6 +63,33 @@ func (o *Observer) count(r *running) {
 		r.failed(fmt.Errorf("read: %w", err))
 	}
 	r.counted = c
+}
+
+// settle finds out which counters of a probe that was opened again are the kernel's own, and have gone on: those that are not below
+// where they stood.
+func (o *Observer) settle(r *running) {
+	c := r.counted
+	if c == nil || r.probe == nil {
+		return
+	}
+	o.readOne(r, r.probe.Read, func(_ *running, s probe.Sample) error {
+		if i, ok := c.at[counterOf(s)]; ok && observed(s) >= observed(c.list[i]) {
+			c.forget(i)
+		}
+		return nil
+	})
+}
+
+// observed returns a counter's value; of a histogram, how much it has observed.
+func observed(s probe.Sample) float64 {
+	if s.Hist == nil {
+		return s.Value
+	}
+	n := uint64(0)
+	for _, c := range s.Hist.Counts {
+		n += c
+	}
+	return float64(n)
 }
 
 // whole reads what a probe tells of the whole node, and adds what it had counted before it was opened.
@@ -90,8 +122,7 @@ func (o *Observer) whole(r *running, emit func(probe.Sample)) error {
 		case there[s.Pod]:
 			emit(s)
 		default: // its Pod has ended
-			delete(c.at, counterOf(s))
-			c.list[i].Stat = nil
+			c.forget(i)
 		}
 	}
 	return nil

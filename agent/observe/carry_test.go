@@ -15,17 +15,18 @@ import (
 	"github.com/plumbnet/plumb/probe/all"
 )
 
-// TestCounted: what programs had counted when their probe was closed is told on when it is opened again, until its Pod ends; what is
-// no counter is told as it is.
+// TestCounted: what a probe had counted when it was closed is told on when it is opened again, until its Pod ends; what the kernel
+// counts, and what is no counter, is told as it is.
 func TestCounted(t *testing.T) {
 	opened := 0
 	k := kind("a", fake{})
 	k.Open = func(*probe.Env) (probe.Probe, error) {
 		opened++
-		this := opened
+		this, reads := opened, 0
 		return programs{fake{read: func(emit func(probe.Sample)) error {
 			emit(probe.Sample{Stat: queue, Value: 7})
-			if this == 2 { // nothing happens
+			emit(probe.Sample{Stat: drops, Labels: []string{"KERNEL"}, Value: 5})
+			if reads++; this == 2 || this > 1 && reads == 1 { // nothing has happened yet
 				return nil
 			}
 			labels := []string{"x"} // the probe's own
@@ -45,6 +46,7 @@ func TestCounted(t *testing.T) {
 	want := func(drops string, waits int) string {
 		return fmt.Sprintf(`# HELP plumb_drops_total Drops.
 # TYPE plumb_drops_total counter
+plumb_drops_total{node="node-a",namespace="",pod="",reason="KERNEL"} 5
 %s# HELP plumb_queue_bytes In the queue.
 # TYPE plumb_queue_bytes gauge
 plumb_queue_bytes{node="node-a"} 7

@@ -138,6 +138,7 @@ func (o *Observer) probes(c Config) (now []*running) {
 			r.why = "paused: " + paused
 		case want:
 			o.open(r)
+			o.settle(r)
 		}
 		now = append(now, r)
 	}
@@ -172,7 +173,7 @@ func (r *running) sum() (a probe.Account, ok bool) {
 	}
 	now.Runs += r.before.Runs
 	now.Time += r.before.Time
-	for i := range r.before.Lost { // the stages are the same
+	for i := range min(len(r.before.Lost), len(now.Lost)) { // the stages are the same
 		now.Lost[i].Events += r.before.Lost[i].Events
 	}
 	return now, true
