@@ -10,6 +10,7 @@ import (
 	"github.com/plumbnet/plumb/probe/conntrack"
 	"github.com/plumbnet/plumb/probe/dns"
 	"github.com/plumbnet/plumb/probe/fd"
+	"github.com/plumbnet/plumb/probe/flow"
 	"github.com/plumbnet/plumb/probe/icmp"
 	"github.com/plumbnet/plumb/probe/io"
 	"github.com/plumbnet/plumb/probe/ip"
@@ -62,6 +63,7 @@ var Kinds = []*probe.Kind{
 	tcpreset.Kind,
 	tcpconnect.Kind,
 	dns.Kind,
+	flow.Kind,
 	socketlatency.Kind,
 	kernellatency.Kind,
 	qdisclatency.Kind,

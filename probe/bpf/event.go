@@ -73,12 +73,12 @@ func Every(ctx context.Context, f func() error) error {
 		if err := f(); err != nil {
 			return err
 		}
-		wait.Reset(drain - time.Duration(monotonic())%drain)
+		wait.Reset(drain - time.Duration(Now())%drain)
 	}
 }
 
 // Time returns when it was that, by the clock of programs.
-func Time(ns uint64) time.Time { return time.Now().Add(-time.Duration(monotonic() - ns)) }
+func Time(ns uint64) time.Time { return time.Now().Add(-time.Duration(Now() - ns)) }
 
 func decode(raw []byte) (*Event, error) {
 	if len(raw) < int(unsafe.Sizeof(Event{})) {
@@ -106,7 +106,8 @@ func (s *Set) byAddr(p packet.Packet) (string, event.Tier) {
 	return "", event.Unattributed
 }
 
-func monotonic() uint64 {
+// Now returns the time by the clock of programs, in ns.
+func Now() uint64 {
 	var t unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // which is there always
 	return uint64(t.Nano())

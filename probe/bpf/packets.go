@@ -38,7 +38,7 @@ func (s *Set) newPackets() (err error) {
 // Packets takes what has been handed over, CPU by CPU: not in the order of time. What take is given is not its to keep,
 // and may have some bytes behind it. What was handed over before the time that it returns, by the kernel's clock, is among it.
 func (s *Set) Packets(take func([]byte)) (until uint64, err error) {
-	until = monotonic()
+	until = Now()
 	for {
 		switch err := s.packets.ReadInto(&s.packet); {
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -225,6 +225,34 @@ func (t *Table[K, V]) forget(now time.Time) error {
 	return nil
 }
 
+// Entries tells all that a hash of s has, which is one for all CPUs.
+func Entries[K comparable, V any](s *Set, name string, visit func(K, V)) error {
+	m := s.coll.Maps[name]
+	if m == nil {
+		return fmt.Errorf("bpf: no map %s", name)
+	}
+	var cursor ebpf.MapBatchCursor
+	keys, values := make([]K, chunk), make([]V, chunk)
+	for done := false; !done; {
+		n, err := m.BatchLookup(&cursor, keys, values, nil)
+		if done = errors.Is(err, ebpf.ErrKeyNotExist); err != nil && !done {
+			return fmt.Errorf("bpf: %s: %w", name, err)
+		}
+		for i, k := range keys[:n] {
+			visit(k, values[i])
+		}
+	}
+	return nil
+}
+
+// Delete removes an entry from a hash of s, where it is there.
+func (s *Set) Delete(name string, key any) error {
+	if err := s.coll.Maps[name].Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("bpf: %s: %w", name, err)
+	}
+	return nil
+}
+
 // Text returns what a map of s has under a key as text, or "".
 func (s *Set) Text(name string, key uint64) string {
 	m := s.coll.Maps[name]

@@ -25,7 +25,7 @@ var labels = []string{"server", "type", "protocol"}
 
 var (
 	took = &probe.Stat{
-		Name: "dns_lookup_seconds", Type: probe.Histogram, Labels: labels, Second: true,
+		Name: "dns_lookup_seconds", Type: probe.Histogram, Labels: labels, Second: true, Alarm: true,
 		Help: "From a query leaving the network namespace to its answer arriving there.",
 	}
 	answers = &probe.Stat{
@@ -33,7 +33,7 @@ var (
 		Help: "Answers to queries, by what the server says (NOERROR, NXDOMAIN, SERVFAIL, ...).",
 	}
 	timeouts = &probe.Stat{
-		Name: "dns_timeouts_total", Labels: labels, Second: true,
+		Name: "dns_timeouts_total", Labels: labels, Second: true, Alarm: true,
 		Help: "Queries that had no answer for 5 s.",
 	}
 	truncated = &probe.Stat{

@@ -4,7 +4,6 @@ package dns
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/lab/sandbox"
@@ -329,29 +327,16 @@ func TestPastDevice(t *testing.T) {
 		probetest.Sh(t, ns, mac)
 	}
 	serve(t, l, l.B)
-	l.In(t, l.Node, func() error {
-		va, err := net.InterfaceByName("va")
-		if err != nil {
-			return err
-		}
-		vb, err := net.InterfaceByName("vb")
-		if err != nil {
-			return err
-		}
-		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R1, int32(va.Index)), asm.Mov.Imm(asm.R2, 0), asm.FnRedirectPeer.Call(), asm.Return(),
-		}})
-		if err != nil {
-			return err
-		}
-		defer prog.Close()
-		tcx, err := link.AttachTCX(link.TCXOptions{Interface: vb.Index, Program: prog, Attach: ebpf.AttachTCXIngress})
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			t.Skip("before Linux 6.6 it takes more to attach such a program: ", err)
-		}
-		t.Cleanup(func() { tcx.Close() })
-		return err
-	})
+	var va *net.Interface
+	l.In(t, l.Node, func() (err error) { va, err = net.InterfaceByName("va"); return err })
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
+		asm.Mov.Imm(asm.R1, int32(va.Index)), asm.Mov.Imm(asm.R2, 0), asm.FnRedirectPeer.Call(), asm.Return(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prog.Close()
+	probetest.Filter(t, l.Node, "vb", "ingress", prog)
 	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places, Threshold: time.Minute})
 	probetest.Watch(t, p)
 	ask(t, l, l.A, "udp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeA, 100)

@@ -108,6 +108,20 @@ func Sh(t testing.TB, ns *sandbox.NS, script string) {
 	}
 }
 
+// Filter has a program run for the packets of a device at "ingress" or "egress", as a filter that tc puts there.
+func Filter(t testing.TB, ns *sandbox.NS, device, at string, program interface{ Pin(string) error }) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	if err := program.Pin(dir + "/program"); err != nil {
+		t.Fatal(err)
+	}
+	Sh(t, ns, fmt.Sprintf("tc qdisc add dev %[1]s clsact; tc filter add dev %[1]s %[2]s bpf da pinned %[3]s/program", device, at, dir))
+}
+
 // Cookie returns the id of a namespace.
 func Cookie(t testing.TB, ns *sandbox.NS) (id uint64) {
 	t.Helper()
