@@ -59,6 +59,7 @@ Where a CNI plugin gives packets to Pods past their devices (bpf_redirect_peer),
 	Stats:     []*probe.Stat{took, answers, timeouts, truncated},
 	Events:    "a lookup without answer, answered with an error other than NXDOMAIN, or that took longer than the threshold",
 	Threshold: 100 * time.Millisecond,
+	Heavy:     true,
 	Open:      open,
 }
 

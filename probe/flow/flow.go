@@ -51,6 +51,7 @@ a Pod past its device (bpf_redirect_peer) is not counted as received.`,
 	Source: "tp_btf/net_dev_queue, netif_receive_skb",
 	Cost:   "300 ns a packet that a Pod sends or receives, and 60 ns one of the node, which the tracepoint takes (Linux 6.18, 2 virtual CPUs, busy)",
 	Off:    true, // it runs twice for each packet
+	Heavy:  true,
 	Needs:  []probe.Feature{bpf.Tracepoint("net_dev_queue"), bpf.Tracepoint("netif_receive_skb")},
 	Stats:  []*probe.Stat{carried, packets, first, last},
 	Open:   open,
