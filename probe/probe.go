@@ -50,6 +50,7 @@ type Stat struct {
 	Labels []string // beside those of the Pod
 	Node   bool     // it is the node's, not one Pod's: no labels of a Pod
 	Second bool     // it is kept by the second in the recorder: cheap to read that often, and worth it
+	Event  string   // of a Histogram: the key by which its probe's events tell the time that they are for, beside their labels: "took"
 	Alarm  bool     // of one that is: it counts what should not happen, or is a wait; far above what is usual for a Pod, the window is frozen
 }
 

@@ -31,14 +31,15 @@ const overflowing = "overflow"
 // families are the metrics of one reading, and afterwards of another one. They are made by hand and not by Prometheus'
 // registry, which checks and sorts what these already are, at ten times the cost: a node of 100 Pods has 10,000 series.
 type families struct {
-	reading  uint64 // which it is, from 1
-	of       map[string]string
-	constant []*dto.LabelPair
-	by       map[*probe.Stat]*family
-	kinds    []*probe.Stat // in the order in which they came
-	pods     map[string][]*dto.LabelPair
-	words    map[[2]string]*dto.LabelPair
-	seed     maphash.Seed
+	reading   uint64     // which it is, from 1
+	exemplars *exemplars // nil for none
+	of        map[string]string
+	constant  []*dto.LabelPair
+	by        map[*probe.Stat]*family
+	kinds     []*probe.Stat // in the order in which they came
+	pods      map[string][]*dto.LabelPair
+	words     map[[2]string]*dto.LabelPair
+	seed      maphash.Seed
 }
 
 // A family is one metric.
@@ -148,6 +149,9 @@ func (f *families) add(k *probe.Kind, s probe.Sample) error {
 		m.made[key] = x
 	}
 	m.put(x, s)
+	if s.Stat.Type == probe.Histogram && f.exemplars != nil {
+		f.exemplars.show(s, x.metric.Histogram)
+	}
 	m.n++
 	x.reading = f.reading
 	return nil

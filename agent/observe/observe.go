@@ -54,11 +54,12 @@ type Observer struct {
 	paused, pausedWhy string // heavy probes are paused, beyond which limit; "" while none is
 	pauses            uint64
 
-	overflow overflow
-	spare    spare
-	site     site
-	sinks    sinks
-	record   record
+	overflow  overflow
+	exemplars exemplars
+	spare     spare
+	site      site
+	sinks     sinks
+	record    record
 }
 
 // A running probe, or why it does not run.
@@ -318,23 +319,24 @@ func (o *Observer) emit(r *running, e event.Event) {
 		e.Time = now
 	}
 	if e.Peer != "" {
-		o.publish(e)
+		o.publish(r, e)
 		return
 	}
 	var others []netip.Addr
 	e.Peer, others = o.peer(e)
 	if e.Peer != "" || len(others) == 0 || o.o.Peers == nil {
-		o.publish(e)
+		o.publish(r, e)
 		return
 	}
 	o.o.Peers.Name(e.Time, e.Pod, others, func(name string) {
 		e.Peer = name
-		o.publish(e)
+		o.publish(r, e)
 	})
 }
 
 // publish hands an event on.
-func (o *Observer) publish(e event.Event) {
+func (o *Observer) publish(r *running, e event.Event) {
+	o.exemplars.note(r.kind, e)
 	o.bus.publish(e)
 	o.sinks.put(e)
 	o.record.event(e)

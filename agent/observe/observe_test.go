@@ -452,6 +452,9 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s is of %s and of %s", s.Name, seen[s.Name], k.Name)
 			}
 			seen[s.Name] = k.Name
+			if s.Event != "" && (s.Type != probe.Histogram || k.Events == "") {
+				t.Errorf("%s: only a histogram has measurements that events tell", s.Name)
+			}
 			if s.Alarm && (!s.Second || s.Type == probe.Gauge) {
 				t.Errorf("%s: an alarm is for what is kept by the second, and no gauge", s.Name)
 			}

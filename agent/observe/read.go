@@ -28,6 +28,7 @@ func (o *Observer) Gather() (metrics []*dto.MetricFamily, done func(), err error
 	list, labels := o.running, o.config.Labels
 	o.mu.RUnlock()
 	f := o.spare.take(o.o.Node, labels)
+	f.exemplars = &o.exemplars
 	read := make(chan struct{})
 	go func() {
 		defer close(read)

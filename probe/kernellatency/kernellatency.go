@@ -15,7 +15,7 @@ import (
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -type key kernellatency kernellatency.bpf.c -- -I../bpf/headers -Wall -Werror
 
 var latency = &probe.Stat{
-	Name: "kernellatency_seconds", Type: probe.Histogram, Labels: []string{"stage"}, Second: true, Alarm: true,
+	Name: "kernellatency_seconds", Type: probe.Histogram, Event: "took", Labels: []string{"stage"}, Second: true, Alarm: true,
 	Help: "How long packets were in a stage of the kernel, on their way in (rx) or out (tx).",
 }
 

@@ -17,7 +17,7 @@ import (
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -type key qdisclatency qdisclatency.bpf.c -- -I../bpf/headers -Wall -Werror
 
 var latency = &probe.Stat{
-	Name: "qdisclatency_seconds", Type: probe.Histogram, Labels: []string{"device"}, Second: true, Alarm: true,
+	Name: "qdisclatency_seconds", Type: probe.Histogram, Event: "waited", Labels: []string{"device"}, Second: true, Alarm: true,
 	Help: "How long packets waited in the queueing discipline of a device.",
 }
 

@@ -15,7 +15,7 @@ import (
 //go:generate go tool bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel -type owner socketlatency socketlatency.bpf.c -- -I../bpf/headers -Wall -Werror
 
 var latency = &probe.Stat{
-	Name: "socketlatency_receive_seconds", Type: probe.Histogram, Second: true, Alarm: true,
+	Name: "socketlatency_receive_seconds", Type: probe.Histogram, Event: "waited", Second: true, Alarm: true,
 	Help: "From data arriving in a socket to its application reading it.",
 }
 

@@ -19,11 +19,11 @@ import (
 
 var (
 	connect = &probe.Stat{
-		Name: "tcpconnect_seconds", Type: probe.Histogram, Second: true, Alarm: true,
+		Name: "tcpconnect_seconds", Type: probe.Histogram, Event: "connected", Second: true, Alarm: true,
 		Help: "From the SYN to the connection being there, for who connects.",
 	}
 	accept = &probe.Stat{
-		Name: "tcpconnect_accept_wait_seconds", Type: probe.Histogram, Second: true, Alarm: true,
+		Name: "tcpconnect_accept_wait_seconds", Type: probe.Histogram, Event: "accepted", Second: true, Alarm: true,
 		Help: "How long a connection that was there waited for the application to accept it.",
 	}
 	failures = &probe.Stat{
