@@ -120,7 +120,8 @@ func (p *dns) Read(emit func(probe.Sample)) error {
 func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 	return bpf.Every(ctx, func() error {
 		until, err := p.Packets(p.take)
-		if err != nil {
+		due := until-p.expired > uint64(time.Second)
+		if err != nil || len(p.sights) == 0 && !due {
 			return err
 		}
 		missed, err := p.Lost()
@@ -133,7 +134,7 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 		tell := func(o outcome) { told = append(told, o) }
 		p.mu.Lock()
 		p.seen.see(p.sights[:n], p.missed, tell)
-		if until-p.expired > uint64(time.Second) {
+		if due {
 			p.seen.expire(until, missed, tell)
 			p.expired = until
 		}

@@ -59,7 +59,7 @@ a Pod past its device (bpf_redirect_peer) is not counted as received.`,
 
 const (
 	mostFlows = 64              // of a Pod
-	idle      = 2 * time.Minute // after which the program's entry of a flow makes room for another
+	idleTime  = 2 * time.Minute // after which the program's entry of a flow makes room for another
 )
 
 // A key tells apart what is counted.
@@ -104,6 +104,7 @@ func (t tally) Minus(d tally) tally {
 type flow struct {
 	*bpf.Set
 	env   *probe.Env
+	idle  time.Duration      // idleTime, or a test's
 	read  map[flowKey]amount // of each entry of the program, as it last was
 	sums  map[key]tally
 	of    map[bpf.Owner]int // flows
@@ -115,7 +116,7 @@ func open(env *probe.Env) (probe.Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &flow{Set: set, env: env, read: map[flowKey]amount{}, sums: map[key]tally{}, of: map[bpf.Owner]int{}}
+	p := &flow{Set: set, env: env, idle: idleTime, read: map[flowKey]amount{}, sums: map[key]tally{}, of: map[bpf.Owner]int{}}
 	p.table = bpf.NewSums(set, p.sums, func(k key) bpf.Owner { return k.owner }, func(k key) [4]string {
 		port, proto, role := "", "", "client"
 		if k.port != 0 {
@@ -142,7 +143,7 @@ func (p *flow) Read(emit func(probe.Sample)) error {
 	now := bpf.Now()
 	err := bpf.Entries(p.Set, "flows", func(k flowKey, v flowValue) {
 		p.add(k, v)
-		if v.Last+uint64(idle) < now {
+		if v.Last+uint64(p.idle) < now {
 			gone = append(gone, k)
 		}
 	})

@@ -44,7 +44,7 @@ func add(to probetest.Samples, pod, peer, port, proto, role, direction string, n
 	to["flow_packets_total"+labels], to["flow_bytes_total"+labels] = n, n*bytes
 }
 
-func open2(t *testing.T, l *probetest.Lab) probe.Probe {
+func start(t *testing.T, l *probetest.Lab) probe.Probe {
 	t.Helper()
 	return probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
 }
@@ -62,7 +62,7 @@ func TestExact(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := probetest.NewLab(t)
-			p := open2(t, l)
+			p := start(t, l)
 			echo(t, l, tt.server, n, size)
 			want := probetest.Samples{}
 			for _, direction := range []string{"sent", "received"} {
@@ -142,7 +142,7 @@ func echo(t *testing.T, l *probetest.Lab, addr string, n, size int) {
 // one is divided later.
 func TestDevice(t *testing.T) {
 	l := probetest.NewLab(t)
-	p := open2(t, l)
+	p := start(t, l)
 	before := probetest.Links(t, l.A)["eth0"]
 	const size = 20 << 20
 	l.In(t, l.B, func() error { return swallow(":80") })
@@ -267,7 +267,7 @@ func TestOthers(t *testing.T) {
 func TestFull(t *testing.T) {
 	l := probetest.NewLab(t)
 	probetest.Sh(t, l.A, "ip link add br9 type bridge; ip link set br9 up; ip addr add 10.9.0.1/16 dev br9; ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev br9")
-	p := open2(t, l)
+	p := start(t, l)
 	const n, room = 9000, 8192
 	l.In(t, l.A, func() error {
 		c, err := net.ListenUDP("udp4", &net.UDPAddr{Port: 20000})
@@ -304,6 +304,27 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestGone: a flow that made room for others counts on where it was.
+func TestGone(t *testing.T) {
+	l := probetest.NewLab(t)
+	p := start(t, l)
+	p.(*flow).idle = 0
+	want := probetest.Samples{}
+	for round := range 3 {
+		l.Echo(t, "udp", 100, 100)
+		for _, direction := range []string{"sent", "received"} {
+			add(want, "a", "shop/b", "7", "udp", "client", direction, 100*float64(round+1), 128)
+			add(want, "b", "shop/a", "7", "udp", "server", direction, 100*float64(round+1), 128)
+		}
+		if diff := cmp.Diff(want, read(t, p, `"udp"`)); diff != "" {
+			t.Error(diff)
+		}
+		if n := len(p.(*flow).read); n != 0 {
+			t.Errorf("%d entries are left", n)
+		}
+	}
+}
+
 // TestLoopback: what stays in a Pod, or is the node's own, is nobody's flow; a bridge within a Pod does not count twice.
 func TestLoopback(t *testing.T) {
 	l := probetest.NewLab(t)
@@ -315,7 +336,7 @@ ip link set br0 up
 ip link set lo up
 ip addr add 10.1.0.2/24 dev br0
 ip route add default via 10.1.0.1`)
-	p := open2(t, l)
+	p := start(t, l)
 	l.Echo(t, "udp", 100, 100)
 	l.In(t, l.A, func() error {
 		c, err := net.Dial("udp", "127.0.0.1:9")
