@@ -5,6 +5,7 @@ package all
 
 import (
 	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/probe/biolatency"
 	"github.com/plumbnet/plumb/probe/cgroup"
 	"github.com/plumbnet/plumb/probe/changes"
 	"github.com/plumbnet/plumb/probe/conntrack"
@@ -57,6 +58,7 @@ var Kinds = []*probe.Kind{
 	cgroup.Kind,
 	fd.Kind,
 	io.Kind,
+	biolatency.Kind,
 	softnet.Kind,
 	packetloss.Kind,
 	tcpretransmit.Kind,
