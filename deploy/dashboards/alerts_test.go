@@ -59,6 +59,13 @@ func TestAlerts(t *testing.T) {
 		{"PlumbNeighboursNearlyFull", series{`plumb_neigh_table_entries{node="a",family="ipv4"}`: "900x30", `plumb_neigh_table_limit{node="a",family="ipv4"}`: "1024x30"},
 			series{`plumb_neigh_table_entries{node="a",family="ipv4"}`: "700x30", `plumb_neigh_table_limit{node="a",family="ipv4"}`: "1024x30"},
 			`node: a, family: ipv4`, "a has used 87.89% of its neighbours of ipv4 (gc_thresh3), beyond which packets to new ones are dropped.", "plumb check -o wide"},
+		{"PlumbAddressesMove", series{`plumb_neigh_fdb_moves_total{node="a",device="br0"}`: "0+30x30"}, series{`plumb_neigh_fdb_moves_total{node="a",device="br0"}`: "0+1x30"},
+			`node: a, device: br0`, "br0 on a has seen MAC addresses move 0.5 times a second for 2 minutes: two have the same one, or the network has a loop.", "plumb watch --kind neigh"},
+		{"PlumbPeerLost", series{
+			`plumb_pingmesh_sent_total{node="a",peer="b",path="host",ask="full"}`: "0+60x30", `plumb_pingmesh_lost_total{node="a",peer="b",path="host",ask="full",fate="silent"}`: "0+10x30",
+			`plumb_pingmesh_lost_total{node="a",peer="b",path="host",ask="full",fate="too-big"}`: "0+20x30"},
+			series{`plumb_pingmesh_sent_total{node="a",peer="b",path="host",ask="full"}`: "0+60x30", `plumb_pingmesh_lost_total{node="a",peer="b",path="host",ask="full",fate="silent"}`: "0+1x30"},
+			`node: a, peer: b, path: host, ask: full`, "b has not answered 50% of what a asked it by path host (full) for 2 minutes, more than 5%.", "plumb watch --kind pingmesh"},
 		{"PlumbSoftnetDrops", series{`plumb_softnet_dropped_total{node="a",cpu="0"}`: "0+2x30", `plumb_softnet_dropped_total{node="a",cpu="1"}`: "0+2x30"}, series{`plumb_softnet_dropped_total{node="a",cpu="0"}`: "7x30"},
 			`node: a`, "a dropped 20.0 packets in 5 minutes before any protocol saw them, since a CPU's backlog was full (net.core.netdev_max_backlog).", "plumb check -o wide"},
 		{"PlumbRetransmits", series{`plumb_tcp_total{` + web + `,counter="RetransSegs"}`: "0+300x30", `plumb_tcp_total{` + web + `,counter="OutSegs"}`: "0+6000x30"}, series{

@@ -91,13 +91,19 @@ var (
 		[]Query{{"topk(10, fd_limit_ratio)", aPod}, {"fd_node_open / fd_node_limit", "{{node}}"}}}
 	memory = Panel{"Memory of sockets: limit used to", "At 1, all connections of the node stall.", "percentunit",
 		q("sock_memory_bytes / (sock_memory_limit_bytes > 0)", "{{protocol}} on {{node}}")}
+	changed = Panel{"Changes", "What was changed: events of plumb watch --kind changes say what and how it was before.", "ops",
+		q(by("node, namespace, pod, change", "changes_total"), "{{change}} "+aPod+" on {{node}}")}
+	moves = Panel{"MAC addresses that move", "From one port to another, or from one host to another. To and fro: two have the same one, or there is a loop.", "ops",
+		q(by("node, device", "neigh_fdb_moves_total"), "{{device}} on {{node}}")}
+	peers = Panel{"Other nodes: not answered", "full alone: a link on the way is smaller than the route says. Where pingmesh is on.", "percentunit",
+		q("topk(10, sum by (node, peer, path, ask) (rate(pingmesh_lost_total"+every+")) / sum by (node, peer, path, ask) (rate(pingmesh_sent_total"+every+")))", "{{node}} to {{peer}} by {{path}}: {{ask}}")}
 	udpBuffers = Panel{"UDP: no room in the socket", "Answers that came, and were dropped since the application did not read: lookups that time out.", "pps",
 		q(by("namespace, pod, counter", `udp_total{counter=~"RcvbufErrors|SndbufErrors"}`), "{{counter}} "+aPod)}
 )
 
 var node = Dashboard{Name: "node", Title: "plumb: nodes", Panels: []Panel{
 	{"Bytes by device", "What the node's own devices carried.", "Bps", q(`sum by (node, device, direction) (rate(netdev_bytes_total{pod="",namespace="",device!="lo"}`+every+"))", "{{node}} {{device}} {{direction}}")},
-	dropped, reasons, deviceDrops, queueDrops, softnetDrops, squeezed, conntrackFill, conntrackFails, neighFill, neighFails, memory,
+	dropped, reasons, deviceDrops, queueDrops, softnetDrops, squeezed, conntrackFill, conntrackFails, neighFill, neighFails, memory, changed, moves, peers,
 	{"Agent: CPU", "What watching costs.", "percentunit", q("rate(agent_cpu_seconds_total"+every+")", "{{node}}")},
 	{"Agent: memory", "What watching costs.", "bytes", q("agent_resident_memory_bytes", "{{node}}")},
 	{"Agent: probes that do not run", "They are to run, and cannot: /status of the agent says why.", "short", q("agent_probe_up == 0", "{{probe}} on {{node}}")},
@@ -114,7 +120,7 @@ var pod = Dashboard{Name: "pod", Title: "plumb: Pods", Pods: true, Panels: []Pan
 	{"TCP: bytes not read", "The application does not read what has arrived.", "bytes", q("topk(10, tcpsummary_receive_queue_bytes > 0)", aPod)},
 	{"TCP: bytes not acknowledged", "The other side, or the way to it, is too slow.", "bytes", q("topk(10, tcpsummary_send_queue_bytes > 0)", aPod)},
 	{"CPU", "Time on a CPU.", "percentunit", q(by("namespace, pod, mode", "cgroup_cpu_seconds_total"), "{{mode}} "+aPod)},
-	throttled, pressure,
+	throttled, pressure, changed,
 	{"Memory: limits met", "oom_kill: a process was killed for it.", "ops", q(by("namespace, pod, event", "cgroup_memory_events_total"), "{{event}} "+aPod)},
 	{"Open files", "Sockets among them; only rising, they are not closed.", "short", q("topk(10, fd_open)", aPod)},
 	{"Read and written", "Of files, sockets and disks.", "Bps", q(by("namespace, pod, counter", "io_bytes_total"), "{{counter}} "+aPod)},

@@ -48,6 +48,11 @@ var troubles = []trouble{
 		panels: []string{"Devices: packets dropped"}},
 	{name: "reverse-path", story: "shop/web-0 takes no packets that come by another way than answers go (rp_filter)", inject: reversePath,
 		panels: []string{"TCP: segments dropped"}},
+	{name: "route", story: "a route of node-b comes and goes", inject: routeFlaps, panels: []string{"Changes"}},
+	{name: "address", story: "node-a is told in turns that an address is behind node-b, and behind node-c", inject: addressMoves,
+		panels: []string{"MAC addresses that move"}, alerts: []string{"PlumbAddressesMove"}},
+	{name: "peer", story: "node-b does not answer pings of more than 1,000 bytes", inject: peerLost,
+		panels: []string{"Other nodes: not answered"}, alerts: []string{"PlumbPeerLost"}},
 	{name: "throttled", story: "a process of shop/web-0 is at its limits of CPU and memory, and writes", inject: throttled, cgroup: true,
 		panels: []string{"CPU: held back", "CPU", "Open files", "Memory: limits met", "Read and written"}, alerts: []string{"PlumbThrottled"}},
 	{name: "events", story: "a reader of node-a's events does not read", inject: eventsLost,
@@ -118,6 +123,32 @@ func ruleDrops(ctx context.Context, b *bench) error {
 	}
 	defer end()
 	return flood(ctx, from, addr, 100)
+}
+
+func routeFlaps(ctx context.Context, b *bench) error {
+	return again(ctx, func() error {
+		return b.lab.Nodes[1].NS.Run("", "sh", "-ec", "ip route add 10.99.0.0/24 dev lo; ip route del 10.99.0.0/24")
+	})
+}
+
+func addressMoves(ctx context.Context, b *bench) error {
+	const mac, device = "02:00:00:00:00:77", "flannel.1"
+	ns, i := b.lab.Nodes[0].NS, 0
+	defer func() { _ = ns.Run("", "bridge", "fdb", "del", mac, "dev", device) }()
+	return again(ctx, func() error {
+		i++
+		return ns.Run("", "bridge", "fdb", "replace", mac, "dev", device, "dst", b.lab.Nodes[1+i%2].IP.String())
+	})
+}
+
+func peerLost(ctx context.Context, b *bench) error {
+	end, err := rule(b.lab.Nodes[1].NS, "INPUT -p icmp --icmp-type echo-request -m length --length 1000:65535 -j DROP")
+	if err != nil {
+		return err
+	}
+	defer end()
+	<-ctx.Done()
+	return nil
 }
 
 func neverAccepts(ctx context.Context, b *bench) error {
@@ -322,8 +353,8 @@ func eventsLost(ctx context.Context, b *bench) error {
 }
 
 func probeBroken(ctx context.Context, b *bench) error {
-	b.agents["node-c"].Apply(config(true))
-	defer b.agents["node-c"].Apply(config(false))
+	b.agents["node-c"].Apply(b.config(true))
+	defer b.agents["node-c"].Apply(b.config(false))
 	<-ctx.Done()
 	return nil
 }
@@ -331,7 +362,7 @@ func probeBroken(ctx context.Context, b *bench) error {
 func configRefused(ctx context.Context, b *bench) error {
 	o := b.agents["node-b"]
 	o.Refuse(errors.New("it is not valid"))
-	defer o.Apply(config(false))
+	defer o.Apply(b.config(false))
 	<-ctx.Done()
 	return nil
 }

@@ -179,15 +179,33 @@ func (b *bench) watch(ctx context.Context, n *lab.Node, running *sync.WaitGroup)
 		return nil, err
 	}
 	a := &agentOf{Observer: agent.New(agent.Options{Version: "lab", Node: n.Name, Kinds: append(slices.Clone(all.Kinds), broken), Places: places, Log: log.New(io.Discard, "", 0)})}
-	a.Apply(config(n.Name == "node-a"))
+	a.Apply(b.config(n.Name == "node-a"))
+	// A real agent listens there, for pingmesh of others.
+	var l net.Listener
+	if err := n.NS.Do(func() (err error) { l, err = net.Listen("tcp", ":10270"); return err }); err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { l.Close() })
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	})
 	running.Go(func() { places.Run(ctx) })
 	running.Go(func() { a.Record(ctx) })
 	return a, nil
 }
 
 // config turns all probes on, with or without the one that runs on node-a alone.
-func config(broke bool) agent.Config {
-	c := agent.Config{Probes: agent.ProbesConfig{On: []string{"all"}}}
+func (b *bench) config(broke bool) agent.Config {
+	c := agent.Config{Probes: agent.ProbesConfig{On: []string{"all"}, Targets: map[string]map[string]string{}}}
+	for _, n := range b.lab.Nodes {
+		c.Probes.Targets[n.Name] = map[string]string{"host": n.IP.String()}
+	}
 	if !broke {
 		c.Probes.Off = []string{broken.Name}
 	}
