@@ -145,10 +145,15 @@ func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		done <- f()
+		err := errGone
+		defer func() { done <- err }()
+		err = f()
 	}()
 	return <-done
 }
+
+// errGone is for a function that ends its goroutine, as t.Fatal does.
+var errGone = errors.New("sandbox: it ended its goroutine")
 
 // Do runs f on a thread that is in the namespace. Sockets that f opens stay there;
 // goroutines that f starts are not in it.

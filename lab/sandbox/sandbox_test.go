@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -156,5 +157,12 @@ func TestErrors(t *testing.T) {
 	}
 	if err := ns.Delete(); err == nil {
 		t.Error("deleted twice")
+	}
+}
+
+// TestGone: a test that fails on a thread of a namespace ends, and does not wait for itself.
+func TestGone(t *testing.T) {
+	if err := onThread(func() error { runtime.Goexit(); return nil }); err != errGone {
+		t.Errorf("%v", err)
 	}
 }

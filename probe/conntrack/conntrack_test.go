@@ -4,6 +4,7 @@ package conntrack
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/kernel/netlink"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/probetest"
@@ -211,4 +213,105 @@ func TestAgree(t *testing.T) {
 		t.Errorf("conntrack counts %s", count)
 	}
 	t.Logf("agree: conntrack -S: %d counters", len(want))
+}
+
+// TestRaces has two segments of each connection on their way before the first has an entry, held by a queue: the second
+// then finds one, and is dropped.
+func TestRaces(t *testing.T) {
+	const many = 20
+	ns, place := probetest.NS(t, "races")
+	p := probetest.Open(t, Kind, probe.Env{})
+	for _, argv := range []string{
+		"iptables -A INPUT -m conntrack --ctstate INVALID -j DROP", // has connections tracked
+		"iptables -t mangle -A OUTPUT -p tcp --syn --dport 81 -j NFQUEUE --queue-num 5",
+	} {
+		if err := ns.Run("", strings.Fields(argv)...); err != nil {
+			t.Skip(err)
+		}
+	}
+	probetest.ReadIn(t, Kind, p, ns, place)
+	probetest.In(t, ns, func() {
+		q := openQueue(t, 5)
+		defer unix.Close(q)
+		raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_TCP)
+		must(t, err)
+		defer unix.Close(raw)
+		for i := range 2 * many {
+			syn := []byte{4, byte(i / 2), 0, 81, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 1, 0, 0, 0, 0, 0}
+			must(t, unix.Sendto(raw, syn, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+		}
+		var ids []uint32
+		for len(ids) < 2*many {
+			ids = append(ids, packets(t, q)...)
+		}
+		for _, id := range ids {
+			accept(t, q, 5, id)
+		}
+	})
+	p.(*conntrack).idle = procnet.Idle[uint64]{} // as after a minute
+	s := `conntrack_total{pod="shop/races",counter="insert_failed"}`
+	if got := probetest.ReadIn(t, Kind, p, ns, place); got[s] != many {
+		t.Errorf("%s is %g, want %d\n%v", s, got[s], many, got)
+	}
+}
+
+// The messages of linux/netfilter/nfnetlink_queue.h.
+const (
+	nfqPacket, nfqVerdict, nfqConfig = 3 << 8, 3<<8 | 1, 3<<8 | 2
+	cfgCommand, cfgParams            = 1, 2
+	packetHeader, verdictHeader      = 1, 2
+	nfAccept                         = 1
+)
+
+// queueMessage is a message about a queue, with one attribute.
+func queueMessage(typ uint16, queue uint16, attr uint16, value ...byte) []byte {
+	b := make([]byte, unix.SizeofNlMsghdr)
+	b = append(b, unix.AF_UNSPEC, 0, byte(queue>>8), byte(queue))
+	b = netlink.Attr(b, attr, value)
+	netlink.Native.PutUint32(b, uint32(len(b)))
+	netlink.Native.PutUint16(b[4:], typ)
+	netlink.Native.PutUint16(b[6:], unix.NLM_F_REQUEST)
+	return b
+}
+
+// openQueue has a queue of packets wait for a verdict, in the thread's namespace.
+func openQueue(t *testing.T, queue uint16) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER)
+	must(t, err)
+	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 20}))
+	tell(t, fd, queueMessage(nfqConfig, queue, cfgCommand, 1, 0, 0, unix.AF_INET)) // to bind
+	tell(t, fd, queueMessage(nfqConfig, queue, cfgParams, 0, 0, 0, 0, 1))          // no bytes of the packets
+	return fd
+}
+
+func tell(t *testing.T, fd int, b []byte) {
+	t.Helper()
+	must(t, unix.Sendto(fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
+}
+
+// packets returns the numbers of those that came to a queue.
+func packets(t *testing.T, fd int) (ids []uint32) {
+	t.Helper()
+	b := make([]byte, 64<<10)
+	n, _, err := unix.Recvfrom(fd, b, 0)
+	must(t, err)
+	for b = b[:n]; len(b) >= unix.SizeofNlMsghdr; {
+		size := int(netlink.Native.Uint32(b))
+		if netlink.Native.Uint16(b[4:]) == nfqPacket {
+			for attr, v := range netlink.Attrs(b[unix.SizeofNlMsghdr+4 : size]) {
+				if attr == packetHeader {
+					ids = append(ids, binary.BigEndian.Uint32(v))
+				}
+			}
+		}
+		b = b[min(len(b), (size+3)&^3):]
+	}
+	return ids
+}
+
+func accept(t *testing.T, fd int, queue uint16, id uint32) {
+	t.Helper()
+	v := binary.BigEndian.AppendUint32(nil, nfAccept)
+	tell(t, fd, queueMessage(nfqVerdict, queue, verdictHeader, binary.BigEndian.AppendUint32(v, id)...))
 }
