@@ -6,30 +6,39 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf/perf"
+	"golang.org/x/sys/unix"
 )
 
 // packetMemory is how many bytes of packets all CPUs together have room for, between two times that the agent takes them. No
-// CPU has less than the least, nor more than the most.
+// CPU has more than the most, and none less than the least.
 const (
 	packetMemory = 2 << 20
-	packetLeast  = 32 << 10
+	packetLeast  = 8 << 10
 	packetMost   = 512 << 10
 )
 
 // newPackets returns the reader of the packets that programs hand over by bpf_skb_output. Who is handed
-// them wakes nobody: they wait in their buffer.
+// them wakes nobody: they wait in their buffer. Of locked memory, which that is, there may be as much left as
+// others of the same user have not taken (kernel.perf_event_mlock_kb, ulimit -l).
 func (s *Set) newPackets() (err error) {
 	m := s.coll.Maps["packets"]
 	if m == nil {
 		return nil
 	}
-	size := max(packetLeast, min(packetMost, packetMemory/int(m.MaxEntries())))
-	s.packets, err = perf.NewReaderWithOptions(m, size, perf.ReaderOptions{Watermark: size - 1})
-	if err != nil {
-		return fmt.Errorf("packets: %w", err)
+	for size := min(packetMost, packetMemory/int(m.MaxEntries())); ; size /= 2 {
+		size = max(size, packetLeast)
+		s.packets, err = perf.NewReaderWithOptions(m, size, perf.ReaderOptions{Watermark: size - 1})
+		if err == nil {
+			break
+		}
+		// The error has lost its number.
+		if size == packetLeast || !strings.Contains(err.Error(), unix.EPERM.Error()) {
+			return fmt.Errorf("packets, of %d bytes a CPU: %w", size, err)
+		}
 	}
 	s.packets.SetDeadline(time.Unix(1, 0)) // it never waits
 	return nil

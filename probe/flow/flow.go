@@ -46,8 +46,8 @@ var Kind = &probe.Kind{
 The peer is a Pod of this node by its name, else an address, as that of a Service or of a Pod elsewhere; of addresses that are not private
 the block of /24 or /48. The port is the server's, by which the lower one is meant; role is what the Pod is. Connections are not told
 apart, so that series do not come and go with them. A Pod has 64 of such flows, and what is beyond is one whose peer is "other". Packets that
-stay in a Pod (lo) do not count, nor those of the node's own network. What a CNI plugin gives to
-a Pod past its device (bpf_redirect_peer) is not counted as received.`,
+stay in a Pod (lo) do not count, nor those of the node's own network. What comes to a Pod past its device
+(macvlan, ipvlan, bpf_redirect_peer) is not counted as received.`,
 	Source: "tp_btf/net_dev_queue, netif_receive_skb",
 	Cost:   "300 ns a packet that a Pod sends or receives, and 60 ns one of the node, which the tracepoint takes (Linux 6.18, 2 virtual CPUs, busy)",
 	Off:    true, // it runs twice for each packet
