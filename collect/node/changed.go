@@ -29,6 +29,11 @@ func DecodeNeigh(b []byte, devices map[int]string) (device int, n fib.Neigh, ok 
 // DecodeFDB reads a message of rtnetlink about a forwarding entry of a bridge or a VXLAN device.
 func DecodeFDB(b []byte, devices map[int]string) (fib.FDBEntry, bool) { return decodeFDB(b, devices) }
 
+// DecodeNextHop reads a message of rtnetlink about a nexthop object.
+func DecodeNextHop(b []byte, devices map[int]string) (fib.NextHopObject, bool) {
+	return decodeNextHop(b, devices)
+}
+
 // DecodeMAC reads the link-layer address of a device or a neighbour; the zero MAC where it is none of Ethernet.
 func DecodeMAC(b []byte) packet.MAC { return mac(b) }
 

@@ -18,18 +18,18 @@ import (
 )
 
 var total = &probe.Stat{
-	Name: "changes_total", Help: "Changes: link, address, route, rule, neigh, nftables (transactions), iptables, sysctl.", Labels: []string{"change"}, Second: true,
+	Name: "changes_total", Help: "Changes: link, address, route, nexthop, rule, neigh, fdb, nftables (transactions), iptables, sysctl.", Labels: []string{"change"}, Second: true,
 }
 
 // Kind is the changes probe.
 var Kind = &probe.Kind{
 	Name: "changes",
-	Doc: `what is changed: devices, addresses, routes, rules, neighbours, nftables, settings
+	Doc: `what is changed: devices, addresses, routes, rules, neighbours, forwarding entries, nftables, settings
 
 An event has what changed within a tenth of a second, and the next of that place and kind comes after a second: "times" is how many changes it
 has, of which three are quoted, as ip prints them, with what was before where that is known. A neighbour has changed when an address has
 another MAC address, when one that answered does not, and when one that was there for good has come or gone; that the kernel
-asked again is no change. Of nftables there is one for each transaction, with the process that made it. A Pod's changes are
+asked again is no change, nor is what a bridge learnt ("fdb" is what was set of a VXLAN device). Of nftables there is one for each transaction, with the process that made it. A Pod's changes are
 told from when the Pod is known, a second after its start. Not told are: routes of IPv4 that go with a device that is down; of what
 iptables-legacy changes on the node more than that a table has more or fewer bytes, and nothing of that in Pods; settings of
 the node later than 5 s, and of a device or of a Pod others than forwarding, rp_filter, proxy_arp, proxy_ndp and
@@ -68,7 +68,7 @@ type changes struct {
 // groups are those of rtnetlink.
 var groups = []int{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
-	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, unix.RTNLGRP_NSID,
+	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF, unix.RTNLGRP_NSID, unix.RTNLGRP_NEXTHOP,
 }
 
 func open(env *probe.Env) (probe.Probe, error) {
@@ -287,8 +287,11 @@ func (c *changes) heard(m netlink.Message) {
 		s.route(m, note)
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		s.rule(m, note)
+	case unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
+		s.nexthop(m, note)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		s.neigh(m, note)
+		s.forward(m, note)
 	case unix.RTM_NEWNETCONF:
 		s.conf(m, note)
 		if s.Host {

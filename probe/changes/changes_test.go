@@ -105,6 +105,14 @@ ip neigh replace 10.1.0.9 dev va lladdr 02:00:00:00:00:01 nud reachable`, `chang
 			[]string{"node change=neigh times=2 what=10.1.0.9 dev va FAILED, was lladdr 02:00:00:00:00:01; 10.1.0.9 dev va lladdr 02:00:00:00:00:01 REACHABLE, was FAILED"}},
 		{"a neighbour for good", "", "node", "ip neigh add 10.1.0.9 dev va lladdr 02:00:00:00:00:01 nud permanent; ip neigh del 10.1.0.9 dev va", `changes_total{change="neigh"} 2`,
 			[]string{"node change=neigh times=2 what=10.1.0.9 dev va lladdr 02:00:00:00:00:01 PERMANENT added; 10.1.0.9 dev va lladdr 02:00:00:00:00:01 PERMANENT deleted"}},
+		{"what a VXLAN device is told", "ip link add vx0 type vxlan id 1 dstport 4789; bridge fdb append 02:00:00:00:00:05 dev vx0 dst 10.9.0.1", "node", `
+bridge fdb replace 02:00:00:00:00:05 dev vx0 dst 10.9.0.2
+bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.9.0.1
+bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.9.0.2
+bridge fdb del 02:00:00:00:00:05 dev vx0`, `changes_total{change="fdb"} 4`,
+			[]string{"node change=fdb times=4 what=02:00:00:00:00:05 dev vx0 dst 10.9.0.2 self permanent, was dst 10.9.0.1; 00:00:00:00:00:00 dev vx0 dst 10.9.0.1 self permanent added; 00:00:00:00:00:00 dev vx0 dst 10.9.0.2 self permanent added; …"}},
+		{"nexthop objects", "", "node", "ip nexthop add id 5 via 10.2.0.2 dev vb; ip nexthop replace id 5 via 10.1.0.2 dev va; ip nexthop del id 5", `changes_total{change="nexthop"} 3`,
+			[]string{"node change=nexthop times=3 what=id 5 via 10.2.0.2 dev vb scope link added; id 5 via 10.1.0.2 dev va scope link in the place of another; id 5 via 10.1.0.2 dev va scope link deleted"}},
 		{"a transaction of nft", "", "a", "printf 'add table inet x\nadd chain inet x y\nadd rule inet x y counter\nadd rule inet x y drop\nadd set inet x s { type ipv4_addr; }\nadd element inet x s { 10.0.0.1, 10.0.0.2, 10.0.0.3 }\n' | nft -f -",
 			`changes_total{pod="shop/a",change="nftables"} 1`, []string{"shop/a change=nftables what=inet x: 2 rules, 1 chain, 1 set, 3 elements, 1 table added by nft[]"}},
 		{"as kube-proxy rewrites what is there", "printf '*nat\n:KUBE - [0:0]\n-A KUBE -j ACCEPT\n-A KUBE -j RETURN\nCOMMIT\n' | iptables-nft-restore -n", "node",
@@ -397,11 +405,14 @@ func TestBounds(t *testing.T) {
 		b = message(sizeofNdmsg, typ(unix.NDA_DST), n, typ(unix.NDA_LLADDR), []byte{2, 0, 0, 0, 0, 1})
 		b[0], b[8] = unix.AF_INET, unix.NUD_REACHABLE
 		s.neigh(netlink.Message{Type: unix.RTM_NEWNEIGH, Body: b}, quiet)
+		b = message(sizeofNdmsg, typ(unix.NDA_DST), []byte{10, 0, 0, 1}, typ(unix.NDA_LLADDR), append([]byte{2, 0}, n...))
+		b[0], b[8] = unix.AF_BRIDGE, unix.NUD_PERMANENT
+		s.forward(netlink.Message{Type: unix.RTM_NEWNEIGH, Body: b}, quiet)
 		b = message(4, typ(nftTable), fmt.Appendf(nil, "t%d\x00", i))
 		s.nft(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWRULE, b, quiet)
 	}
-	got := []int{len(s.links), len(s.devices), len(s.addrs), len(s.routes), len(s.neighs), len(s.commit.tables)}
-	if diff := cmp.Diff([]int{known, known, known, known, known, mostTables}, got); diff != "" {
+	got := []int{len(s.links), len(s.devices), len(s.addrs), len(s.routes), len(s.neighs), len(s.fdb), len(s.commit.tables)}
+	if diff := cmp.Diff([]int{known, known, known, known, known, known, mostTables}, got); diff != "" {
 		t.Error(diff)
 	}
 }

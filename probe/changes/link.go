@@ -156,9 +156,9 @@ func (s *space) conf(m netlink.Message, note noter) {
 		return
 	}
 	if setting == "forwarding" { // set for all devices, it is told of "all", and then of each
-		follows := time.Since(s.forward) < gather
+		follows := time.Since(s.routing) < gather
 		if index == -1 {
-			s.forward = time.Now()
+			s.routing = time.Now()
 		} else if follows {
 			return
 		}

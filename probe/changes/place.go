@@ -28,9 +28,10 @@ type space struct {
 	addrs   map[addrKey]bool // by whether it is that of another, too (dadfailed)
 	routes  map[routeKey]string
 	neighs  map[neighKey]neigh
+	fdb     map[fdbKey]netip.Addr // the host that each is behind
 	commit  commit
 	pod     func(device int) (string, bool) // that is at the other end of one of the node's
-	forward time.Time                       // when forwarding was last set for all devices
+	routing time.Time                       // when forwarding was last set for all devices
 }
 
 type link struct {
@@ -58,13 +59,20 @@ type neighKey struct {
 	dst    netip.Addr
 }
 
+// A fdbKey is an address as a VXLAN device has it. For what it does not know it may have several hosts.
+type fdbKey struct {
+	device, vni int
+	mac         packet.MAC
+	dst         netip.Addr // of several
+}
+
 type neigh struct {
 	mac               packet.MAC
 	failed, permanent bool
 }
 
 func newSpace(p probe.Place) *space {
-	return &space{Place: p, devices: map[int]string{}, links: map[int]link{}, addrs: map[addrKey]bool{}, routes: map[routeKey]string{}, neighs: map[neighKey]neigh{}}
+	return &space{Place: p, devices: map[int]string{}, links: map[int]link{}, addrs: map[addrKey]bool{}, routes: map[routeKey]string{}, neighs: map[neighKey]neigh{}, fdb: map[fdbKey]netip.Addr{}}
 }
 
 // learn finds out how a namespace is, and which number it has in that of the probe.
@@ -96,17 +104,25 @@ func (s *space) dump() error {
 	defer conn.Close()
 	quiet := func(string, func() string) {}
 	for _, d := range []struct {
-		typ  uint16
-		size int
-		take func(netlink.Message, noter)
+		typ    uint16
+		family byte
+		size   int
+		take   func(netlink.Message, noter)
 	}{
-		{unix.RTM_GETLINK, unix.SizeofIfInfomsg, s.link},
-		{unix.RTM_GETADDR, unix.SizeofIfAddrmsg, s.addr},
-		{unix.RTM_GETROUTE, unix.SizeofRtMsg, s.route},
-		{unix.RTM_GETNEIGH, sizeofNdmsg, s.neigh},
+		{unix.RTM_GETLINK, 0, unix.SizeofIfInfomsg, s.link},
+		{unix.RTM_GETADDR, 0, unix.SizeofIfAddrmsg, s.addr},
+		{unix.RTM_GETROUTE, 0, unix.SizeofRtMsg, s.route},
+		{unix.RTM_GETNEIGH, 0, sizeofNdmsg, s.neigh},
+		{unix.RTM_GETNEIGH, unix.AF_BRIDGE, sizeofNdmsg, s.forward},
 	} {
+		if d.family == unix.AF_BRIDGE && !s.Host {
+			continue // Pods have no bridges
+		}
+		req := make([]byte, d.size)
+		req[0] = d.family
+
 		// What a dump says of RTM_GETLINK is RTM_NEWLINK: two less.
-		err := conn.Dump(d.typ, make([]byte, d.size), func() {}, func(b []byte) { d.take(netlink.Message{Type: d.typ - 2, Body: b}, quiet) })
+		err := conn.Dump(d.typ, req, func() {}, func(b []byte) { d.take(netlink.Message{Type: d.typ - 2, Body: b}, quiet) })
 		if err != nil && !errors.Is(err, netlink.ErrInterrupted) { // what changes meanwhile is heard
 			return err
 		}
@@ -250,4 +266,47 @@ func (s *space) neigh(m netlink.Message, note noter) {
 	if had || len(s.neighs) < known {
 		s.neighs[k] = now
 	}
+}
+
+// forward takes a message about a forwarding entry of a VXLAN device: those that were set. What bridges and such devices
+// learn by themselves is no change.
+func (s *space) forward(m netlink.Message, note noter) {
+	e, ok := node.DecodeFDB(m.Body, s.devices)
+	if !ok || !e.Dst.IsValid() || e.State != "permanent" {
+		return
+	}
+	k := fdbKey{device: int(netlink.Native.Uint32(m.Body[4:])), vni: e.VNI, mac: e.MAC}
+	if e.MAC.IsZero() {
+		k.dst = e.Dst
+	}
+	before, had := s.fdb[k]
+	switch {
+	case m.Type == unix.RTM_DELNEIGH:
+		delete(s.fdb, k)
+		note(ofFDB, func() string { return e.String() + " deleted" })
+		return
+	case !had:
+		note(ofFDB, func() string { return e.String() + " added" })
+	case before != e.Dst:
+		note(ofFDB, func() string { return fmt.Sprintf("%s, was dst %s", e, before) })
+	}
+	if had || len(s.fdb) < known {
+		s.fdb[k] = e.Dst
+	}
+}
+
+// nexthop takes a message about a nexthop object, which routes refer to by its number.
+func (s *space) nexthop(m netlink.Message, note noter) {
+	n, ok := node.DecodeNextHop(m.Body, s.devices)
+	if !ok {
+		return
+	}
+	verb := " added"
+	switch {
+	case m.Type == unix.RTM_DELNEXTHOP:
+		verb = " deleted"
+	case m.Flags&unix.NLM_F_REPLACE != 0:
+		verb = " in the place of another"
+	}
+	note(ofNexthop, func() string { return n.String() + verb })
 }
