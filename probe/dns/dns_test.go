@@ -294,6 +294,19 @@ func TestNode(t *testing.T) {
 	nothingLost(t, p)
 }
 
+// TestHostNetwork: what a Pod on the node's own network asks is its own.
+func TestHostNetwork(t *testing.T) {
+	cgroup := probetest.Cgroup2(t)
+	l := probetest.NewLab(t)
+	l.Places.Sockets[cgroup] = "shop/host"
+	serve(t, l, l.B)
+	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places, Threshold: time.Minute})
+	probetest.Watch(t, p)
+	ask(t, l, l.Node, "udp", "[fd00:2::2]:53", "web.shop.", dnsmessage.TypeA, 100)
+	want := answered(`pod="shop/host",server="fd00:2::2",type="A",protocol="udp"`, "NOERROR", 100)
+	probetest.Until(t, func() string { return cmp.Diff(want, read(t, p)) })
+}
+
 // TestTwoDevices: a query that passes two devices of a namespace counts once, and so does one to a server in the Pod itself.
 func TestTwoDevices(t *testing.T) {
 	l := probetest.NewLab(t)

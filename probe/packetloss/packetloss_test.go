@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/bpf"
 	"github.com/plumbnet/plumb/probe/probetest"
-	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
@@ -61,7 +59,7 @@ var function = regexp.MustCompile(`,function="([^"]+)"`)
 // and with the kernel's reason, and told with its addresses.
 func TestDrops(t *testing.T) {
 	const n = 20_000
-	cgroup := sandboxCgroup(t)
+	cgroup := probetest.Cgroup2(t)
 	for _, tt := range []struct {
 		name, from, to, setup string
 		n                     int
@@ -195,28 +193,6 @@ func account(t *testing.T, p probe.Probe, n int, took time.Duration, events <-ch
 		}
 		return ""
 	})
-}
-
-// sandboxCgroup returns the id of the cgroup that this test is in, of the unified hierarchy.
-func sandboxCgroup(t *testing.T) uint64 {
-	t.Helper()
-	sandbox.Need(t)
-	data, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
-			var st unix.Stat_t
-			var fs unix.Statfs_t
-			if ok && unix.Statfs(root, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC && unix.Stat(root+path, &st) == nil {
-				return st.Ino
-			}
-		}
-	}
-	t.Skip("no unified hierarchy of cgroups")
-	return 0
 }
 
 // TestHealthy: nothing is lost where connections idle with keep-alives, move data, and close; where Pods

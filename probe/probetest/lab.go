@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +122,28 @@ func Filter(t testing.TB, ns *sandbox.NS, device, at string, program interface{ 
 		t.Fatal(err)
 	}
 	Sh(t, ns, fmt.Sprintf("tc qdisc add dev %[1]s clsact; tc filter add dev %[1]s %[2]s bpf da pinned %[3]s/program", device, at, dir))
+}
+
+// Cgroup2 returns the id of the cgroup that the test is in, of the unified hierarchy. It skips the test where there is none.
+func Cgroup2(t testing.TB) uint64 {
+	t.Helper()
+	sandbox.Need(t)
+	data, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+			var st unix.Stat_t
+			var fs unix.Statfs_t
+			if ok && unix.Statfs(root, &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC && unix.Stat(root+path, &st) == nil {
+				return st.Ino
+			}
+		}
+	}
+	t.Skip("no unified hierarchy of cgroups")
+	return 0
 }
 
 // Cookie returns the id of a namespace.
