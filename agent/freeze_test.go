@@ -186,7 +186,7 @@ func TestPeersWindow(t *testing.T) {
 			defer running.Wait()
 			defer cancel()
 			w := watcher(t, "m", pods[0], p, tcpconnect.Kind, tcpretransmit.Kind)
-			rec, err := recorder.Open(recorder.Options{Dir: t.TempDir(), Node: "m", Disk: 1 << 20, Triggered: p.Window})
+			rec, err := recorder.Open(recorder.Options{Dir: t.TempDir(), Node: "m", Disk: 16 << 20, Triggered: p.Window})
 			must(t, err)
 			defer rec.Close()
 			rec.Opened(slices.Concat(tcpconnect.Kind.Stats, tcpretransmit.Kind.Stats))
