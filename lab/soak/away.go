@@ -99,7 +99,8 @@ func loki(ctx context.Context, b *bench) (string, error) {
 	}
 	defer end()
 	dir, rec := b.recorder()
-	rec += "sinks: [{loki: {url: \"http://" + server.addr + "\"}}]\n"
+	// The file is given the same events.
+	rec += "sinks: [{loki: {url: \"http://" + server.addr + "\"}}, {file: {path: " + filepath.Join(b.dir, "events.json") + ", megabytes: 1024}}]\n"
 	a, err := b.start(ctx, rec)
 	if err != nil {
 		return "", err
@@ -131,12 +132,11 @@ func loki(ctx context.Context, b *bench) (string, error) {
 	if err := a.reloaded(ctx, "probes: {off: [all]}\n"+rec); err != nil { // others on this machine do not rest
 		return "", err
 	}
-	// The recorder counts the same events, at the end of each second.
 	var came, had, lost, put float64
 	err = until(ctx, 2*time.Minute, func() error {
 		m, err := a.scrape(ctx)
 		had, lost = sink("written"), sink("full")+sink("failed")
-		put = m.sum("plumb_agent_recorder_events_total") + m.sum("plumb_agent_recorder_lost_total", `what="events"`)
+		put = m.sum("plumb_agent_sink_events_total", `sink="file"`)
 		got.mu.Lock()
 		defer got.mu.Unlock()
 		came = float64(len(got.have))
