@@ -236,7 +236,7 @@ func apiserver(ctx context.Context, b *bench) (string, error) {
 // flows: see [Parts].
 func flows(ctx context.Context, b *bench) (string, error) {
 	const cap = 128 << 20
-	enter, used, err := capped(cap)
+	enter, used, err := b.capped(cap)
 	if err != nil {
 		return "", err
 	}

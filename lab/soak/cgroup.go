@@ -4,6 +4,7 @@ package soak
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,14 +14,14 @@ import (
 )
 
 // capped makes a cgroup that has so much memory. A program that enter is applied to is started in it; used tells how much was
-// used at most, and how many processes were killed. It ends with its last process, and the next soak's use of it.
-func capped(limit int64) (enter func(*exec.Cmd), used func() (peak int64, kills int), err error) {
+// used at most, and how many processes were killed. It ends with the part, after its processes.
+func (b *bench) capped(limit int64) (enter func(*exec.Cmd), used func() (peak int64, kills int), err error) {
 	dir, limitFile, peakFile, eventFile := "/sys/fs/cgroup/memory/plumb-soak", "memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control"
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // version 2
 		dir, limitFile, peakFile, eventFile = "/sys/fs/cgroup/plumb-soak", "memory.max", "memory.peak", "memory.events"
 	}
-	dir = fmt.Sprintf("%s-%d", dir, os.Getppid())
-	_ = os.Remove(dir)
+	dir = fmt.Sprintf("%s-%x", dir, rand.Uint32())
+	b.after = func() { _ = os.Remove(dir) }
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, err
 	}

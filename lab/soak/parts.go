@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -254,13 +255,13 @@ func churn(ctx context.Context, b *bench) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n, rate := pick(b, 3000, 60), pick(b, 50, 20)
+	n, rate, long := pick(b, 3000, 60), pick(b, 50, 20), pick(b, 2*time.Second, 6*time.Second) // a test has to pass on a machine that is very busy
 	began := time.Now()
 	var pods sync.WaitGroup
 	failed := make(chan error, n)
 	for i := range n {
 		pause(ctx, time.Until(began.Add(time.Duration(i)*time.Second/time.Duration(rate))))
-		pods.Go(func() { failed <- live(ctx, w, i) })
+		pods.Go(func() { failed <- live(ctx, w, i, long) })
 	}
 	took := time.Since(began)
 	pods.Wait()
@@ -276,12 +277,12 @@ func churn(ctx context.Context, b *bench) (string, error) {
 	// Each Pod's connection was refused by a reset that it sent to itself, and received.
 	var named, unnamed, wrong int
 	var lost float64
-	err = until(ctx, settleTime, func() error {
+	_ = until(ctx, pick(b, 10*time.Second, settleTime), func() error { // what is not told is accounted for below
 		if named, unnamed, wrong, err = names(file, n); err != nil {
 			return err
 		}
 		lost = a.now().sum("plumb_agent_events_lost_total", `probe="tcpreset"`)
-		return want(named+unnamed+int(lost) >= 2*n, "of %d resets %d have their Pod's name, %d none, and %g events are lost", 2*n, named, unnamed, lost)
+		return want(named+unnamed == 2*n, "of %d resets %d have their Pod's name, %d none, and %g events are lost", 2*n, named, unnamed, lost)
 	})
 	gone := until(ctx, settleTime, func() error {
 		n := left()
@@ -290,7 +291,7 @@ func churn(ctx context.Context, b *bench) (string, error) {
 	_, seconds, readErr := b.readable(dir)
 	return fmt.Sprintf("%d Pods in %.0f s (%d ended before they had a veth): %d of %d resets were told with their Pod's name, %d with none, %d not, for the limit of events; all namespaces ended; before and after: %v; %d seconds recorded",
 			n, took.Seconds(), late, named, 2*n, unnamed, 2*n-named-unnamed, before, seconds),
-		errors.Join(err, gone, readErr, want(wrong == 0, "%d have another's name", wrong), want(unnamed*100 <= 2*n, "%d of %d have no name", unnamed, 2*n), a.back(ctx, before))
+		errors.Join(err, gone, readErr, want(named+unnamed+int(lost) >= 2*n, "of %d resets %d have their Pod's name, %d none, and %g events are lost", 2*n, named, unnamed, lost), want(wrong == 0, "%d have another's name", wrong), want(unnamed*100 <= 2*n, "%d of %d have no name", unnamed, 2*n), a.back(ctx, before))
 }
 
 // names counts the resets of the Pods of the churn in a file of events by whether their Pod is named. Each Pod has a port of its own.
@@ -305,8 +306,8 @@ func names(file string, n int) (named, unnamed, wrong int, err error) {
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			return 0, 0, 0, err
 		}
-		port := min(e.Packet.Src.Port(), e.Packet.Dst.Port())
-		if e.Kind != "tcpreset" || !e.Packet.Src.Addr().IsLoopback() || int(port) > n {
+		port := e.Packet.Src.Port() // of what resets
+		if e.Kind != "tcpreset" || e.Packet.Src.Addr() != netip.AddrFrom4(own) || int(port) > n {
 			continue
 		}
 		switch {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,9 @@ func newPod(pod, netns string) (*sandbox.NS, func(), error) {
 	return ns, func() { _, _ = unrecord(netns), ns.Delete() }, record(pod, netns)
 }
 
+// own is a loopback address of this soak alone: another one on the same machine has its Pods refused too.
+var own = [4]byte{127, byte(1 + rand.N(250)), byte(rand.N(250)), 1}
+
 // refused tries to connect to a port of this network that nobody listens on.
 func refused(port int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -50,12 +54,9 @@ func refused(port int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+	err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: own})
 	return want(errors.Is(err, unix.ECONNREFUSED), "connect: %v", err)
 }
-
-// podLife is how long a Pod of the churn lives.
-const podLife = 2 * time.Second
 
 // A wirer adds veths to namespaces, each to the node, by one process for all.
 type wirer struct {
@@ -86,9 +87,9 @@ func (w *wirer) close() (late int) {
 	return strings.Count(w.out.String(), "Invalid \"netns\"")
 }
 
-// live is the life of a Pod: a network namespace with a name, as the CNI plugin is given it, a veth, then the record, a connection
+// live is the life of a Pod, of so long: a network namespace with a name, as the CNI plugin is given it, a veth, then the record, a connection
 // that is refused at half its time, and the end of all.
-func live(ctx context.Context, w *wirer, i int) error {
+func live(ctx context.Context, w *wirer, i int, long time.Duration) error {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	name := fmt.Sprintf("churn-%d", i)
 	path := filepath.Join("/run/netns", name)
@@ -112,11 +113,11 @@ func live(ctx context.Context, w *wirer, i int) error {
 		return err
 	}
 	defer func() { _ = unrecord(name) }()
-	pause(ctx, time.Until(began.Add(podLife/2)))
+	pause(ctx, time.Until(began.Add(long/2)))
 	if err := refused(1 + i); err != nil {
 		return err
 	}
-	pause(ctx, time.Until(began.Add(podLife)))
+	pause(ctx, time.Until(began.Add(long)))
 	return nil
 }
 

@@ -69,6 +69,7 @@ type bench struct {
 	scrapes int
 	peak    int64
 	agents  []*plumbd
+	after   func() // what is left to do when they have ended; may be nil
 }
 
 // pick returns a number for a whole run, or that of a short one.
@@ -133,6 +134,9 @@ func (b *bench) try(ctx context.Context, p Part) Result {
 		err = errors.Join(err, a.stop())
 		b.scrapes += a.scrapes
 		b.peak = max(b.peak, a.peak)
+	}
+	if b.after != nil {
+		b.after()
 	}
 	r := Result{p, came, b.scrapes, b.peak, time.Since(began), err}
 	fmt.Fprintf(b.Log, "%s: %v: %s; %d scrapes, %d MiB\n", p.Name, cmp.Or(err, errors.New("withstood")), came, r.Scrapes, r.Peak>>20)
