@@ -107,7 +107,7 @@ func open(env *probe.Env) (probe.Probe, error) {
 		return nil, err
 	}
 	there, err := m.netns.Stat()
-	own, err2 := os.Stat("/proc/self/ns/net")
+	own, err2 := os.Stat("/proc/thread-self/ns/net") // the first thread may be elsewhere
 	if err == nil && err2 == nil && os.SameFile(there, own) {
 		m.netns.Close()
 		m.netns = nil // no thread has to go there
