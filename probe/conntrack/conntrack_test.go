@@ -250,8 +250,19 @@ func TestRaces(t *testing.T) {
 	})
 	p.(*conntrack).idle = procnet.Idle[uint64]{} // as after a minute
 	s := `conntrack_total{pod="shop/races",counter="insert_failed"}`
-	if got := probetest.ReadIn(t, Kind, p, ns, place); got[s] != many {
-		t.Errorf("%s is %g, want %d\n%v", s, got[s], many, got)
+	got := probetest.ReadIn(t, Kind, p, ns, place)
+	out, err := ns.Output("", "conntrack", "-S")
+	must(t, err)
+	kernel := 0
+	for _, m := range regexp.MustCompile(`insert_failed=(\d+)`).FindAllStringSubmatch(out, -1) {
+		n, _ := strconv.Atoi(m[1])
+		kernel += n
+	}
+	if kernel == 0 {
+		t.Skip("this kernel looks for an entry again when it takes a packet from a queue: no race")
+	}
+	if got[s] != many || kernel != many {
+		t.Errorf("%s is %g, conntrack has %d, want %d", s, got[s], kernel, many)
 	}
 }
 

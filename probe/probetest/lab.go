@@ -164,10 +164,10 @@ func Cookie(t testing.TB, ns *sandbox.NS) (id uint64) {
 	return id
 }
 
-// Until waits until f returns "", and fails the test with what it returns for 10 s.
+// Until waits until f returns "", and fails the test with what it returns for a minute: machines are slow.
 func Until(t testing.TB, f func() string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		why := f()
 		if why == "" {
 			return
