@@ -37,7 +37,7 @@ observe:
 	@$(MAKE) -s build
 	@./bin/plumb-lab observe $(FAULTS)
 
-# What plumbd has to withstand, for a quarter of an hour. SOAK=--doc writes doc/soak.md, SOAK=churn is one part.
+# What plumbd has to withstand, for 20 minutes. SOAK=--doc writes doc/soak.md, SOAK=churn is one part.
 soak: build
 	@./bin/plumb-lab soak $(SOAK)
 

@@ -25,7 +25,7 @@ const usage = `usage: plumb-lab VERB [flags] [ARGS]
   objects >FILE.tar.gz                              the Kubernetes objects of the cluster that is up
   demo    [--plumb PATH] [-o DIR] [INCIDENT]        break a cluster, diagnose it, write the report
   observe [FAULT]...                                agents and a Prometheus: what dashboards and alerts tell of faults
-  soak    [--short] [--doc] [PART]...               what plumbd has to withstand, for a quarter of an hour; --doc writes doc/soak.md
+  soak    [--short] [--doc] [PART]...               what plumbd has to withstand, for 20 minutes; --doc writes doc/soak.md
   faults                                            list the faults
   record  [--topology T] [--fault F] [--legacy] -o DIR   write a snapshot tree
   cluster VERB                                      a real Kubernetes: "plumb-lab cluster" says more
