@@ -35,7 +35,7 @@ iptables-legacy changes on the node more than that a table has more or fewer byt
 the node later than 5 s, and of a device or of a Pod others than forwarding, rp_filter, proxy_arp, proxy_ndp and
 ignore_routes_with_linkdown. Where the kernel had no room for what it had to tell, an event says "lost".`,
 	Source: "netlink multicast of rtnetlink and nftables, of all namespaces (NETLINK_LISTEN_ALL_NSID); /proc/sys/net",
-	Cost:   "20 µs a change that the kernel tells of, 0.5 ms each 5 s (Linux 6.18)",
+	Cost:   "1.5 ms a second with 100 Pods, and 20 µs a change (Linux 6.18)",
 	Stats:  []*probe.Stat{total},
 	Events: "what changed in a place, by its kind, and how often",
 	Open:   open,
