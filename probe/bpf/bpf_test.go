@@ -324,7 +324,7 @@ func TestRefused(t *testing.T) {
 				if diff := cmp.Diff([]probe.Loss{{Stage: "rate"}, {Stage: "ring"}, {Stage: "table"}, {Stage: "nested"}}, a.Lost); diff != "" || err != nil {
 					t.Error(diff, err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 3*drain)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*quiet)
 				defer cancel()
 				if err := s.Watch(ctx, "x", nil, nil); err != nil {
 					t.Error(err)

@@ -118,15 +118,15 @@ func (p *dns) Read(emit func(probe.Sample)) error {
 
 // Watch counts lookups, and tells those that failed or were slow.
 func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
-	return bpf.Every(ctx, func() error {
+	return bpf.Every(ctx, func() (int, error) {
 		until, err := p.Packets(p.take)
-		due := until-p.expired > uint64(time.Second)
-		if err != nil || len(p.sights) == 0 && !due {
-			return err
+		due, found := until-p.expired > uint64(time.Second), len(p.sights)
+		if err != nil || found == 0 && !due {
+			return 0, err
 		}
 		missed, err := p.Lost()
 		if err != nil {
-			return err
+			return 0, err
 		}
 		slices.SortStableFunc(p.sights, func(a, b sight) int { return cmp.Compare(a.at, b.at) })
 		n, _ := slices.BinarySearchFunc(p.sights, until, func(s sight, t uint64) int { return cmp.Compare(s.at, t) })
@@ -142,7 +142,7 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 		p.mu.Unlock()
 		for _, name := range p.reading {
 			if err := p.Attach(name, past); err != nil {
-				return fmt.Errorf("bpf: %w", err)
+				return found, fmt.Errorf("bpf: %w", err)
 			}
 		}
 		p.sights = slices.Delete(p.sights, 0, n)
@@ -150,7 +150,7 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 		for _, o := range told {
 			emit(p.event(o))
 		}
-		return nil
+		return found, nil
 	})
 }
 
