@@ -5,6 +5,8 @@ export CGO_ENABLED := 0
 
 # The agreement tests print how many comparisons with a real kernel they made.
 AGREE := $$(go list ./lab/agree/... | grep -v /agree/real)
+# What is not to be disturbed by others' storms of events, of which there is one kernel for all.
+ALONE := ./lab/observe ./lab/soak
 # The tests on the real cluster. "auto": where this machine can have one; else they say what it lacks.
 REAL  := ./lab/cluster ./lab/agree/real
 SHOW  := grep -E --line-buffered '^(agree:|faults:|ok|FAIL|panic)|^ *--- (FAIL|SKIP)|_test\.go:[0-9]+:'
@@ -62,8 +64,9 @@ cluster-down: build
 # Tests of the kernel wait more than they compute: more of them at once than there are cores.
 test: bin/helm lint
 	@sh lab/deps.sh test
-	go test -p 4 -timeout 30m $$(go list ./... | grep -v /lab/agree)
+	go test -p 4 -timeout 30m $$(go list ./... | grep -v -e /lab/agree -e /lab/observe -e /lab/soak)
 	go test -p 4 -count=1 -v $(AGREE) | $(SHOW)
+	go test -p 1 -count=1 -v $(ALONE) | $(SHOW)
 	cd oracle && go vet ./... && go test -count=1 -v . | $(SHOW)
 	cd oracle/netpol && go vet ./...
 	cd oracle/proxy && go vet ./... && go test -count=1 -v . | $(SHOW)
