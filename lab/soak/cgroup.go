@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // capped makes a cgroup that has so much memory. A program that enter is applied to is started in it; used tells how much was
@@ -32,7 +31,6 @@ func (b *bench) capped(limit int64) (enter func(*exec.Cmd), used func() (peak in
 		// By a shell that goes there first: version 1 has no other way to be there from the start.
 		c.Args = append([]string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, dir}, c.Args...)
 		c.Path = "/bin/sh"
-		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	}
 	used = func() (peak int64, kills int) {
 		text, _ := os.ReadFile(filepath.Join(dir, peakFile))

@@ -47,7 +47,7 @@ func Parts() []Part {
 		{"disk", "the disk of recorder and events fills up, and has room again; plumbd starts on a full one", false, disk},
 		{"kill", "kill -9, 10 times, at any moment", false, kill},
 		{"churn", "50 Pods a second come and go for a minute: a namespace with a veth, a record of the runtime, one refused connection after a second, 2 s in all", true, churn},
-		{"flows", "10,000 TCP connections a second between two Pods for 10 minutes, every tenth one reset, under a cap of 128 MiB", true, flows},
+		{"flows", "10,000 TCP connections a second between two Pods for 10 minutes, each with a byte, but every tenth reset, under a cap of 128 MiB", true, flows},
 	}
 }
 

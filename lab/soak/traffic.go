@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,8 @@ import (
 // Connections go to many ports, so that those that linger (TIME_WAIT) do not use up the client's.
 const (
 	firstPort  = 8000
-	flowPorts  = 20
-	flowers    = 16 // threads of the client
+	flowers    = 2  // threads
+	flowPorts  = 10 // of each
 	resetEvery = 10 // connections
 )
 
@@ -55,109 +56,103 @@ func newTraffic() (*traffic, error) {
 		t.server.Run("", "sysctl", "-qw", "net.core.somaxconn=4096"))
 }
 
-// run makes so many connections a second until ctx ends.
+// run makes so many connections a second until ctx ends. Few threads have both ends of them, each end in its own Pod's network: nobody waits for
+// another, and a connection costs hardly more than what the kernel does for it.
 func (t *traffic) run(ctx context.Context, rate int) error {
-	var listening, serving, asking sync.WaitGroup
-	var fds []int
-	var mu sync.Mutex
-	var first error
-	blame := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if first == nil {
-			first = err
-		}
-	}
-	err := t.server.Do(func() error {
-		for i := range flowPorts {
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			fds = append(fds, fd)
-			if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: firstPort + i}), unix.Listen(fd, 4096)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for _, fd := range fds {
-		serving.Go(func() { accept(fd) })
-	}
-	listening.Wait()
-	if err == nil {
-		var turns atomic.Int64 // given out
-		began := time.Now()
-		for range flowers {
-			asking.Go(func() {
-				blame(t.client.Do(func() error { return t.ask(ctx, began, rate, &turns) }))
+	var asking sync.WaitGroup
+	errs := make([]error, flowers)
+	began := time.Now()
+	for i := range flowers {
+		asking.Go(func() {
+			var ports []int
+			defer func() {
+				for _, fd := range ports {
+					unix.Close(fd)
+				}
+			}()
+			errs[i] = t.server.Do(func() error {
+				for p := range flowPorts {
+					fd, err := listen(firstPort + i*flowPorts + p)
+					if err != nil {
+						return err
+					}
+					ports = append(ports, fd)
+				}
+				return nil
 			})
-		}
-		asking.Wait()
+			if errs[i] == nil {
+				errs[i] = t.client.Do(func() error { return t.ask(ctx, began, rate/flowers, firstPort+i*flowPorts, ports) })
+			}
+		})
 	}
-	for _, fd := range fds {
-		_ = unix.Shutdown(fd, unix.SHUT_RDWR) // accept returns
-	}
-	serving.Wait()
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
-	return errors.Join(err, first)
+	asking.Wait()
+	return errors.Join(errs...)
 }
 
-// accept takes connections, and ends each when its client has.
-func accept(fd int) {
-	var b [16]byte
-	for {
-		c, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
-		if errors.Is(err, unix.EINVAL) { // it is shut down
-			return
-		}
-		if err != nil {
-			continue
-		}
-		_, _ = unix.Read(c, b[:])
-		unix.Close(c)
+// listen returns a socket that waits no longer than a second for a connection.
+func listen(port int) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
 	}
+	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}), unix.Bind(fd, &unix.SockaddrInet4{Port: port}), unix.Listen(fd, 128))
+	if err != nil {
+		unix.Close(fd)
+	}
+	return fd, err
 }
 
 // ask makes its part of the connections, as their time comes.
-func (t *traffic) ask(ctx context.Context, began time.Time, rate int, turns *atomic.Int64) error {
-	for ctx.Err() == nil {
-		i := turns.Add(1)
-		due := began.Add(time.Duration(i) * time.Second / time.Duration(rate))
-		late := time.Since(due)
-		if late < -time.Millisecond {
-			time.Sleep(-late)
-		}
-		if late > time.Second { // the machine cannot: what is not made now is not made later
-			turns.Add(int64(rate) / int64(2*flowers))
-		}
-		if err := connect(int(i)); err != nil {
-			if t.failed.Add(1) > 1000 && t.made.Load() == 0 {
+func (t *traffic) ask(ctx context.Context, began time.Time, rate, firstPort int, ports []int) error {
+	for n := 0; ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		due := int(time.Since(began) * time.Duration(rate) / time.Second)
+		n = max(n, due-rate) // the machine cannot: what is a second late is not made
+		for ; n < due; n++ {
+			port := n % len(ports)
+			if err := connect(firstPort+port, ports[port], n%resetEvery == 0); err == nil {
+				t.made.Add(1)
+			} else if t.failed.Add(1) > 100 && t.made.Load() == 0 {
 				return fmt.Errorf("flows: %w", err)
 			}
-			continue
 		}
-		t.made.Add(1)
 	}
 	return nil
 }
 
-func connect(i int) error {
+// connect makes a connection to a port, of a socket that listens there, and ends it, by a reset, or with a byte.
+func connect(port, listening int, reset bool) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: firstPort + i%flowPorts, Addr: server}); err != nil {
-		return err
+	served := -1
+	err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: server})
+	if err == nil {
+		served, _, err = unix.Accept4(listening, unix.SOCK_CLOEXEC)
 	}
-	if _, err := unix.Write(fd, []byte("x")); err != nil {
-		return err
+	var b [1]byte
+	switch {
+	case err != nil:
+	case reset:
+		err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	default:
+		err = unix.Send(fd, b[:], unix.MSG_MORE) // it goes with the end, in one packet
 	}
-	if i%resetEvery == 0 {
-		return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	unix.Close(fd)
+	if served >= 0 {
+		_, _ = unix.Read(served, b[:]) // an end before what has come is read were a reset
+		unix.Close(served)
 	}
-	return nil
+	return err
+}
+
+// resets returns how many resets the kernel has sent for the client.
+func (t *traffic) resets() (n int, err error) {
+	out, err := t.client.Output("", "nstat", "-asz", "TcpOutRsts")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(out, "TcpOutRsts")
+	_, err = fmt.Sscan(rest, &n)
+	return n, err
 }
