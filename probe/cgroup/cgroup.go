@@ -52,7 +52,7 @@ type cgroup struct {
 	places probe.Places
 	rising cgroups.Rising
 	idle   procnet.Idle[string] // files of containers, which as a rule have no limit
-	buf    []byte
+	files  procnet.Kept
 
 	proc  string
 	node  map[string][]wait            // how long anything waited, by resource, when waits were read
@@ -95,6 +95,7 @@ var version1 = []source{
 func (c *cgroup) Read(emit func(probe.Sample)) error {
 	c.rising.Next()
 	c.idle.Forget()
+	defer c.files.Forget()
 	sources := version1
 	if c.tree.Version == 2 {
 		sources = version2
@@ -148,12 +149,18 @@ func (c *cgroup) tell(g probe.Cgroup, s source, emit func(probe.Sample)) error {
 }
 
 // read returns nothing of a file that is not there: the cgroup has ended, or its hierarchy lacks the controller.
-func (c *cgroup) read(file string) (data []byte, err error) {
-	c.buf, err = procnet.Slurp(c.buf, file)
+func (c *cgroup) read(file string) ([]byte, error) {
+	data, err := c.files.Read(file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.EOPNOTSUPP) { // the last: PSI is off
 		return nil, nil
 	}
-	return c.buf, err
+	return data, err
+}
+
+// Close closes its files.
+func (c *cgroup) Close() error {
+	c.files.Close()
+	return nil
 }
 
 // parse calls f for each line "name value", and with no name for a file that has but a number.

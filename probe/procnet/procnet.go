@@ -118,6 +118,11 @@ func slurp(buf []byte, fd int, err error, file string) ([]byte, error) {
 		return buf[:0], &os.PathError{Op: "open", Path: file, Err: err}
 	}
 	defer unix.Close(fd)
+	return readAll(buf, file, func(b []byte, _ int) (int, error) { return unix.Read(fd, b) })
+}
+
+// readAll reads a file into buf by read, which is told how much there is already.
+func readAll(buf []byte, file string, read func(b []byte, at int) (int, error)) ([]byte, error) {
 	if buf = buf[:0]; cap(buf) == 0 {
 		buf = make([]byte, 0, 8<<10)
 	}
@@ -125,7 +130,7 @@ func slurp(buf []byte, fd int, err error, file string) ([]byte, error) {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
-		n, err := unix.Read(fd, buf[len(buf):cap(buf)])
+		n, err := read(buf[len(buf):cap(buf)], len(buf))
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
