@@ -154,9 +154,9 @@ func (p *Places) Each(visit func(probe.Place)) error {
 	p.mu.RLock()
 	spots := slices.Clone(p.spots)
 	p.mu.RUnlock()
-	return inThread(func() (first error) {
+	return p.walk(func(w *walker) (first error) {
 		for _, s := range spots {
-			if err := p.enter(s); err == nil {
+			if err := w.enter(s); err == nil {
 				visit(s.Place)
 			} else if first == nil && !gone(err) {
 				first = err
@@ -174,8 +174,8 @@ func (p *Places) In(place probe.Place, f func() error) error {
 	if s == nil || !s.ended.IsZero() {
 		return errEnded
 	}
-	return inThread(func() error {
-		if err := p.enter(s); err != nil {
+	return p.walk(func(w *walker) error {
+		if err := w.enter(s); err != nil {
 			return err
 		}
 		return f()
@@ -200,30 +200,66 @@ func inThread(f func() error) error {
 	return <-done
 }
 
-// enter moves the thread into a place.
-func (p *Places) enter(s *spot) error {
-	file, inode, err := s.open(p.o.Root)
+// A walker is a thread that goes from place to place.
+type walker struct {
+	root string
+	dir  int    // root, open; -1 until it is needed
+	at   uint64 // the inode of the namespace that it is in
+}
+
+// walk runs f on a thread of its own.
+func (p *Places) walk(f func(*walker) error) error {
+	return inThread(func() error {
+		w := &walker{root: p.o.Root, dir: -1}
+		w.at, _ = inodeOf("/proc/thread-self/ns/net") // where it does not know, it goes there
+		defer func() { unix.Close(w.dir) }()
+		return f(w)
+	})
+}
+
+// enter moves the thread into a place. Where it is, it stays, which takes no privilege.
+func (w *walker) enter(s *spot) error {
+	if w.at == s.inode {
+		return nil
+	}
+	fd, err := w.open(s)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	if inode != s.inode {
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &os.PathError{Op: "stat", Path: s.path, Err: err}
+	}
+	if st.Ino != s.inode {
 		return errChanged
 	}
-	return enter(space{inode: inode, file: file})
+	if err := setns(fd); err != nil {
+		return err
+	}
+	w.at = s.inode
+	return nil
 }
 
-func (s *spot) open(root string) (*os.File, uint64, error) {
-	if s.record {
-		return openIn(root, s.path)
+func (w *walker) open(s *spot) (fd int, err error) {
+	if !s.record {
+		if fd, err = unix.Open(s.path, namespace, 0); err != nil {
+			err = &os.PathError{Op: "open", Path: s.path, Err: err}
+		}
+		return fd, err
 	}
-	return open(s.path)
+	if w.dir < 0 {
+		if w.dir, err = openRoot(w.root); err != nil {
+			return -1, err
+		}
+	}
+	return openBelow(w.dir, w.root, s.path)
 }
 
 // first learns of a place what stays: its cookie, the other ends of its veths, its addresses.
 func (p *Places) first(s *spot) error {
-	return inThread(func() error {
-		if err := p.enter(s); err != nil {
+	return p.walk(func(w *walker) error {
+		if err := w.enter(s); err != nil {
 			return err
 		}
 		s.Net = s.inode

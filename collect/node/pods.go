@@ -126,22 +126,40 @@ func openRecord(r podRecord) (*os.File, os.FileInfo, error) {
 // openIn opens a path of the node as its own processes do: a symbolic link on the way,
 // which /var/run often is, leads below root.
 func openIn(root, path string) (*os.File, uint64, error) {
-	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := openRoot(root)
 	if err != nil {
-		return nil, 0, &os.PathError{Op: "open", Path: root, Err: err}
+		return nil, 0, err
 	}
 	defer unix.Close(dir)
-	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+	fd, err := openBelow(dir, root, path)
+	if err != nil {
+		return nil, 0, err
+	}
+	return stated(os.NewFile(uintptr(fd), path))
+}
+
+func openRoot(root string) (int, error) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: root, Err: err}
+	}
+	return dir, nil
+}
+
+// openBelow opens a path below root, which is dir.
+func openBelow(dir int, root, path string) (int, error) {
+	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: namespace, Resolve: unix.RESOLVE_IN_ROOT})
 	if errors.Is(err, unix.ENOSYS) { // before Linux 5.6
 		if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
 			path = "/run/" + rest
 		}
-		return open(filepath.Join(root, path))
+		path = filepath.Join(root, path)
+		fd, err = unix.Open(path, namespace, 0)
 	}
 	if err != nil {
-		return nil, 0, &os.PathError{Op: "open", Path: path, Err: err}
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return stated(os.NewFile(uintptr(fd), path))
+	return fd, nil
 }
 
 // config is the part of a runtime's file that says whose container it is and where it is.

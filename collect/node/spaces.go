@@ -269,9 +269,12 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// open opens a namespace. What stands there instead, such as a pipe that nobody writes to, must not keep it waiting.
+// namespace is how one is opened. What stands there instead, such as a pipe that nobody writes to, must not keep it waiting.
+const namespace = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+// open opens a namespace.
 func open(path string) (*os.File, uint64, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	file, err := os.OpenFile(path, namespace, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -301,7 +304,11 @@ func enter(s space) error {
 	if inode, err := inodeOf("/proc/thread-self/ns/net"); err == nil && inode == s.inode {
 		return nil
 	}
-	if err := unix.Setns(int(s.file.Fd()), unix.CLONE_NEWNET); err != nil {
+	return setns(int(s.file.Fd()))
+}
+
+func setns(fd int) error {
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter the namespace: %w", err)
 	}
 	return nil
