@@ -67,9 +67,9 @@ var Alerts = []Alert{
 	{"PlumbLookupsFail", `(` + onePod(`dns_timeouts_total`) + ` + (` + onePod(`dns_answers_total{rcode=~"SERVFAIL|REFUSED"}`) + ` or 0 * ` + onePod(`dns_timeouts_total`) + `)) / (` + onePod(`dns_timeouts_total`) + ` + ` + onePod(`dns_lookup_seconds_count`) + ` > 0.1) > 0.05`, "2m", "warning",
 		"Names are not resolved", onPod + ` had no answer to ` + percent + ` of its lookups for 2 minutes, or SERVFAIL or REFUSED, more than 5%.`, `plumb watch --kind dns` + thatPod},
 	{"PlumbThrottled", `rate(cgroup_cpu_throttled_periods_total[5m]) / (rate(cgroup_cpu_periods_total[5m]) > 0) > 0.25`, "5m", "warning",
-		"A Pod is held back at its limit of CPU", onPod + ` used up its limit of CPU in ` + percent + ` of periods for 5 minutes, more than 25%: it answers late.`, `plumb watch --kind socketlatency` + thatPod},
+		"A Pod is held back at its limit of CPU", onPod + ` used up its limit of CPU in ` + percent + ` of periods for 5 minutes, more than 25%: it answers late.`, `plumb record show --since 10m` + thatPod},
 	{"PlumbPressure", `rate(cgroup_pressure_seconds_total{kind="full"}[5m]) > 0.2`, "5m", "warning",
-		"A Pod waits for CPU, memory or disk", onPod + ` stood still for want of {{ $labels.resource }} in ` + percent + ` of 5 minutes, more than 20%.`, `plumb watch --kind socketlatency` + thatPod},
+		"A Pod waits for CPU, memory or disk", onPod + ` stood still for want of {{ $labels.resource }} in ` + percent + ` of 5 minutes, more than 20%.`, `plumb record show --since 10m` + thatPod},
 }
 
 // shown are the labels that an annotation shows.

@@ -80,10 +80,10 @@ func TestAlerts(t *testing.T) {
 			`node: a, namespace: shop, pod: web-0`, "shop/web-0 on a had no answer to 10% of its lookups for 2 minutes, or SERVFAIL or REFUSED, more than 5%.", "plumb watch --kind dns --pod shop/web-0"},
 		{"PlumbThrottled", series{`plumb_cgroup_cpu_throttled_periods_total{` + web + `}`: "0+300x30", `plumb_cgroup_cpu_periods_total{` + web + `}`: "0+600x30"}, series{
 			`plumb_cgroup_cpu_throttled_periods_total{` + web + `}`: "0+60x30", `plumb_cgroup_cpu_periods_total{` + web + `}`: "0+600x30"},
-			`node: a, namespace: shop, pod: web-0`, "shop/web-0 on a used up its limit of CPU in 50% of periods for 5 minutes, more than 25%: it answers late.", "plumb watch --kind socketlatency --pod shop/web-0"},
+			`node: a, namespace: shop, pod: web-0`, "shop/web-0 on a used up its limit of CPU in 50% of periods for 5 minutes, more than 25%: it answers late.", "plumb record show --since 10m --pod shop/web-0"},
 		{"PlumbPressure", series{`plumb_cgroup_pressure_seconds_total{` + web + `,resource="memory",kind="full"}`: "0+30x30"}, series{
 			`plumb_cgroup_pressure_seconds_total{` + web + `,resource="memory",kind="full"}`: "0+3x30", `plumb_cgroup_pressure_seconds_total{` + web + `,resource="cpu",kind="some"}`: "0+50x30"},
-			`node: a, namespace: shop, pod: web-0, resource: memory, kind: full`, "shop/web-0 on a stood still for want of memory in 50% of 5 minutes, more than 20%.", "plumb watch --kind socketlatency --pod shop/web-0"},
+			`node: a, namespace: shop, pod: web-0, resource: memory, kind: full`, "shop/web-0 on a stood still for want of memory in 50% of 5 minutes, more than 20%.", "plumb record show --since 10m --pod shop/web-0"},
 	}
 	rules, err := filepath.Abs("../alerts.yaml")
 	if err != nil {

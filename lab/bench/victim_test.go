@@ -3,11 +3,14 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"math"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
@@ -19,66 +22,135 @@ import (
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe/all"
+	"github.com/plumbnet/plumb/probe/bpf"
 )
 
-// A process of two that have a connection between them, one in each of two namespaces with a veth.
+// A process of two that have connections between them, one in each of two namespaces with a veth.
 const (
-	playVar  = "PLUMB_BENCH_PLAY" // it is the server, or the client and what it does
+	playVar  = "PLUMB_BENCH_PLAY" // it is the server, or the client
+	server   = "10.99.0.2"
+	lossy    = "10.99.0.3" // the server's too, and some of what is sent there is lost
 	port     = "7777"
+	closed   = "7778"
+	dropped  = "7779"
 	turnTime = 300 * time.Millisecond
 	turns    = 24  // of each kind, interleaved
 	allowed  = .03 // of a victim's speed
+
+	eventGoal = 250e-9 // s that a program takes
 )
 
 func init() {
-	if what := os.Getenv(playVar); what != "" {
-		play(what)
+	switch os.Getenv(playVar) {
+	case "server":
+		serve()
+		os.Exit(0)
+	case "client":
+		play()
 		os.Exit(0)
 	}
 }
 
-// play serves, or does for turnTime what it is told by each line on standard input, and prints how much of it.
-func play(what string) {
-	if what == "server" {
-		l, err := net.Listen("tcp", ":"+port)
-		if err != nil {
-			panic(err)
-		}
+// serve answers until it is killed.
+func serve() {
+	names, err := net.ListenPacket("udp", ":53")
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		buf := make([]byte, 512)
 		for {
-			c, err := l.Accept()
+			n, from, err := names.ReadFrom(buf)
 			if err != nil {
 				return
 			}
-			go answer(c)
+			buf[2] |= 0x80
+			_, _ = names.WriteTo(buf[:n], from)
 		}
+	}()
+	l, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		panic(err)
 	}
 	for {
-		var turn string
-		if _, err := fmt.Scanln(&turn); err != nil {
+		c, err := l.Accept()
+		if err != nil {
 			return
 		}
-		c, err := net.Dial("tcp", what+":"+port)
+		go answer(c)
+	}
+}
+
+// play does for turnTime what each line on standard input says, and prints how much of it in a second.
+func play() {
+	for {
+		var what string
+		if _, err := fmt.Scanln(&what); err != nil {
+			return
+		}
+		began := time.Now()
+		n, err := act(what, func() bool { return time.Since(began) < turnTime })
 		if err != nil {
 			panic(err)
 		}
-		n, began := 0, time.Now()
-		buf := make([]byte, 64<<10)
-		if turn == "trips" {
-			buf = buf[:1]
-		}
-		for time.Since(began) < turnTime {
-			m, err := c.Write(buf)
-			if err == nil && turn == "trips" {
-				_, err = io.ReadFull(c, buf)
-			}
-			if err != nil {
-				panic(err)
-			}
-			n += m
-		}
 		fmt.Println(float64(n) / time.Since(began).Seconds())
-		c.Close()
 	}
+}
+
+// act does it while it goes on: bytes there, or there and back; connections; datagrams; queries.
+func act(what string, goOn func() bool) (n int, err error) {
+	var c net.Conn
+	buf := make([]byte, 64<<10)
+	switch what {
+	case "trips", "bulk":
+		c, err = net.Dial("tcp", server+":"+port)
+	case "lossy":
+		c, err = net.Dial("tcp", lossy+":"+port)
+	case "drops":
+		c, err = net.Dial("udp", server+":"+dropped)
+	case "queries":
+		c, err = net.Dial("udp", server+":53")
+		buf = append(make([]byte, 0, 512), "\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03web\x04shop\x00\x00\x01\x00\x01"...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if c != nil {
+		defer c.Close()
+	}
+	for m := 0; err == nil && goOn(); n += m {
+		switch what {
+		case "trips":
+			if m, err = c.Write(buf[:1]); err == nil {
+				_, err = io.ReadFull(c, buf[:1])
+			}
+		case "bulk", "lossy":
+			m, err = c.Write(buf)
+		case "drops":
+			_, err = c.Write(buf[:100])
+			m = 1
+		case "queries":
+			if _, err = c.Write(buf); err == nil {
+				m, err = 1, c.SetReadDeadline(time.Now().Add(10*time.Second))
+			}
+			if err == nil {
+				_, err = c.Read(make([]byte, 512))
+			}
+		case "connections":
+			m = 1
+			var c net.Conn
+			if c, err = net.Dial("tcp", server+":"+port); err == nil {
+				err = c.Close()
+			}
+		case "refused":
+			m = 1
+			if c, err := net.Dial("tcp", server+":"+closed); err == nil {
+				c.Close()
+				return n, errors.New("port " + closed + " is open")
+			}
+		}
+	}
+	return n, err
 }
 
 // answer sends single bytes back, and takes the rest.
@@ -122,6 +194,10 @@ func newVictim(b *testing.B) victim {
 		must(n.Run("", "ip", "addr", "add", fmt.Sprintf("10.99.0.%d/24", i+1), "dev", "eth0"))
 		must(n.Run("", "ip", "link", "set", "eth0", "up"))
 	}
+	must(ns[1].Run("", "ip", "addr", "add", lossy+"/24", "dev", "eth0"))
+	for _, rule := range []string{"-d " + lossy + " -m statistic --mode random --probability .02", "-p udp --dport " + dropped} {
+		must(ns[1].Run("", strings.Fields("iptables -A INPUT "+rule+" -j DROP")...))
+	}
 	start := func(n *sandbox.NS, what string, wire func(*exec.Cmd)) {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env, cmd.Stderr = append(os.Environ(), playVar+"="+what), os.Stderr
@@ -140,7 +216,7 @@ func newVictim(b *testing.B) victim {
 		}
 	}
 	var v victim
-	start(ns[0], "10.99.0.2", func(cmd *exec.Cmd) {
+	start(ns[0], "client", func(cmd *exec.Cmd) {
 		in, err := cmd.StdinPipe()
 		must(err)
 		out, err := cmd.StdoutPipe()
@@ -159,37 +235,122 @@ func (v victim) turn(b *testing.B, what string) (rate float64) {
 	return rate
 }
 
-// BenchmarkVictim measures what the default probes cost those whose packets they see: turns without and with them,
-// interleaved, in three kinds; the first and the last are both without, and tell how far the machine itself strays.
-func BenchmarkVictim(b *testing.B) {
-	sandbox.Need(b)
+// watched returns an observer of a victim's namespaces, which watches nothing yet.
+func watched(b *testing.B) *observe.Observer {
+	b.Helper()
 	host, err := sandbox.NewNS("victim-host")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = host.Delete() })
-	v := newVictim(b)
 	places, err := node.NewPlaces(node.Options{Node: "n", Host: host.Path, NetNS: []node.NetNS{{Path: "/run/netns/victim-0", Pod: "shop/client"}, {Path: "/run/netns/victim-1", Pod: "shop/server"}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	o := observe.New(observe.Options{Node: "n", Kinds: all.Kinds, Places: places, Log: log.New(os.Stderr, "", 0)})
 	b.Cleanup(o.Close)
-	configs := []observe.Config{{Probes: observe.ProbesConfig{Off: []string{"all"}}}, {}, {Probes: observe.ProbesConfig{Off: []string{"all"}}}}
+	return o
+}
+
+var (
+	none     = observe.Config{Probes: observe.ProbesConfig{Off: []string{"all"}}}
+	standard observe.Config
+)
+
+// BenchmarkVictim measures what the default probes cost those whose packets they see: turns without and with them,
+// in three kinds, of which two are without, and tell how far the machine itself strays. Each begins in turn, and before
+// each the probes come and go, since that leaves something behind.
+func BenchmarkVictim(b *testing.B) {
+	sandbox.Need(b)
+	v, o := newVictim(b), watched(b)
+	configs := []observe.Config{none, standard, none}
 	for b.Loop() {
 		for _, what := range []string{"trips", "bulk"} {
 			var got [3][]float64
-			v.turn(b, what) // the first is of cold caches
-			for range turns {
-				for i, c := range configs {
-					o.Apply(c)
-					v.turn(b, what) // of what loading has left behind
-					got[i] = append(got[i], v.turn(b, what))
-				}
+			for i := range turns * len(configs) {
+				kind := (i + i/len(configs)) % len(configs)
+				o.Apply(standard)
+				o.Apply(none)
+				o.Apply(configs[kind])
+				v.turn(b, what) // of what loading has left behind, and cold caches
+				got[kind] = append(got[kind], v.turn(b, what))
 			}
 			tellVictim(what, got)
 		}
 	}
+}
+
+// BenchmarkPrograms measures what the programs of the default probes take in the kernel, by what they are there for. That includes
+// the kernel's own looks at its clock, before and after each.
+func BenchmarkPrograms(b *testing.B) {
+	sandbox.Need(b)
+	v, o := newVictim(b), watched(b)
+	stats, err := bpf.EnableStats()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { stats.Close() })
+	o.Apply(standard)
+	for b.Loop() {
+		for _, load := range []struct {
+			what   string
+			probes []string // whose event that is
+		}{
+			{"trips", nil}, {"bulk", nil}, {"queries", []string{"dns"}}, {"drops", []string{"packetloss"}}, {"connections", []string{"tcpconnect"}},
+			{"refused", []string{"tcpreset"}}, {"lossy", []string{"tcpretransmit"}},
+		} {
+			v.turn(b, load.what)
+			before, n := programs(b, o), 0.
+			for range turns {
+				n += v.turn(b, load.what) * turnTime.Seconds()
+			}
+			tellPrograms(load.what, n, load.probes, before, programs(b, o))
+		}
+	}
+}
+
+// A ran is what programs of a probe have taken so far.
+type ran struct{ times, seconds float64 }
+
+// programs asks for what programs have taken, by probe.
+func programs(b *testing.B, o *observe.Observer) map[string]ran {
+	w := httptest.NewRecorder()
+	o.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	out := map[string]ran{}
+	for line := range strings.Lines(w.Body.String()) {
+		name, labels, _ := strings.Cut(line, "{")
+		_, probe, _ := strings.Cut(labels, `probe="`)
+		probe, value, _ := strings.Cut(probe, `"} `)
+		r := out[probe]
+		switch name {
+		case "plumb_agent_probe_program_runs_total":
+			fmt.Sscan(value, &r.times)
+		case "plumb_agent_probe_program_seconds_total":
+			fmt.Sscan(value, &r.seconds)
+		}
+		out[probe] = r
+	}
+	if len(out) == 0 {
+		b.Fatal("no programs")
+	}
+	return out
+}
+
+// tellPrograms prints it.
+func tellPrograms(what string, n float64, probes []string, before, after map[string]ran) {
+	all := 0.
+	for name, a := range after {
+		times, seconds := a.times-before[name].times, a.seconds-before[name].seconds
+		all += seconds
+		if slices.Contains(probes, name) {
+			stands := "missed"
+			if each := seconds / times; each <= eventGoal {
+				stands = "met"
+			}
+			fmt.Printf("programs of %s: %.0f ns each of %.0f times, %.1f for each of %s; goal %.0f ns: %s\n", name, 1e9*seconds/times, times, times/n, what, 1e9*eventGoal, stands)
+		}
+	}
+	fmt.Printf("programs of all default probes: %.3g %% of two CPUs' time for %s, %.0f ns for each\n", 100*all/(turns*turnTime.Seconds()*2), what, 1e9*all/n)
 }
 
 // tellVictim prints what came of it, by medians.

@@ -6,6 +6,7 @@ package dns
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -70,8 +71,8 @@ type dns struct {
 	seen  *lookups
 	table *bpf.Table[key, tally]
 
-	// Of Watch alone. The programs of reading run as long as no answer was seen to arrive by a device, and again from when a server
-	// is found that never answered: they are for packets that a program gives to a Pod past its device.
+	// Of Watch alone. The programs of reading run from a Pod's first query until an answer is seen to arrive by a device, and again
+	// from when a server is found that never answered: they are for packets that a program gives to a Pod past its device.
 	reading []string
 	sights  []sight // not in order, and not older than the last time that they were taken
 	expired uint64
@@ -87,6 +88,9 @@ func open(env *probe.Env) (probe.Probe, error) {
 	var err error
 	if p.Set, err = bpf.Load(env, bpf.Without(loadDns, left), nil); err != nil {
 		return nil, err
+	}
+	if err := p.read(false); err != nil {
+		return nil, errors.Join(err, p.Close())
 	}
 	p.table = bpf.NewSums(p.Set, p.seen.sums, func(k key) bpf.Owner { return k.owner }, func(k key) [4]string {
 		server := other
@@ -138,12 +142,10 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 			p.seen.expire(until, missed, tell)
 			p.expired = until
 		}
-		past := !p.seen.device || p.seen.doubt
+		past := p.seen.past()
 		p.mu.Unlock()
-		for _, name := range p.reading {
-			if err := p.Attach(name, past); err != nil {
-				return found, fmt.Errorf("bpf: %w", err)
-			}
+		if err := p.read(past); err != nil {
+			return found, err
 		}
 		p.sights = slices.Delete(p.sights, 0, n)
 		p.missed = missed
@@ -152,6 +154,21 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 		}
 		return found, nil
 	})
+}
+
+// read has the programs of reading run, or not.
+func (p *dns) read(on bool) error {
+	for _, name := range p.reading {
+		if err := p.Attach(name, on); err != nil {
+			return fmt.Errorf("bpf: %w", err)
+		}
+	}
+	if on {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.seen.reading = min(p.seen.reading, bpf.Now())
+	}
+	return nil
 }
 
 // byDevice is the program's BY_DEVICE.

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -154,6 +156,22 @@ func ask(t *testing.T, l *probetest.Lab, ns *sandbox.NS, network, server, name s
 	})
 }
 
+// begun asks once, which is answered, and waits until it is known how answers arrive.
+func begun(t *testing.T, l *probetest.Lab, p probe.Probe) probetest.Samples {
+	t.Helper()
+	ask(t, l, l.A, "udp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeTXT, 1)
+	probetest.Until(t, func() string {
+		d := p.(*dns)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.seen.device || d.seen.reading < math.MaxUint64 {
+			return ""
+		}
+		return "no answer has arrived, and none is looked for elsewhere"
+	})
+	return answered(by("10.2.0.2", "TXT", "udp"), "NOERROR", 1)
+}
+
 // read returns what is not 0: the counters, and how many are in each histogram.
 func read(t *testing.T, p probe.Probe) probetest.Samples {
 	t.Helper()
@@ -220,6 +238,7 @@ func TestLookups(t *testing.T) {
 			}
 			p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places, Threshold: threshold})
 			events := probetest.Watch(t, p)
+			maps.Copy(tt.want, begun(t, l, p))
 			ask(t, l, l.A, tt.network, tt.server, tt.asks, tt.typ, tt.n)
 			probetest.Until(t, func() string { return cmp.Diff(tt.want, read(t, p)) })
 			probetest.Cost(t, p)
@@ -352,6 +371,7 @@ func TestPastDevice(t *testing.T) {
 	probetest.Filter(t, l.Node, "vb", "ingress", prog)
 	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places, Threshold: time.Minute})
 	probetest.Watch(t, p)
+	begun(t, l, p) // of which nothing is known: nobody looked yet
 	ask(t, l, l.A, "udp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeA, 100)
 	ask(t, l, l.A, "tcp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeA, 100)
 	want := answered(by("10.2.0.2", "A", "udp"), "NOERROR", 100)
@@ -386,6 +406,8 @@ func TestFlood(t *testing.T) {
 	probetest.Sh(t, l.A, "ip link add br9 type bridge; ip link set br9 up; ip addr add 10.9.0.1/24 dev br9; ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev br9")
 	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places, Threshold: time.Minute})
 	probetest.Watch(t, p)
+	serve(t, l, l.B)
+	begun(t, l, p)
 	const n = 20_000
 	ask(t, l, l.A, "udp", "10.9.0.2:53", "silent.shop.", dnsmessage.TypeA, n)
 	probetest.Cost(t, p) // of a query, nearly

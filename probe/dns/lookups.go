@@ -4,6 +4,7 @@ package dns
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -83,6 +84,9 @@ type query struct {
 	missed uint64 // packets that the agent had not been given until shortly before
 }
 
+// ofPod says whether who asks has a network of his own.
+func (q query) ofPod() bool { return event.Tier(q.owner.By) == event.ByNetNS }
+
 // lookups finds the answer to each query. It knows no clock.
 type lookups struct {
 	threshold uint64 // in ns
@@ -91,14 +95,19 @@ type lookups struct {
 	waiting   map[asked]query
 	of        map[bpf.Owner]int // how many wait
 	lost      uint64            // lookups of which nothing is known
+	pods      bool              // a Pod has asked
 	device    bool              // answers have arrived by a Pod's device
 	doubt     bool              // a server never answered, whose answers may not arrive so
+	reading   uint64            // since when answers are seen that arrive otherwise
 }
+
+// past says whether answers may arrive at Pods past their devices.
+func (l *lookups) past() bool { return l.pods && !l.device || l.doubt }
 
 func newLookups(threshold time.Duration) *lookups {
 	return &lookups{
 		threshold: uint64(threshold), sums: map[key]tally{}, servers: map[bpf.Owner]map[netip.Addr]bool{},
-		waiting: map[asked]query{}, of: map[bpf.Owner]int{},
+		waiting: map[asked]query{}, of: map[bpf.Owner]int{}, reading: math.MaxUint64,
 	}
 }
 
@@ -122,6 +131,7 @@ func (l *lookups) see(list []sight, missed uint64, tell func(outcome)) {
 }
 
 func (l *lookups) ask(q query, tell func(outcome)) {
+	l.pods = l.pods || q.ofPod()
 	k := asked{q.net, q.src, q.dst, q.proto, q.id}
 	if w, ok := l.waiting[k]; ok {
 		if w.name == q.name && w.typ == q.typ {
@@ -153,7 +163,7 @@ func (l *lookups) answer(s sight, tell func(outcome)) {
 	}
 	l.leave(k, q)
 	took := s.at - min(q.at, s.at)
-	l.device = l.device || !s.read && event.Tier(q.owner.By) == event.ByNetNS
+	l.device = l.device || !s.read && q.ofPod()
 	l.count(q, true, func(t *tally) {
 		t.took.Add(took)
 		t.rcodes[s.rcode&15]++
@@ -188,6 +198,10 @@ func (l *lookups) expire(now, missed uint64, tell func(outcome)) {
 }
 
 func (l *lookups) timeout(q query, now uint64, tell func(outcome)) {
+	if q.ofPod() && !l.device && q.at < l.reading {
+		l.lost++ // its answer may have arrived where nobody looked yet
+		return
+	}
 	l.count(q, false, func(t *tally) { t.timeouts++ })
 	tell(outcome{query: q, took: time.Duration(now - q.at)})
 }

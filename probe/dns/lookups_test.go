@@ -70,6 +70,7 @@ func TestMatch(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLookups(100 * time.Millisecond)
+			l.device = true
 			var list []sight
 			for _, x := range tt.in {
 				list = append(list, at(t, x.ms, x.what))
@@ -146,6 +147,7 @@ func TestBounds(t *testing.T) {
 // TestMissed: where packets were missed since a query was seen, its answer may have been among them.
 func TestMissed(t *testing.T) {
 	l := newLookups(time.Minute)
+	l.device = true
 	l.see([]sight{at(t, 0, "q 1 web")}, 7, nil)
 	l.see([]sight{at(t, 1, "q 2 web")}, 8, nil)
 	told := 0
@@ -158,25 +160,40 @@ func TestMissed(t *testing.T) {
 // TestWays: whether answers may have to be looked for where they are read.
 func TestWays(t *testing.T) {
 	l := newLookups(time.Minute)
+	l.reading = 0
 	q, a := at(t, 1, "q 1 web"), at(t, 2, "a 1 web")
+	node, pod := uint32(event.BySocket), uint32(event.ByNetNS)
 	for _, step := range []struct {
 		name   string
 		change func()
-		device bool
-		doubt  bool
+		past   bool
 	}{
-		{"read", func() { a.read = true }, false, false},
-		{"of the node, which has a device of its own", func() { a.read, q.owner.By = false, uint32(event.BySocket) }, false, false},
-		{"by a Pod's device", func() { q.owner.By = uint32(event.ByNetNS) }, true, false},
-		{"of one that has answered before", func() { a.id = 2 }, true, false},
-		{"of one that never has", func() { q.src, q.dst = a.dst, netip.MustParseAddrPort("10.9.9.9:53") }, true, true},
+		{"of the node, which has a device of its own", func() { q.owner.By = node }, false},
+		{"read", func() { q.owner.By, a.read = pod, true }, true},
+		{"of the node, where a Pod has asked", func() { q.owner.By, a.read = node, false }, true},
+		{"by a Pod's device", func() { q.owner.By = pod }, false},
+		{"of one that has answered before", func() { a.id = 2 }, false},
+		{"of one that never has", func() { q.src, q.dst = a.dst, netip.MustParseAddrPort("10.9.9.9:53") }, true},
 	} {
 		step.change()
 		l.see([]sight{q, a}, 0, nil)
 		l.expire(q.at+6e9, 0, func(outcome) {})
-		if l.device != step.device || l.doubt != step.doubt {
-			t.Errorf("%s: %v, %v", step.name, l.device, l.doubt)
+		if l.past() != step.past {
+			t.Errorf("%s: %v", step.name, l.past())
 		}
+	}
+}
+
+// TestNobodyLooked: a Pod's first query may have been answered past its device before somebody looked there: nothing is known of it.
+func TestNobodyLooked(t *testing.T) {
+	l := newLookups(time.Minute)
+	l.see([]sight{at(t, 1, "q 1 web")}, 0, nil)
+	l.reading = 2e6
+	l.see([]sight{at(t, 3, "q 2 web")}, 0, nil)
+	var told []uint16
+	l.expire(6e9, 0, func(o outcome) { told = append(told, o.id) })
+	if diff := cmp.Diff([]uint16{2}, told); diff != "" || l.lost != 1 {
+		t.Error(diff, l.lost)
 	}
 }
 

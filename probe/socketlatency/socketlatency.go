@@ -22,11 +22,13 @@ var latency = &probe.Stat{
 // Kind is the socketlatency probe.
 var Kind = &probe.Kind{
 	Name:  "socketlatency",
+	Off:   true, // it runs each time that data arrives, or is read
 	Heavy: true,
 	Doc: `how long data waits for its application
 
 It is the application that is slow here, or that gets no CPU: the network has delivered. Measured is the oldest data
-that is not read, of TCP and UDP; before Linux 6.3 of TCP only.`,
+that is not read, of TCP and UDP; before Linux 6.3 of TCP only. Every read pays for it: turn it on where tcpsummary tells of bytes
+that are not read, or a Pod that answers late neither sends again nor loses anything.`,
 	Cost:      "290 ns an arrival or a read, 80 to 160 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Source:    "tp_btf/sk_data_ready, sock_recv_length; before Linux 6.3 tcp_probe, tcp_rcv_space_adjust",
 	Needs:     []probe.Feature{bpf.Tracepoint("tcp_rcv_space_adjust")},

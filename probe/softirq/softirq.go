@@ -29,11 +29,13 @@ var (
 // Kind is the softirq probe.
 var Kind = &probe.Kind{
 	Name:  "softirq",
+	Off:   true, // it runs several times for each packet
 	Heavy: true,
 	Doc: `how long packets wait for a CPU to take them
 
 The softirqs NET_RX and NET_TX handle packets when their CPU gets to it. A long wait is a CPU that was kept by something else,
-or by a neighbour on a virtual machine; a long run, a CPU with more packets than it can handle. Both are the node's.`,
+or by a neighbour on a virtual machine; a long run, a CPU with more packets than it can handle. Both are the node's. Every
+packet pays for it: turn it on where softnet tells of softirqs that were cut short.`,
 	Source:    "tp_btf/softirq_raise, softirq_entry, softirq_exit",
 	Cost:      "200 ns a softirq's beginning or end, 80 to 160 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Needs:     []probe.Feature{bpf.Tracepoint("softirq_raise"), bpf.Tracepoint("softirq_entry"), bpf.Tracepoint("softirq_exit")},
