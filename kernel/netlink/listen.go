@@ -32,6 +32,7 @@ type Listener struct {
 	conn     syscall.RawConn
 	buf, oob []byte
 	long     atomic.Uint64 // datagrams that were longer than the buffer
+	busy     atomic.Bool   // with a datagram that it has taken
 }
 
 // listenBuffer is what the kernel keeps for a listener that is slow, in bytes: some 4,000 routes.
@@ -103,12 +104,15 @@ func (l *Listener) Receive(ctx context.Context, f func(Message)) error {
 func (l *Listener) receive() (n, oobn int, err error) {
 	wait := l.conn.Read(func(fd uintptr) bool {
 		var flags int
+		l.busy.Store(true)
 		n, oobn, flags, _, err = unix.Recvmsg(int(fd), l.buf, l.oob, unix.MSG_DONTWAIT)
 		if err == nil && flags&unix.MSG_TRUNC != 0 {
 			n = 0
 			l.long.Add(1)
 		}
-		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+		none := errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
+		l.busy.Store(!none)
+		return !none
 	})
 	return n, oobn, errors.Join(wait, err)
 }
@@ -139,17 +143,35 @@ func nsid(oob []byte) int {
 	return Own
 }
 
-// Lost returns how many datagrams there was no room for, as the socket has counted them (SO_MEMINFO, Linux 4.12).
-func (l *Listener) Lost() (n uint64) {
-	_ = l.conn.Control(func(fd uintptr) {
-		var info [9]uint32 // SK_MEMINFO_VARS; the last is SK_MEMINFO_DROPS
-		size := uint32(unsafe.Sizeof(info))
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-		if errno == 0 {
-			n = uint64(info[len(info)-1])
+// Lost returns how many datagrams there was no room for, as the socket has counted them.
+func (l *Listener) Lost() uint64 {
+	m, _ := l.memory()
+	return uint64(m[skMeminfoDrops]) + l.long.Load()
+}
+
+// Heard reports whether Receive has nothing to do: of all that there was room for until now, f has returned.
+func (l *Listener) Heard() bool {
+	m, err := l.memory()
+	return err == nil && m[skMeminfoRmemAlloc] == 0 && !l.busy.Load() // in this order: what is taken from the queue is busy before
+}
+
+// What SO_MEMINFO tells of a socket (linux/sock_diag.h).
+const (
+	skMeminfoRmemAlloc = 0 // bytes that wait to be received
+	skMeminfoDrops     = 8
+	skMeminfoVars      = 9
+)
+
+// memory asks for it (Linux 4.12).
+func (l *Listener) memory() (m [skMeminfoVars]uint32, err error) {
+	e := l.conn.Control(func(fd uintptr) {
+		size := uint32(unsafe.Sizeof(m))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&m)), uintptr(unsafe.Pointer(&size)), 0)
+		if errno != 0 {
+			err = errno
 		}
 	})
-	return n + l.long.Load()
+	return m, errors.Join(e, err)
 }
 
 // The attributes of RTM_GETNSID and RTM_NEWNSID (linux/net_namespace.h).

@@ -61,8 +61,7 @@ type changes struct {
 	counts  map[key]float64
 	polled  polled
 	lost    uint64
-	stale   bool      // what is known may be wrong, since something was lost
-	last    time.Time // that something was heard
+	stale   bool // what is known may be wrong, since something was lost
 }
 
 // groups are those of rtnetlink.
@@ -129,8 +128,8 @@ func (c *changes) look() (err error) {
 		now[p.Net] = p
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()                         // what is heard meanwhile waits
-	if c.stale && time.Since(c.last) > gather { // and what was not lost has been heard
+	defer c.mu.Unlock()          // what is heard meanwhile waits
+	if c.stale && c.rt.Heard() { // else what is heard later would be of what is known already
 		clear(c.spaces)
 		c.stale = false
 	}
@@ -268,7 +267,6 @@ func (c *changes) missed() {
 func (c *changes) heard(m netlink.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = time.Now()
 	if m.Type == unix.RTM_DELNSID {
 		c.ended(m)
 		return

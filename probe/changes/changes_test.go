@@ -280,6 +280,10 @@ func TestLost(t *testing.T) {
 	batch(t, l.Node, "add", n)
 	probetest.Sh(t, l.A, "ip link set eth0 mtu 1400")
 	c.mu.Unlock()
+	c.missed() // it may be noticed before anything else is heard
+	if err := c.look(); err != nil {
+		t.Fatal(err)
+	}
 	var lost, told uint64
 	probetest.Until(t, func() string {
 		a, err := p.(probe.Accounted).Account()
