@@ -69,7 +69,8 @@ initramfs() {
 # once, they run into the breakpoints that the kernel writes over its code to turn tracepoints on.
 boot() {
 	initramfs "$1"
-	timeout -k 5 $((LIMIT + 120)) qemu-system-x86_64 -accel tcg,thread=single -cpu max -m 1500 -smp 2 -nographic -no-reboot -net none \
+	timeout -k 5 $((LIMIT + 120)) qemu-system-x86_64 -accel tcg,thread=single -cpu max -m 1500 -smp 2 -nographic -no-reboot -nic none \
+		-netdev hubport,id=n,hubid=0 -device virtio-net-pci,netdev=n,romfile= \
 		-kernel "$cache/$1/vmlinuz" -initrd "$work/$1.gz" -append "console=ttyS0 quiet panic=-1 plumb.run=$here/run.sh plumb.dir=$work plumb.limit=$LIMIT" \
 		-fsdev local,id=r,path=/,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=r,mount_tag=hostroot \
 		</dev/null 2>&1 | sed -u 's%\r%%g'

@@ -37,6 +37,7 @@ import (
 	"github.com/plumbnet/plumb/probe/tcpretransmit"
 	"github.com/plumbnet/plumb/probe/tcpsummary"
 	"github.com/plumbnet/plumb/probe/udp"
+	"github.com/plumbnet/plumb/probe/virtcmdlatency"
 )
 
 // Kinds are the probes, in the order in which they are shown.
@@ -59,6 +60,7 @@ var Kinds = []*probe.Kind{
 	fd.Kind,
 	io.Kind,
 	biolatency.Kind,
+	virtcmdlatency.Kind,
 	softnet.Kind,
 	packetloss.Kind,
 	tcpretransmit.Kind,

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package bpf runs probes' programs in the kernel: it loads them, attaches them to tracepoints, and reads what they
+// Package bpf runs probes' programs in the kernel: it loads them, attaches them to tracepoints and functions, and reads what they
 // count and tell. It knows no probe. Beside it, only the files that bpf2go writes import cilium/ebpf.
 //
 // Programs are written against headers/plumb.h, which names what both sides share.
@@ -25,10 +25,11 @@ import (
 // A Set is a probe's programs in the kernel, attached, with their maps. Probes embed it.
 type Set struct {
 	probe.Quiet
-	env    *probe.Env
-	coll   *ebpf.Collection
-	links  map[string]link.Link // by program
-	events *ringbuf.Reader
+	env     *probe.Env
+	coll    *ebpf.Collection
+	kprobes map[string]kprobe    // by program
+	links   map[string]link.Link // by program
+	events  *ringbuf.Reader
 	// Of probes whose programs hand over packets.
 	packets *perf.Reader
 	packet  perf.Record
@@ -86,7 +87,7 @@ func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[st
 	if err != nil {
 		return nil, refused(err)
 	}
-	s := &Set{env: env, coll: coll, links: map[string]link.Link{}, missing: missing}
+	s := &Set{env: env, coll: coll, kprobes: kprobes(spec), links: map[string]link.Link{}, missing: missing}
 	if s.events, err = ringbuf.NewReader(coll.Maps["events"]); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -112,7 +113,7 @@ func (s *Set) Attach(name string, on bool) error {
 		delete(s.links, name)
 		return l.Close()
 	}
-	l, err := link.AttachTracing(link.TracingOptions{Program: p})
+	l, err := s.attach(name, p)
 	if err != nil {
 		return fmt.Errorf("attach %s: %w", name, err)
 	}
@@ -120,10 +121,24 @@ func (s *Set) Attach(name string, on bool) error {
 	return nil
 }
 
+func (s *Set) attach(name string, p *ebpf.Program) (link.Link, error) {
+	k, is := s.kprobes[name]
+	switch {
+	case !is:
+		return link.AttachTracing(link.TracingOptions{Program: p})
+	case k.returns:
+		return link.Kretprobe(k.function, p, nil)
+	}
+	return link.Kprobe(k.function, p, nil)
+}
+
 // optional takes the programs out of spec for which the kernel has no tracepoint or function. Those that
 // a probe cannot do without are among its Needs.
 func optional(types *btf.Cache, spec *ebpf.CollectionSpec) (missing []string) {
 	for name, p := range spec.Programs {
+		if p.Type == ebpf.Kprobe {
+			continue // its function is found already
+		}
 		if _, err := arguments(types, p.AttachTo, p.AttachType); err != nil {
 			missing = append(missing, p.AttachTo)
 			delete(spec.Programs, name)
@@ -136,7 +151,7 @@ func optional(types *btf.Cache, spec *ebpf.CollectionSpec) (missing []string) {
 // functions takes the programs of functions out of spec: there are kernels that have tracepoints only.
 func functions(spec *ebpf.CollectionSpec) (taken []string) {
 	for name, p := range spec.Programs {
-		if p.AttachType != ebpf.AttachTraceRawTp {
+		if p.Type == ebpf.Tracing && p.AttachType != ebpf.AttachTraceRawTp {
 			taken = append(taken, p.AttachTo)
 			delete(spec.Programs, name)
 		}
