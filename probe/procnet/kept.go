@@ -10,7 +10,7 @@ import (
 )
 
 // Kept reads files that stay open from one turn to the next: to open one and to close it takes the kernel longer than to read it. It is for
-// files that keep nothing else, as those of cgroups, which end though one is open; a file of a network namespace keeps that.
+// files of one record that keep nothing else, as those of cgroups, which end though one is open; a file of a network namespace keeps that.
 type Kept struct {
 	files map[string]*kept
 	buf   []byte
@@ -58,7 +58,7 @@ func (k *Kept) first(file string) ([]byte, error) {
 
 // slurp reads a file from its beginning into k.buf.
 func (k *Kept) slurp(fd int, file string) (err error) {
-	k.buf, err = readAll(k.buf, file, func(b []byte, at int) (int, error) { return unix.Pread(fd, b, int64(at)) })
+	k.buf, err = readAll(k.buf, file, true, func(b []byte, at int) (int, error) { return unix.Pread(fd, b, int64(at)) })
 	return err
 }
 

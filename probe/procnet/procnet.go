@@ -72,6 +72,10 @@ func (f *folder) open(dir, name string) (int, error) {
 // fresh is how old what a probe is told may be: the probes read one namespace one after the other, within 1 ms.
 const fresh = 5 * time.Millisecond
 
+// oneRecord are the files that the kernel writes by one call (single_open). What it has written is told whole where there
+// is room; of others, a reading may end between two records.
+var oneRecord = map[string]bool{"snmp": true, "snmp6": true, "netstat": true, "sockstat": true, "sockstat6": true}
+
 // Read calls use with what is in a file of a place. It is not read again where another probe just has; to read it twice is
 // to read it anew. No file is left open, since that would keep the namespace.
 func (f *Files) Read(p probe.Place, name string, use func(data []byte) error) error {
@@ -86,7 +90,7 @@ func (f *Files) Read(p probe.Place, name string, use func(data []byte) error) er
 		last.n++
 		r.dir, r.net, r.at, r.n = f.dir, p.Net, time.Now(), last.n
 		fd, err := last.folder.open(f.dir, name)
-		r.data, r.err = slurp(r.data, fd, err, f.dir+"/"+name)
+		r.data, r.err = slurp(r.data, fd, err, f.dir+"/"+name, oneRecord[name])
 	}
 	f.told[name] = r.n
 	if r.err != nil {
@@ -109,20 +113,20 @@ const most = 4 << 20
 // Slurp reads a file of /proc or /sys into buf, which it makes longer where it must, and returns what it read.
 func Slurp(buf []byte, file string) ([]byte, error) {
 	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	return slurp(buf, fd, err, file)
+	return slurp(buf, fd, err, file, false)
 }
 
 // slurp reads what was opened, and closes it.
-func slurp(buf []byte, fd int, err error, file string) ([]byte, error) {
+func slurp(buf []byte, fd int, err error, file string, one bool) ([]byte, error) {
 	if err != nil {
 		return buf[:0], &os.PathError{Op: "open", Path: file, Err: err}
 	}
 	defer unix.Close(fd)
-	return readAll(buf, file, func(b []byte, _ int) (int, error) { return unix.Read(fd, b) })
+	return readAll(buf, file, one, func(b []byte, _ int) (int, error) { return unix.Read(fd, b) })
 }
 
-// readAll reads a file into buf by read, which is told how much there is already.
-func readAll(buf []byte, file string, read func(b []byte, at int) (int, error)) ([]byte, error) {
+// readAll reads a file into buf by read, which is told how much there is already. What leaves room is all of a file of one record.
+func readAll(buf []byte, file string, one bool, read func(b []byte, at int) (int, error)) ([]byte, error) {
 	if buf = buf[:0]; cap(buf) == 0 {
 		buf = make([]byte, 0, 8<<10)
 	}
@@ -130,6 +134,7 @@ func readAll(buf []byte, file string, read func(b []byte, at int) (int, error)) 
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
+		room := cap(buf) - len(buf)
 		n, err := read(buf[len(buf):cap(buf)], len(buf))
 		switch {
 		case err == unix.EINTR:
@@ -140,7 +145,9 @@ func readAll(buf []byte, file string, read func(b []byte, at int) (int, error)) 
 		case len(buf)+n > most:
 			return buf, fmt.Errorf("%s: more than %d bytes", file, most)
 		default:
-			buf = buf[:len(buf)+n]
+			if buf = buf[:len(buf)+n]; one && n < room {
+				return buf, nil
+			}
 		}
 	}
 }
