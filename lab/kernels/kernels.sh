@@ -22,11 +22,11 @@ die() {
 }
 
 # The folders of modules that are kept of a package: of some 4,000 files those that a network of namespaces can ask for.
-kept='net lib crypto arch fs/9p fs/netfs fs/fscache drivers/net drivers/virtio'
+kept='net lib crypto arch fs/9p fs/netfs fs/fscache drivers/block drivers/net drivers/virtio'
 
 # fetch NAME PACKAGES: the newest package that PACKAGES, an expression, matches, unpacked as $cache/NAME.
 fetch() {
-	[ ! -e "$cache/$1/vmlinuz" ] || return 0
+	[ "$(cat "$cache/$1/kept" 2>/dev/null)" != "$kept" ] || return 0
 	package=$(apt-cache search --names-only "$2" | cut -d' ' -f1 | sort -V | tail -1)
 	[ -n "$package" ] || die "apt knows no package $2: it takes the archive of Debian 12 and its security updates among apt's sources, and \"apt-get update\""
 	echo "kernels: getting $package" >&2
@@ -41,6 +41,7 @@ fetch() {
 	find "$root" -name '*.ko.xz' -exec xz -d {} +
 	depmod -b "$root" "$version"
 	mv "$root/boot/vmlinuz-$version" "$root/vmlinuz"
+	echo "$kept" >"$root/kept"
 	rm -rf "${cache:?}/$1" "$work/$package"_*.deb
 	mv "$root" "$cache/$1"
 }
