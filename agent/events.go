@@ -25,6 +25,10 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.scrapes.Ser
 // events sends what happens from now on, an event a line, until the watcher goes: those of the kinds, namespace and Pod
 // that the query names.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	if err := s.o.Observer.Blind(); err != nil {
+		fail(w, refuse(http.StatusServiceUnavailable, "%v", err))
+		return
+	}
 	select {
 	case s.watchers <- struct{}{}:
 		defer func() { <-s.watchers }()

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -134,5 +135,24 @@ func TestWhoMayWatch(t *testing.T) {
 		if r.StatusCode != tt.status || !strings.Contains(strings.ReplaceAll(string(body), ": ", ":"), strings.ReplaceAll(tt.says, ": ", ":")) {
 			t.Errorf("%s by %s: %d, want %d with %q:\n%.300s", tt.path, tt.token, r.StatusCode, tt.status, tt.says, body)
 		}
+	}
+}
+
+// TestBlind has an agent that started with a file that is not in order: who watches is told so, and not that nothing happens.
+func TestBlind(t *testing.T) {
+	sandbox.Need(t)
+	_, client := newAPI(t)
+	w := watcher(t, "n", nil, nil)
+	_, h := start(t, Options{Collect: node.Options{Node: "n"}, Kube: client, Observer: w})
+	w.Refuse(errors.New("plumbd.yaml:3: probs: unknown field"))
+	for path, code := range map[string]int{"/events": 503, "/record": 422, "/episodes": 422} {
+		if got, body, _ := ask(t, h, "GET", path, withGood, ""); got != code || !strings.Contains(body, "nothing is watched until the configuration is in order: plumbd.yaml:3: probs") {
+			t.Errorf("%s: %d %q", path, got, body)
+		}
+	}
+	w.Apply(observe.Config{Recorder: observe.RecorderConfig{Off: true}})
+	w.Refuse(errors.New("plumbd.yaml:3: probs: unknown field"))
+	if got, body, _ := ask(t, h, "GET", "/record", withGood, ""); got != 422 || !strings.Contains(body, "the recorder is off") {
+		t.Errorf("where an older one runs: %d %q", got, body)
 	}
 }

@@ -23,7 +23,7 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request) {
 	err = s.o.Observer.Recorded(sent, q)
 	switch {
 	case err != nil && sent.n == 0:
-		fail(w, refuse(http.StatusNotFound, "%v", err))
+		fail(w, refuse(http.StatusUnprocessableEntity, "%v", err))
 	case err != nil:
 		panic(http.ErrAbortHandler) // the reader sees that it is not whole
 	}
@@ -75,7 +75,7 @@ func recordQuery(q url.Values, now time.Time) (out recorder.Query, err error) {
 func (s *Server) episodes(w http.ResponseWriter, _ *http.Request) {
 	list, err := s.o.Observer.Episodes()
 	if err != nil {
-		fail(w, refuse(http.StatusNotFound, "%v", err))
+		fail(w, refuse(http.StatusUnprocessableEntity, "%v", err))
 		return
 	}
 	writeJSON(w, list)

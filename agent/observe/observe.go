@@ -393,6 +393,16 @@ func (o *Observer) Trouble() string {
 	return o.trouble
 }
 
+// Blind returns why nothing is watched: no configuration has been in order yet. It is nil where one was.
+func (o *Observer) Blind() error {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.reloads[0] > 0 || o.trouble == "" {
+		return nil
+	}
+	return fmt.Errorf("nothing is watched until the configuration is in order: %s", o.trouble)
+}
+
 // Peers returns how those are who know other nodes; nil where nobody does.
 func (o *Observer) Peers() *peers.State {
 	if o.o.Peers == nil {

@@ -3,6 +3,7 @@
 package observe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -141,23 +142,25 @@ func (o *Observer) Record(ctx context.Context) {
 
 var errNoRecorder = errors.New("the recorder is off")
 
+func (o *Observer) noRecorder() error { return cmp.Or(o.Blind(), errNoRecorder) }
+
 // Recorded writes what was recorded, as [recorder.Decode] reads it.
 func (o *Observer) Recorded(w io.Writer, q recorder.Query) error {
-	err := errNoRecorder
+	err := o.noRecorder()
 	o.record.with(func(r *recorder.Recorder) { err = r.Copy(w, q) })
 	return err
 }
 
 // Episodes returns what was frozen.
 func (o *Observer) Episodes() (out []recorder.Episode, err error) {
-	err = errNoRecorder
+	err = o.noRecorder()
 	o.record.with(func(r *recorder.Recorder) { out, err = r.Episodes() })
 	return out, err
 }
 
 // Freeze keeps a window as an episode, as another node asks for.
 func (o *Observer) Freeze(id, why string, from, to time.Time) error {
-	err := errNoRecorder
+	err := o.noRecorder()
 	o.record.with(func(r *recorder.Recorder) { err = r.Freeze(id, why, from, to) })
 	return err
 }
