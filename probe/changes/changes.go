@@ -291,8 +291,7 @@ func (c *changes) heard(m netlink.Message) {
 		s.neigh(m, note)
 		s.forward(m, note)
 	case unix.RTM_NEWNETCONF:
-		s.conf(m, note)
-		if s.Host {
+		if s.conf(m, note) {
 			select {
 			case c.pollSoon <- struct{}{}:
 			default:

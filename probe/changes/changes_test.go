@@ -460,6 +460,43 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestReadSoon: settings of the node are read when those of all devices change, and not for each device that comes with its own.
+func TestReadSoon(t *testing.T) {
+	typ := func(n uint16) []byte { return binary.NativeEndian.AppendUint16(nil, n) }
+	number := func(n int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
+	for _, tt := range []struct {
+		name  string
+		host  bool
+		index int32
+		want  int
+	}{
+		{"all", true, -1, 1},
+		{"default", true, -2, 1},
+		{"a device", true, 7, 0},
+		{"a Pod's all", false, -1, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &changes{env: &probe.Env{}, spaces: map[int]*space{netlink.Own: newSpace(probe.Place{Host: tt.host})}, windows: map[key]*window{}, counts: map[key]float64{}, pollSoon: make(chan struct{}, 1)}
+			for _, several := range []bool{false, true} {
+				attrs := [][]byte{typ(netconfIfindex), number(tt.index), typ(2), number(1)}
+				if several {
+					attrs = append(attrs, typ(3), number(1))
+				}
+				b := message(4, attrs...)
+				b[0] = unix.AF_INET
+				c.heard(netlink.Message{Type: unix.RTM_NEWNETCONF, NSID: netlink.Own, Body: b})
+				if len(c.pollSoon) != tt.want {
+					t.Errorf("several settings %t: %d, want %d", several, len(c.pollSoon), tt.want)
+				}
+				select {
+				case <-c.pollSoon:
+				default:
+				}
+			}
+		})
+	}
+}
+
 // FuzzHeard: no message makes it panic.
 func FuzzHeard(f *testing.F) {
 	f.Add(uint16(unix.RTM_NEWLINK), uint16(0), make([]byte, 40))

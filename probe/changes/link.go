@@ -133,12 +133,12 @@ var netconf = map[uint8]map[uint16]string{
 }
 
 // conf takes a message about a setting of a device. One that has several is of a new device. Those of "all" and
-// "default" of the node are read (poll), with what they were before.
-func (s *space) conf(m netlink.Message, note noter) {
+// "default" of the node are read (poll), with what they were before: it reports whether it is one of those.
+func (s *space) conf(m netlink.Message, note noter) (read bool) {
 	const sizeofNetconfmsg = 4
 	b := m.Body
 	if len(b) < sizeofNetconfmsg || m.Type != unix.RTM_NEWNETCONF {
-		return
+		return false
 	}
 	index, setting, value, several := 0, "", uint32(0), 0
 	for t, v := range netlink.Attrs(b[sizeofNetconfmsg:]) {
@@ -152,19 +152,20 @@ func (s *space) conf(m netlink.Message, note noter) {
 		several++
 		setting, value = netconf[b[0]][t], netlink.Native.Uint32(v)
 	}
+	read = s.Host && index < 0
 	if several != 1 || setting == "" {
-		return
+		return read
 	}
 	if setting == "forwarding" { // set for all devices, it is told of "all", and then of each
 		follows := time.Since(s.routing) < gather
 		if index == -1 {
 			s.routing = time.Now()
 		} else if follows {
-			return
+			return false
 		}
 	}
-	if s.Host && index < 0 {
-		return
+	if read {
+		return true
 	}
 	dev := map[int]string{-1: "all", -2: "default"}[index]
 	if dev == "" {
@@ -172,4 +173,5 @@ func (s *space) conf(m netlink.Message, note noter) {
 	}
 	family := map[byte]string{unix.AF_INET: "ipv4", unix.AF_INET6: "ipv6"}[b[0]]
 	note(ofSysctl, func() string { return fmt.Sprintf("net.%s.conf.%s.%s = %d", family, dev, setting, value) })
+	return false
 }
