@@ -30,6 +30,7 @@ const (
 	playVar  = "PLUMB_BENCH_PLAY" // it is the server, or the client
 	server   = "10.99.0.2"
 	lossy    = "10.99.0.3" // the server's too, and some of what is sent there is lost
+	queued   = "10.98.0.2" // the server's by devices with a qdisc
 	port     = "7777"
 	closed   = "7778"
 	dropped  = "7779"
@@ -97,7 +98,7 @@ func play() {
 	}
 }
 
-// act does it while it goes on: bytes there, or there and back; connections; datagrams; queries.
+// act does it while it goes on: bytes there, or there and back; connections, datagrams, queries.
 func act(what string, goOn func() bool) (n int, err error) {
 	var c net.Conn
 	buf := make([]byte, 64<<10)
@@ -106,6 +107,8 @@ func act(what string, goOn func() bool) (n int, err error) {
 		c, err = net.Dial("tcp", server+":"+port)
 	case "lossy":
 		c, err = net.Dial("tcp", lossy+":"+port)
+	case "queued":
+		c, err = net.Dial("tcp", queued+":"+port)
 	case "drops":
 		c, err = net.Dial("udp", server+":"+dropped)
 	case "queries":
@@ -120,7 +123,7 @@ func act(what string, goOn func() bool) (n int, err error) {
 	}
 	for m := 0; err == nil && goOn(); n += m {
 		switch what {
-		case "trips":
+		case "trips", "queued":
 			if m, err = c.Write(buf[:1]); err == nil {
 				_, err = io.ReadFull(c, buf[:1])
 			}
@@ -189,11 +192,14 @@ func newVictim(b *testing.B) victim {
 		must(err)
 		b.Cleanup(func() { _ = ns[i].Delete() })
 	}
-	must(ns[0].Run("", "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", ns[1].Path))
-	for i, n := range ns {
-		must(n.Run("", "ip", "addr", "add", fmt.Sprintf("10.99.0.%d/24", i+1), "dev", "eth0"))
-		must(n.Run("", "ip", "link", "set", "eth0", "up"))
+	for dev, net := range map[string]string{"eth0": "10.99.0", "eth1": "10.98.0"} {
+		must(ns[0].Run("", "ip", "link", "add", dev, "type", "veth", "peer", "name", dev, "netns", ns[1].Path))
+		for i, n := range ns {
+			must(n.Run("", "ip", "addr", "add", fmt.Sprintf("%s.%d/24", net, i+1), "dev", dev))
+			must(n.Run("", "ip", "link", "set", dev, "up"))
+		}
 	}
+	must(ns[0].Run("", "tc", "qdisc", "add", "dev", "eth1", "root", "pfifo"))
 	must(ns[1].Run("", "ip", "addr", "add", lossy+"/24", "dev", "eth0"))
 	for _, rule := range []string{"-d " + lossy + " -m statistic --mode random --probability .02", "-p udp --dport " + dropped} {
 		must(ns[1].Run("", strings.Fields("iptables -A INPUT "+rule+" -j DROP")...))
@@ -297,7 +303,7 @@ func BenchmarkPrograms(b *testing.B) {
 			probes []string // whose event that is
 		}{
 			{"trips", nil}, {"bulk", nil}, {"queries", []string{"dns"}}, {"drops", []string{"packetloss"}}, {"connections", []string{"tcpconnect"}},
-			{"refused", []string{"tcpreset"}}, {"lossy", []string{"tcpretransmit"}},
+			{"refused", []string{"tcpreset"}}, {"lossy", []string{"tcpretransmit"}}, {"queued", []string{"qdisclatency"}},
 		} {
 			v.turn(b, load.what)
 			before, n := programs(b, o), 0.
