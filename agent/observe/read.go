@@ -136,17 +136,21 @@ func (o *Observer) readOne(r *running, read func(func(probe.Sample)) error, add 
 
 func (r *running) lock() bool {
 	select {
-	case r.reading <- struct{}{}:
-		if r.isEnded() {
-			r.unlock()
+	case r.reading <- struct{}{}: // as a rule, and without a timer
+	default:
+		select {
+		case r.reading <- struct{}{}:
+		case <-r.ended:
+			return false
+		case <-time.After(lockTime):
 			return false
 		}
-		return true
-	case <-r.ended:
-		return false
-	case <-time.After(lockTime):
+	}
+	if r.isEnded() {
+		r.unlock()
 		return false
 	}
+	return true
 }
 
 func (r *running) unlock() { <-r.reading }

@@ -17,6 +17,7 @@ import (
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/recorder"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -52,6 +53,7 @@ type Peers struct {
 	o         Options
 	questions chan question
 	windows   chan recorder.Episode
+	complain  rate.Sometimes // in the log, of windows that another node does not keep
 
 	mu    sync.Mutex
 	over  bool
@@ -99,7 +101,7 @@ type tenant struct {
 
 // New returns Peers. They ask nobody before Run.
 func New(o Options) *Peers {
-	return &Peers{o: o, questions: make(chan question, maxWaiting), windows: make(chan recorder.Episode, maxWindows), known: map[netip.Addr]answer{}, left: burst, since: time.Now()}
+	return &Peers{o: o, questions: make(chan question, maxWaiting), windows: make(chan recorder.Episode, maxWindows), known: map[netip.Addr]answer{}, left: burst, since: time.Now(), complain: rate.Sometimes{Interval: 10 * time.Minute}}
 }
 
 // Name tells who but pod had one of the addresses at that time, "" where that is not known: at once where nobody

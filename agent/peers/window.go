@@ -67,7 +67,7 @@ func (p *Peers) count(node string, err error) {
 		return
 	}
 	p.state.Refused++
-	p.o.Log.Printf("the same window on node %s: %v", node, err)
+	p.complain.Do(func() { p.o.Log.Printf("the same window on node %s: %v", node, err) })
 }
 
 // nodes returns the other nodes that peers are on, which answers told.
