@@ -47,6 +47,7 @@ type family struct {
 	stat *probe.Stat
 	mf   *dto.MetricFamily
 	made map[uint64]*entry // by labels; also those of earlier readings, for the next
+	last []*entry          // those of this reading, and then those of the last, which as a rule come in the same order
 	n    int               // how many are of this reading
 	over float64           // the sum of what is beyond maxSeries
 	lost int               // how many series these are
@@ -54,6 +55,8 @@ type family struct {
 
 // An entry is a series, and the reading that last told it.
 type entry struct {
+	pod     string
+	labels  []string
 	metric  dto.Metric
 	value   float64
 	reading uint64
@@ -74,6 +77,7 @@ func (f *families) again() {
 		if len(m.made) > 2*m.n {
 			maps.DeleteFunc(m.made, func(_ uint64, x *entry) bool { return x.reading < f.reading })
 		}
+		m.last = m.last[:m.n]
 		m.mf.Metric, m.n, m.over, m.lost = m.mf.Metric[:0], 0, 0, 0
 	}
 	if len(f.words) > maxSeries {
@@ -134,8 +138,7 @@ func (f *families) add(k *probe.Kind, s probe.Sample) error {
 		return fmt.Errorf("%s: a counter of %g", s.Stat.Name, s.Value)
 	}
 	m := f.family(s.Stat)
-	key := f.hash(s)
-	x := m.made[key]
+	x := f.entry(m, s)
 	if x != nil && x.reading == f.reading {
 		return fmt.Errorf("%s: %q %q is there twice", s.Stat.Name, s.Pod, s.Labels)
 	}
@@ -146,8 +149,13 @@ func (f *families) add(k *probe.Kind, s probe.Sample) error {
 	}
 	if x == nil {
 		x = newEntry(s.Stat, f.labels(s.Stat, s.Pod, s.Labels))
-		m.made[key] = x
+		x.pod, x.labels = s.Pod, slices.Clone(s.Labels)
+		m.made[f.hash(s)] = x
 	}
+	if m.n == len(m.last) {
+		m.last = append(m.last, nil)
+	}
+	m.last[m.n] = x
 	m.put(x, s)
 	if s.Stat.Type == probe.Histogram && f.exemplars != nil {
 		f.exemplars.show(s, x.metric.Histogram)
@@ -155,6 +163,16 @@ func (f *families) add(k *probe.Kind, s probe.Sample) error {
 	m.n++
 	x.reading = f.reading
 	return nil
+}
+
+// entry returns the series of a sample, or nil for a new one.
+func (f *families) entry(m *family, s probe.Sample) *entry {
+	if m.n < len(m.last) {
+		if x := m.last[m.n]; x.pod == s.Pod && slices.Equal(x.labels, s.Labels) {
+			return x
+		}
+	}
+	return m.made[f.hash(s)]
 }
 
 func (f *families) hash(s probe.Sample) uint64 {
