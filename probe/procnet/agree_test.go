@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
@@ -154,6 +155,7 @@ func TestCounts(t *testing.T) {
 			if want < 1 {
 				t.Fatal("nothing happened")
 			}
+			time.Sleep(10 * time.Millisecond) // what was read just before is told once more for 5
 			got := read(t, probes, ns, place).Since(before)
 			for _, s := range tt.in {
 				if s = fmt.Sprintf(s, `pod="shop/counts",`); got[s] != want {

@@ -55,21 +55,42 @@ type tableProbe struct {
 	probe.Quiet
 	files   *Files
 	tables  []Table
-	columns []map[string]Column
+	columns []*columns
 }
 
-func (t *Table) start() map[string]Column {
-	out := map[string]Column{}
+// columns are those of a table. A counter that was never but 0 has none, unless it is told at 0 too.
+type columns struct {
+	by    map[string]*Column
+	order []place // of the counters in the file, as it was in the last namespace: it is the same in all
+}
+
+type place struct {
+	name string
+	*Column
+}
+
+// find returns the column of the nth counter in the file, or nil.
+func (c *columns) find(n int, name []byte) *Column {
+	if n < len(c.order) && string(name) == c.order[n].name {
+		return c.order[n].Column
+	}
+	found := c.by[string(name)]
+	c.order = append(c.order[:min(n, len(c.order))], place{string(name), found})
+	return found
+}
+
+func (t *Table) start() *columns {
+	out := map[string]*Column{}
 	for name, c := range t.Other {
 		if c.Stat != nil {
 			c.labels = t.labels(name)[:len(c.Stat.Labels)]
 		}
-		out[name] = c
+		out[name] = &c
 	}
 	for _, name := range strings.Fields(t.Always) {
-		out[name] = Column{Stat: t.Stat, Always: true, labels: t.labels(name)}
+		out[name] = &Column{Stat: t.Stat, Always: true, labels: t.labels(name)}
 	}
-	return out
+	return &columns{by: out}
 }
 
 // labels are as many as Stat has.
@@ -108,20 +129,22 @@ func (p *tableProbe) ReadIn(place probe.Place, emit func(probe.Sample)) error {
 // mostNames bounds the names that are remembered: the kernel has 150 in a table, and of ICMP 512 types.
 const mostNames = 1000
 
-func (t *Table) tell(columns map[string]Column, data []byte, pod string, emit func(probe.Sample)) error {
+func (t *Table) tell(columns *columns, data []byte, pod string, emit func(probe.Sample)) error {
 	parse := Pairs
 	if strings.HasSuffix(t.Protocol, "6") {
 		parse = Lines
 	}
+	n := -1
 	return parse(data, t.Protocol, func(name []byte, v float64) {
-		c, ok := columns[string(name)]
-		if v == 0 && !c.Always || ok && c.Stat == nil {
+		n++
+		c := columns.find(n, name)
+		if v == 0 && (c == nil || !c.Always) || c != nil && c.Stat == nil {
 			return
 		}
-		if !ok {
-			c = Column{Stat: t.Stat, labels: slices.Clip(t.labels(string(name)))}
-			if len(columns) < mostNames {
-				columns[string(name)] = c
+		if c == nil {
+			c = &Column{Stat: t.Stat, labels: slices.Clip(t.labels(string(name)))}
+			if len(columns.by) < mostNames {
+				columns.by[string(name)], columns.order[n].Column = c, c
 			}
 		}
 		if c.Unit != 0 {
