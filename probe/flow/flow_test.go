@@ -268,7 +268,7 @@ func TestFull(t *testing.T) {
 	l := probetest.NewLab(t)
 	probetest.Sh(t, l.A, "ip link add br9 type bridge; ip link set br9 up; ip addr add 10.9.0.1/16 dev br9; ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev br9")
 	p := start(t, l)
-	const n, room = 9000, 8192
+	const n, room, others = 9000, 8192, 50 // others are a kernel's own packets
 	l.In(t, l.A, func() error {
 		c, err := net.ListenUDP("udp4", &net.UDPAddr{Port: 20000})
 		if err != nil {
@@ -299,7 +299,7 @@ func TestFull(t *testing.T) {
 			lost += float64(x.Events)
 		}
 	}
-	if counted > room || counted+lost < n || counted < room/2 || series > mostFlows+2 {
+	if counted+lost < n || counted+lost > n+others || counted < room/2 || series > mostFlows+2 {
 		t.Errorf("%.0f packets of %d counted, %.0f lost, in %d series", counted, n, lost, series)
 	}
 }

@@ -113,10 +113,14 @@ func TestAgree(t *testing.T) {
 	}
 	must("ip link add eth0 type veth peer name p0")
 	must("ip link set eth0 up")
+	var batch strings.Builder // at once: the kernel takes those that failed away again
 	for i := range 10 {
-		must(fmt.Sprintf("ip neigh add 10.0.0.%d lladdr 02:00:00:00:00:01 dev eth0 nud permanent", i+1))
-		must(fmt.Sprintf("ip neigh add 10.0.1.%d dev eth0 nud failed", i+1))
-		must(fmt.Sprintf("ip neigh add fd00::%d lladdr 02:00:00:00:00:01 dev eth0 nud stale", i+1))
+		fmt.Fprintf(&batch, "neigh add 10.0.0.%d lladdr 02:00:00:00:00:01 dev eth0 nud permanent\n", i+1)
+		fmt.Fprintf(&batch, "neigh add 10.0.1.%d dev eth0 nud failed\n", i+1)
+		fmt.Fprintf(&batch, "neigh add fd00::%d lladdr 02:00:00:00:00:01 dev eth0 nud stale\n", i+1)
+	}
+	if err := ns.Run(batch.String(), "ip", "-batch", "-"); err != nil {
+		t.Fatal(err)
 	}
 	got := probetest.ReadIn(t, Kind, p, ns, place)
 	want := `
