@@ -83,7 +83,8 @@ func reload(ctx context.Context, b *bench) (string, error) {
 
 // fail: see [Parts].
 func fail(ctx context.Context, b *bench) (string, error) {
-	a, err := b.start(ctx, "")
+	const none, every = "probes: {off: [all]}\n", "probes: {on: [all]}\n"
+	a, err := b.start(ctx, every)
 	if err != nil {
 		return "", err
 	}
@@ -92,7 +93,6 @@ func fail(ctx context.Context, b *bench) (string, error) {
 		return "", err
 	}
 	runs := a.now().sum("plumb_agent_probe_up")
-	const none = "probes: {off: [all]}\n"
 	if err := a.reloaded(ctx, none); err != nil {
 		return "", err
 	}
@@ -103,7 +103,7 @@ func fail(ctx context.Context, b *bench) (string, error) {
 	down, levels := map[string]bool{}, 0
 	for limit := rest.files + 4; limit < before.files; limit += pick(b, 8, 40) {
 		said := len(a.log.String())
-		if err := a.limited(ctx, limit, "labels: {}\n"); err != nil {
+		if err := a.limited(ctx, limit, every); err != nil {
 			return "", err
 		}
 		for line := range strings.Lines(a.log.String()[said:]) {
@@ -120,7 +120,7 @@ func fail(ctx context.Context, b *bench) (string, error) {
 		}
 		levels++
 	}
-	if err := a.reloaded(ctx, "events: {perSecond: 99}\n"); err != nil {
+	if err := a.reloaded(ctx, every); err != nil {
 		return "", err
 	}
 	up := a.now().sum("plumb_agent_probe_up")
