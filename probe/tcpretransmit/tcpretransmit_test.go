@@ -84,8 +84,18 @@ func TestRetransmits(t *testing.T) {
 			probetest.Until(t, func() string {
 				kernel := retransSegs(t, tt.ns(l))
 				got := probetest.Collect(t, Kind, p.Read)["tcpretransmit_segments_total"+tt.series]
-				if int(got) < want || got != kernel {
-					return fmt.Sprintf("%v, the kernel counts %v, want %d or more", got, kernel, want)
+				a, err := p.(probe.Accounted).Account()
+				if err != nil {
+					t.Fatal(err)
+				}
+				missed := 0.0 // on a busy machine the kernel may not let a program run, or have its table
+				for _, x := range a.Lost {
+					if x.Stage == "nested" || x.Stage == "table" {
+						missed += float64(x.Events)
+					}
+				}
+				if int(got) < want || got+missed < kernel || got > kernel {
+					return fmt.Sprintf("%v, and %v missed; the kernel counts %v, want %d or more", got, missed, kernel, want)
 				}
 				return ""
 			})
