@@ -89,7 +89,7 @@ func open(env *probe.Env) (probe.Probe, error) {
 	if p.Set, err = bpf.Load(env, bpf.Without(loadDns, left), nil); err != nil {
 		return nil, err
 	}
-	if err := p.read(false); err != nil {
+	if err := p.attach(false); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	p.table = bpf.NewSums(p.Set, p.seen.sums, func(k key) bpf.Owner { return k.owner }, func(k key) [4]string {
@@ -144,7 +144,7 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 		}
 		past := p.seen.past()
 		p.mu.Unlock()
-		if err := p.read(past); err != nil {
+		if err := p.attach(past); err != nil {
 			return found, err
 		}
 		p.sights = slices.Delete(p.sights, 0, n)
@@ -156,8 +156,8 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 	})
 }
 
-// read has the programs of reading run, or not.
-func (p *dns) read(on bool) error {
+// attach has the programs of reading run, or not.
+func (p *dns) attach(on bool) error {
 	for _, name := range p.reading {
 		if err := p.Attach(name, on); err != nil {
 			return fmt.Errorf("bpf: %w", err)

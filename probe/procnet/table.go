@@ -61,10 +61,11 @@ type tableProbe struct {
 // columns are those of a table. A counter that was never but 0 has none, unless it is told at 0 too.
 type columns struct {
 	by    map[string]*Column
-	order []place // of the counters in the file, as it was in the last namespace: it is the same in all
+	order []named // of the counters in the file, as it was in the last namespace: it is the same in all
 }
 
-type place struct {
+// A named column is nil where there is none.
+type named struct {
 	name string
 	*Column
 }
@@ -75,7 +76,7 @@ func (c *columns) find(n int, name []byte) *Column {
 		return c.order[n].Column
 	}
 	found := c.by[string(name)]
-	c.order = append(c.order[:min(n, len(c.order))], place{string(name), found})
+	c.order = append(c.order[:n], named{string(name), found})
 	return found
 }
 
