@@ -98,6 +98,7 @@ func (c *Config) Faults() (out []manifest.Fault) {
 			bad(path, "%q: want a time, such as %v", c.Probes.Threshold[name], k.Threshold)
 		}
 	}
+	whose := map[netip.Addr]string{}
 	for _, node := range slices.Sorted(maps.Keys(c.Probes.Targets)) {
 		path := "probes.targets." + node
 		if n := len(c.Probes.Targets[node]); n == 0 || n > maxPaths {
@@ -105,9 +106,15 @@ func (c *Config) Faults() (out []manifest.Fault) {
 		}
 		for _, by := range slices.Sorted(maps.Keys(c.Probes.Targets[node])) {
 			a := c.Probes.Targets[node][by]
-			if addr, err := netip.ParseAddr(a); err != nil || !addr.IsGlobalUnicast() {
+			addr, err := netip.ParseAddr(a)
+			if err != nil || !addr.IsGlobalUnicast() {
 				bad(path+"."+by, "%q: want an address of the node, such as 10.0.0.2", a)
+				continue
 			}
+			if other := cmp.Or(whose[addr], node); other != node {
+				bad(path+"."+by, "%q is a target of %s, too", a, other)
+			}
+			whose[addr] = node
 		}
 	}
 	if c.Events.PerSecond < 0 {
@@ -117,12 +124,14 @@ func (c *Config) Faults() (out []manifest.Fault) {
 }
 
 // ownLabels are those that any metric may have.
-var ownLabels = []string{"node", "namespace", "pod", "le", "probe", "stage", "sink"}
+var ownLabels = []string{"node", "namespace", "pod", "le"}
 
 func (c *Config) usedLabel(name string) bool {
-	return slices.ContainsFunc(c.kinds, func(k *probe.Kind) bool {
-		return slices.ContainsFunc(k.Stats, func(s *probe.Stat) bool { return slices.Contains(s.Labels, name) })
-	})
+	stats := slices.Clone(Own)
+	for _, k := range c.kinds {
+		stats = append(stats, k.Stats...)
+	}
+	return slices.ContainsFunc(stats, func(s *probe.Stat) bool { return slices.Contains(s.Labels, name) })
 }
 
 func (c *Config) kind(name string) *probe.Kind {

@@ -8,6 +8,7 @@ package observe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -99,7 +100,7 @@ func (o *Observer) Apply(c Config) {
 	o.applying.Lock()
 	defer o.applying.Unlock()
 	now := o.probes(c)
-	err := cmp.Or(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
+	err := errors.Join(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.config, o.running = c, now

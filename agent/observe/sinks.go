@@ -39,6 +39,9 @@ func sinkFaults(list []sink.Config) (out []manifest.Fault) {
 	for i, c := range list {
 		err := c.Validate()
 		if err == nil {
+			if j := slices.IndexFunc(list, func(o sink.Config) bool { return same(o, c) }); j < i {
+				out = append(out, manifest.Fault{Path: fmt.Sprintf("sinks[%d]", i), Why: fmt.Sprintf("sinks[%d] is the same: it would be told all twice", j)})
+			}
 			continue
 		}
 		f := manifest.Fault{Path: fmt.Sprintf("sinks[%d]", i), Why: err.Error()}
@@ -50,8 +53,16 @@ func sinkFaults(list []sink.Config) (out []manifest.Fault) {
 	return out
 }
 
+// same reports whether two sinks are one: the same file, or all is the same.
+func same(a, b sink.Config) bool {
+	if a.File != nil && b.File != nil {
+		return a.File.Path == b.File.Path
+	}
+	return reflect.DeepEqual(a, b)
+}
+
 // apply makes the sinks those of a configuration. One that is in both runs on, with what waits in it; one
-// that is not has its time to write that, before another opens what may be the same file.
+// that is not has its time to write that, while what happens goes to the others.
 func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 	s.mu.RLock()
 	old := slices.Clone(s.running)
@@ -59,7 +70,6 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 	var now []*outlet
 	var first error
 	count := map[string]int{}
-	var fresh []*outlet
 	for _, c := range list {
 		count[c.Name()]++
 		r := &outlet{name: c.Name(), config: c}
@@ -72,13 +82,6 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 			old = slices.Delete(old, i, i+1)
 			continue
 		}
-		fresh = append(fresh, r)
-	}
-	s.set(now, old...)
-	for _, r := range old {
-		s.end(r)
-	}
-	for _, r := range fresh {
 		to, err := sink.Open(r.config)
 		if err != nil {
 			err = fmt.Errorf("sink %s: %w", r.name, err)
@@ -91,7 +94,10 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 		r.start(to, log)
 		now = append(now, r)
 	}
-	s.set(now)
+	s.set(now, old...)
+	for _, r := range old {
+		s.end(r)
+	}
 	return first
 }
 

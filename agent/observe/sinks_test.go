@@ -68,9 +68,10 @@ func TestSinks(t *testing.T) {
 		t.Errorf("%d in the file, %g counted, want %d", count(), own1(t, o, "agent_sink_events_total", "file", "written"), 2*n)
 	}
 	only.Sinks = []sink.Config{{File: &sink.File{Path: "/proc/nowhere/x"}}}
+	only.Web.Listen = strings.TrimPrefix(dead.URL, "http://")
 	o.Apply(only)
-	if !strings.Contains(o.Trouble(), "sink file: ") {
-		t.Errorf("of a file that cannot be: %q", o.Trouble())
+	if got := o.Trouble(); !strings.Contains(got, "sink file: ") || !strings.Contains(got, "web.listen: ") {
+		t.Errorf("of a file and an address that cannot be: %q", got)
 	}
 }
 
@@ -114,4 +115,45 @@ func TestSinkEnds(t *testing.T) {
 	if n := own1(t, o, "agent_sink_events_total", "loki", "written"); n != 2 {
 		t.Errorf("%g written after it has", n)
 	}
+}
+
+// TestSinkReplaced: what happens while one that was replaced still writes goes to the new one.
+func TestSinkReplaced(t *testing.T) {
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
+	var asked atomic.Int32
+	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		<-held
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer old.Close()
+	defer release()
+	next := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer next.Close()
+	start := make(chan struct{})
+	o := observer(t, kind("ticks", fake{watch: func(ctx context.Context, emit func(event.Event)) error {
+		for {
+			select {
+			case <-start:
+				emit(event.Event{})
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}}))
+	to := func(url string) Config {
+		return Config{Sinks: []sink.Config{{Loki: &sink.Loki{HTTP: sink.HTTP{URL: url}}}}}
+	}
+	o.Apply(to(old.URL))
+	start <- struct{}{}
+	until(t, func() bool { return asked.Load() == 1 })
+	done := make(chan struct{})
+	go func() { defer close(done); o.Apply(to(next.URL)) }()
+	until(t, func() bool { o.sinks.mu.RLock(); defer o.sinks.mu.RUnlock(); return len(o.sinks.ending) == 1 })
+	start <- struct{}{}
+	until(t, func() bool { return o.States()[0].Events == 2 })
+	release()
+	<-done
+	until(t, func() bool { return own1(t, o, "agent_sink_events_total", "loki", "written") == 2 })
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -42,8 +43,8 @@ func (w WebConfig) faults() (out []manifest.Fault) {
 		}
 		return out
 	}
-	host, _, err := net.SplitHostPort(w.Listen)
-	if err != nil {
+	host, port, err := net.SplitHostPort(w.Listen)
+	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 		return append(out, manifest.Fault{Path: "web.listen", Why: fmt.Sprintf("%q: want an address and a port, such as 127.0.0.1:9477", w.Listen)})
 	}
 	if w.File == "" {

@@ -42,6 +42,7 @@ func TestWebConfig(t *testing.T) {
 		{"a file that is none", WebConfig{Listen: ":9477", File: bad}, "web.file: " + bad},
 		{"a file that is not there", WebConfig{Listen: ":9477", File: dir + "/no"}, "no such file"},
 		{"no port", WebConfig{Listen: "127.0.0.1"}, "want an address and a port"},
+		{"no such port", WebConfig{Listen: "127.0.0.1:94770"}, `web.listen: "127.0.0.1:94770": want an address and a port`},
 		{"a file for nothing", WebConfig{File: good}, "web.file: without web.listen it is for nothing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
