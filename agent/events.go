@@ -29,6 +29,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		fail(w, refuse(http.StatusServiceUnavailable, "%v", err))
 		return
 	}
+	want, err := s.filter(r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
 	select {
 	case s.watchers <- struct{}{}:
 		defer func() { <-s.watchers }()
@@ -36,7 +41,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		fail(w, refuse(http.StatusTooManyRequests, "more than %d watch already", maxWatchers))
 		return
 	}
-	want := filter(r)
 	sub := s.o.Observer.Subscribe(watchBuffer)
 	defer s.o.Observer.Leave(sub)
 	control := http.NewResponseController(w)
@@ -67,12 +71,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// filter returns what the query asks for: kind=a,b, namespace=shop, pod=shop/web-0.
-func filter(r *http.Request) func(event.Event) bool {
-	q := r.URL.Query()
+// filter returns what the query asks for: kind=a,b, namespace=shop, pod=shop/web-0. A kind of which there will never be one it refuses:
+// who misspelt it would take the silence for health.
+func (s *Server) filter(r *http.Request) (func(event.Event) bool, error) {
+	q, all := r.URL.Query(), s.o.Observer.Kinds()
 	var kinds []string
 	if k := q.Get("kind"); k != "" {
 		kinds = strings.Split(k, ",")
+	}
+	for _, k := range kinds {
+		if !slices.Contains(all, k) {
+			return nil, refuse(http.StatusBadRequest, "kind: %q has no events; %s have", k, strings.Join(all, ", "))
+		}
 	}
 	namespace, pod := q.Get("namespace"), q.Get("pod")
 	return func(e event.Event) bool {
@@ -80,5 +90,5 @@ func filter(r *http.Request) func(event.Event) bool {
 		peerOf, _ := event.Split(e.Peer)
 		return (kinds == nil || slices.Contains(kinds, e.Kind)) &&
 			(pod == "" || e.Pod == pod || e.Peer == pod) && (namespace == "" || of == namespace || peerOf == namespace)
-	}
+	}, nil
 }

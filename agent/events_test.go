@@ -42,9 +42,11 @@ func watching(t *testing.T) (*httptest.Server, *Server) {
 	places, err := node.NewPlaces(o)
 	must(t, err)
 	kind := &probe.Kind{Name: "ticks", Events: "Ticks.", Open: func(*probe.Env) (probe.Probe, error) { return ticker{}, nil }}
+	none := &probe.Kind{Name: "none", Events: "None.", Open: func(*probe.Env) (probe.Probe, error) { return probe.Quiet{}, nil }}
+	silent := &probe.Kind{Name: "silent", Open: none.Open}
 	_, client := newAPI(t)
 	quiet := log.New(io.Discard, "", 0)
-	w := observe.New(observe.Options{Version: "v0", Node: "n", Kinds: []*probe.Kind{kind}, Places: places, Log: quiet})
+	w := observe.New(observe.Options{Version: "v0", Node: "n", Kinds: []*probe.Kind{kind, none, silent}, Places: places, Log: quiet})
 	t.Cleanup(w.Close)
 	w.Apply(observe.Config{})
 	a := New(Options{Version: "v0", Collect: o, Kube: client, Observer: w, Log: quiet})
@@ -74,7 +76,7 @@ func TestEventStream(t *testing.T) {
 	}{
 		{"all", "", func(event.Event) bool { return true }},
 		{"of a Pod", "?pod=shop/web-1", func(e event.Event) bool { return e.Pod == "shop/web-1" }},
-		{"of a namespace and kinds", "?namespace=shop&kind=ticks,other", func(e event.Event) bool { return e.Kind == "ticks" }},
+		{"of a namespace and kinds", "?namespace=shop&kind=ticks,none", func(e event.Event) bool { return e.Kind == "ticks" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			lines := bufio.NewScanner(request(t, s, "/events"+tt.query, good).Body)
@@ -121,6 +123,8 @@ func TestWhoMayWatch(t *testing.T) {
 		{"/metrics", "unknown", 401, "not valid"},
 		{"/events", watch, 403, `resources: ["nodes/events"]`},
 		{"/events", "scraper", 401, "not valid"},
+		{"/events?kind=tick", good, 400, `kind: "tick" has no events; ticks, none have`},
+		{"/events?kind=ticks,silent", good, 400, `kind: "silent" has no events`},
 		{"/snapshot", "scraper", 401, "not valid"},
 		{"/record", watch, 403, `resources: ["nodes/events"]`},
 		{"/record?since=soon", good, 400, `since: "soon"`},

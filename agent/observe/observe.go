@@ -357,6 +357,16 @@ func (o *Observer) peer(e event.Event) (name string, others []netip.Addr) {
 	return "", others
 }
 
+// Kinds returns the kinds of events that there are.
+func (o *Observer) Kinds() (names []string) {
+	for _, k := range o.o.Kinds {
+		if k.Events != "" {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
 // Subscribe has events sent to a channel that holds size of them, until Leave.
 func (o *Observer) Subscribe(size int) *Subscription { return o.bus.subscribe(size) }
 

@@ -116,7 +116,13 @@ func (f *recordFlags) episodes(stdout, stderr io.Writer) (int, error) {
 		return f.episodesLive(stdout, stderr)
 	}
 	list, err := recorder.List(f.dir)
-	return statusFine, errors.Join(err, f.list(stdout, list))
+	if err == nil && len(list) == 0 {
+		_, err = recorder.Read(f.dir, recorder.Query{}) // there are none only where there is a recorder
+	}
+	if err != nil {
+		return 0, fmt.Errorf("--dir: %w", err)
+	}
+	return statusFine, f.list(stdout, list)
 }
 
 func (f *recordFlags) list(stdout io.Writer, list []recorder.Episode) error {

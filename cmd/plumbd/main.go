@@ -118,7 +118,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 		return o, err
 	}
 	if fs.NArg() > 0 {
-		return o, fmt.Errorf("%q: want flags, or health alone", fs.Arg(0))
+		return o, fmt.Errorf("%q: want flags, or one of probes, health and version alone", fs.Arg(0))
 	}
 	if o.peers && o.config == "" {
 		return o, fmt.Errorf("--peers: of what happens, which is watched with --config FILE")

@@ -27,7 +27,7 @@ const (
 var ErrNoWatch = errors.New("plumbd there does not watch its node: it runs without --config")
 
 // Watch follows what agents see happen until ctx ends, or none of them watches. It calls tell for each event, and state
-// when a node is heard, with nil, or not heard, with the reason; it is asked again then. Both are called by one goroutine at a time.
+// when a node is heard, with nil, or not heard, with the reason; it is asked again then, unless what was asked is what it refuses. Both are called by one goroutine at a time.
 func (f *Fleet) Watch(ctx context.Context, nodes []string, query url.Values, tell func(event.Event), state func(node string, err error)) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -50,7 +50,7 @@ func (f *Fleet) Watch(ctx context.Context, nodes []string, query url.Values, tel
 				mu.Lock()
 				state(node, err)
 				mu.Unlock()
-				if errors.Is(err, ErrNoWatch) {
+				if said := (*kube.StatusError)(nil); errors.Is(err, ErrNoWatch) || errors.As(err, &said) && said.Agent && said.Code == http.StatusBadRequest {
 					return
 				}
 				select {

@@ -62,13 +62,14 @@ func TestWatch(t *testing.T) {
 		"a": {lines("\n" + line("a", "1") + "\n" + line("elsewhere", "2")), lines(line("a", "3")), wait},
 		"b": {refused(errors.New("connection refused")), lines(line("b", "4")), wait},
 		"c": {refused(&kube.StatusError{Code: http.StatusNotFound, Message: "no such thing", Agent: true})},
+		"e": {refused(&kube.StatusError{Code: http.StatusBadRequest, Message: "no such kind", Agent: true}), lines(line("e", "5"))},
 		"d": {lines("\nno event\n"), wait},
 	}}
 	f := Fleet{Asker: s}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var told, said []string
-	f.Watch(ctx, []string{"a", "b", "c", "d"}, url.Values{"kind": {"x"}}, func(e event.Event) {
+	f.Watch(ctx, []string{"a", "b", "c", "d", "e"}, url.Values{"kind": {"x"}}, func(e event.Event) {
 		told = append(told, e.Node+" "+e.Pod)
 		if len(told) == 4 {
 			time.AfterFunc(50*time.Millisecond, cancel)
@@ -82,6 +83,9 @@ func TestWatch(t *testing.T) {
 		if !slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, want) }) {
 			t.Errorf("it is not said that %q: %q", want, said)
 		}
+	}
+	if s.asked["e"] != 1 {
+		t.Errorf("e was asked %d times for what it refused", s.asked["e"])
 	}
 	if s.asked["c"] != 1 || s.query.Get("kind") != "x" {
 		t.Errorf("c was asked %d times, with %v", s.asked["c"], s.query)
