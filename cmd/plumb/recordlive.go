@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/plumbnet/plumb/collect/fleet"
 	"github.com/plumbnet/plumb/recorder"
@@ -19,9 +18,9 @@ import (
 // maxRecord bounds what one agent sends of its recorder, in bytes: its ring and its events have 52 MiB.
 const maxRecord = 64 << 20
 
-// each asks the agents of all nodes, or of the one that is named, and has what they answer read, a few at once. It tells
-// who does not answer, and fails where nobody does.
-func (f *recordFlags) each(path string, query url.Values, stderr io.Writer, read func(node string, answer io.Reader) error) error {
+// each asks the agents of all nodes, or of the one that is named, a few at once. What is to be done with an answer, which read returns, is done in
+// the order of the nodes. It tells who does not answer, and fails where nobody does.
+func (f *recordFlags) each(path string, query url.Values, stderr io.Writer, read func(node string, answer io.Reader) (then func() error, err error)) error {
 	client, err := f.cluster.connect(nil)
 	if err == nil && client == nil {
 		err = errors.New("there is no kubeconfig: without --dir the agents of a cluster are asked")
@@ -40,34 +39,33 @@ func (f *recordFlags) each(path string, query url.Values, stderr io.Writer, read
 		nodes = []string{f.node}
 	}
 	w := fleet.Fleet{Asker: agents}
-	errs := make([]error, len(nodes))
-	var wg sync.WaitGroup
-	turn := make(chan struct{}, 16)
-	for i, node := range nodes {
-		wg.Go(func() {
-			turn <- struct{}{}
-			defer func() { <-turn }()
-			body, err := w.Recorded(ctx, node, path, query)
-			if err == nil {
-				err = read(node, io.LimitReader(body, maxRecord))
-				body.Close()
-			}
-			errs[i] = err
-		})
+	type answer struct {
+		then func() error
+		err  error
 	}
-	wg.Wait()
-	answered := 0
-	for i, err := range errs {
-		if err == nil {
-			answered++
-			continue
+	answered, failed := 0, error(nil)
+	fleet.Each(nodes, func(node string) (a answer) {
+		body, err := w.Recorded(ctx, node, path, query)
+		if err != nil {
+			return answer{err: err}
 		}
-		fmt.Fprintf(stderr, "plumb: %s: %s\n", nodes[i], report.Clean(err.Error()))
-	}
+		defer body.Close()
+		a.then, a.err = read(node, io.LimitReader(body, maxRecord))
+		return a
+	}, func(node string, a answer) {
+		if a.err != nil {
+			fmt.Fprintf(stderr, "plumb: %s: %s\n", node, report.Clean(a.err.Error()))
+			return
+		}
+		answered++
+		if failed == nil {
+			failed = a.then()
+		}
+	})
 	if answered == 0 {
 		return errors.New("no agent has anything recorded")
 	}
-	return nil
+	return failed
 }
 
 // showLive prints the timelines of the agents, a node after the other: of a Pod, those that have something of it.
@@ -82,56 +80,46 @@ func (f *recordFlags) showLive(q recorder.Query, stdout, stderr io.Writer) (int,
 	if len(q.Kinds) > 0 {
 		query.Set("kind", strings.Join(q.Kinds, ","))
 	}
-	var mu sync.Mutex
-	var lines []*recorder.Timeline
-	err := f.each("record", query, stderr, func(node string, answer io.Reader) error {
+	status := statusFine
+	show := func(t *recorder.Timeline) error {
+		one, err := f.write(stdout, t, q)
+		status = max(status, one)
+		return err
+	}
+	var nothing *recorder.Timeline // that one has
+	some := false
+	err := f.each("record", query, stderr, func(node string, answer io.Reader) (func() error, error) {
 		t, err := recorder.Decode(answer, recorder.Query{})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t.Node = node // whatever it says
-		mu.Lock()
-		defer mu.Unlock()
-		lines = append(lines, t)
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	slices.SortFunc(lines, func(a, b *recorder.Timeline) int { return strings.Compare(a.Node, b.Node) })
-	some := slices.DeleteFunc(slices.Clone(lines), func(t *recorder.Timeline) bool {
-		return !slices.ContainsFunc(t.Seconds, func(s recorder.Second) bool { return !idle(&s) })
-	})
-	if len(some) == 0 {
-		some = lines[:1] // which says that there is nothing
-	}
-	status := statusFine
-	for _, t := range some {
-		one, err := f.write(stdout, t, q)
-		if err != nil {
-			return 0, err
+		if !slices.ContainsFunc(t.Seconds, func(s recorder.Second) bool { return !idle(&s) }) {
+			return func() error { nothing = cmp.Or(nothing, t); return nil }, nil
 		}
-		status = max(status, one)
+		return func() error { some = true; return show(t) }, nil
+	})
+	if err == nil && !some {
+		err = show(nothing)
 	}
-	return status, nil
+	return status, err
 }
 
 // episodesLive lists what agents have frozen, the oldest first.
 func (f *recordFlags) episodesLive(stdout, stderr io.Writer) (int, error) {
-	var mu sync.Mutex
 	var all []recorder.Episode
-	err := f.each("episodes", nil, stderr, func(node string, answer io.Reader) error {
+	err := f.each("episodes", nil, stderr, func(node string, answer io.Reader) (func() error, error) {
 		var list []recorder.Episode
 		if err := json.NewDecoder(answer).Decode(&list); err != nil {
-			return err
+			return nil, err
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, e := range list {
-			e.Node = node // whatever it says
-			all = append(all, e)
-		}
-		return nil
+		return func() error {
+			for _, e := range list {
+				e.Node = node // whatever it says
+				all = append(all, e)
+			}
+			return nil
+		}, nil
 	})
 	if err != nil {
 		return 0, err

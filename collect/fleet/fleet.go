@@ -184,27 +184,31 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// All asks all nodes for everything, some at once, and gives each answer to yield in the order of the
-// nodes, one at a time. While yield is at work no more answers are held than are asked for at once.
+// All asks all nodes for everything, and gives each answer to yield as [Each] does.
 func (f *Fleet) All(ctx context.Context, nodes []string, yield func(node string, files snapshot.Files, gaps []snapshot.Gap)) {
-	type answer struct {
+	type state struct {
 		files snapshot.Files
 		gaps  []snapshot.Gap
 	}
-	waiting := make(chan chan answer, atOnce-1)
+	Each(nodes, func(node string) (s state) {
+		s.files, s.gaps = f.Files(ctx, node, nil)
+		return s
+	}, func(node string, s state) { yield(node, s.files, s.gaps) })
+}
+
+// Each asks for all nodes, some at once, and gives each answer to yield in the order of the
+// nodes, one at a time. While yield is at work no more answers are held than are asked for at once.
+func Each[T any](nodes []string, ask func(node string) T, yield func(node string, answer T)) {
+	waiting := make(chan chan T, atOnce-1)
 	go func() {
 		defer close(waiting)
 		for _, node := range nodes {
-			c := make(chan answer, 1)
+			c := make(chan T, 1)
 			waiting <- c
-			go func() {
-				files, gaps := f.Files(ctx, node, nil)
-				c <- answer{files, gaps}
-			}()
+			go func() { c <- ask(node) }()
 		}
 	}()
 	for _, node := range nodes {
-		a := <-<-waiting
-		yield(node, a.files, a.gaps)
+		yield(node, <-<-waiting)
 	}
 }

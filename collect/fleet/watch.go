@@ -65,22 +65,14 @@ func (f *Fleet) Watch(ctx context.Context, nodes []string, query url.Values, tel
 
 // follow reads the events of one node until they end, which they do not without an error.
 func (f *Fleet) follow(ctx context.Context, node string, query url.Values, tell func(event.Event), heard func()) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing was heard for %v", silence)) })
-	defer quiet.Stop()
-	body, err := f.Ask(ctx, node, http.MethodGet, "events", query, nil)
-	if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusNotFound {
-		return ErrNoWatch
-	}
+	body, err := f.Recorded(ctx, node, "events", query)
 	if err != nil {
-		return cause(ctx, err)
+		return err
 	}
 	defer body.Close()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxEvent)
 	for first := true; lines.Scan(); first = false {
-		quiet.Reset(silence)
 		if first {
 			heard()
 		}
@@ -95,7 +87,7 @@ func (f *Fleet) follow(ctx context.Context, node string, query url.Values, tell 
 		tell(e)
 	}
 	if err := lines.Err(); err != nil {
-		return cause(ctx, err)
+		return err
 	}
 	return io.ErrUnexpectedEOF
 }
@@ -105,11 +97,46 @@ func (f *Fleet) Metrics(ctx context.Context, node string) (io.ReadCloser, error)
 	return f.Recorded(ctx, node, "metrics", nil)
 }
 
-// Recorded returns what the agent of a node tells of what it watched: its "record" or its "episodes". The caller closes it.
+// Recorded returns what the agent of a node tells of what it watched: its "record" or its "episodes". The caller closes it. It ends with an
+// error where nothing is heard for 40 s: a node that is away does not say so.
 func (f *Fleet) Recorded(ctx context.Context, node, what string, query url.Values) (io.ReadCloser, error) {
-	body, err := f.Ask(ctx, node, http.MethodGet, what, query, nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	a := &hearing{ctx: ctx, end: cancel, quiet: time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing was heard for %v", silence)) })}
+	var err error
+	a.ReadCloser, err = f.Ask(ctx, node, http.MethodGet, what, query, nil)
+	if err == nil {
+		return a, nil
+	}
+	err = cause(ctx, err)
+	a.quiet.Stop()
+	cancel(nil)
 	if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusNotFound {
 		return nil, ErrNoWatch
 	}
-	return body, err
+	return nil, err
+}
+
+// A hearing ends where nothing of it is heard for long.
+type hearing struct {
+	io.ReadCloser
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	quiet *time.Timer
+}
+
+// Read reads what was heard.
+func (a *hearing) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	a.quiet.Reset(silence)
+	if err != nil && err != io.EOF {
+		err = cause(a.ctx, err)
+	}
+	return n, err
+}
+
+// Close hears no more.
+func (a *hearing) Close() error {
+	a.quiet.Stop()
+	a.end(nil)
+	return a.ReadCloser.Close()
 }

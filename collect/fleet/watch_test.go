@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/plumbnet/plumb/collect/kube"
@@ -102,4 +103,40 @@ func TestWatchNobody(t *testing.T) {
 	if n != 1 {
 		t.Errorf("said %d times", n)
 	}
+}
+
+// TestAway: of a node that takes the question and is heard no more, whether before or in the middle of its answer, that is said.
+func TestAway(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		ask        func(context.Context) (io.ReadCloser, error)
+	}{
+		{"before", "", func(ctx context.Context) (io.ReadCloser, error) { <-ctx.Done(); return nil, ctx.Err() }},
+		{"in the middle", "half", func(ctx context.Context) (io.ReadCloser, error) {
+			r, _ := wait(ctx)
+			return io.NopCloser(io.MultiReader(strings.NewReader("half"), r)), nil
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := Fleet{Asker: asks(tt.ask)}
+				began := time.Now()
+				body, err := f.Recorded(t.Context(), "a", "record", nil)
+				var data []byte
+				if err == nil {
+					data, err = io.ReadAll(body)
+					body.Close()
+				}
+				if string(data) != tt.want || err == nil || err.Error() != "nothing was heard for 40s" || time.Since(began) != silence {
+					t.Errorf("%q, %v after %v", data, err, time.Since(began))
+				}
+			})
+		})
+	}
+}
+
+type asks func(context.Context) (io.ReadCloser, error)
+
+func (f asks) Ask(ctx context.Context, _, _, _ string, _ url.Values, _ io.Reader) (io.ReadCloser, error) {
+	return f(ctx)
 }
