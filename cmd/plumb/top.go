@@ -19,6 +19,8 @@ const (
 	maxAnswer   = 64 << 20         // bytes of one
 	topRows     = 20
 	clearScreen = "\x1b[H\x1b[2J"
+
+	scrapesAtOnce = 64 // by the one API server
 )
 
 // topPause is how long is looked at; a variable for the tests.
@@ -105,13 +107,16 @@ func (f *topFlags) run(stdout, stderr io.Writer) error {
 	}
 }
 
-// scrape asks all agents for their metrics at once.
+// scrape asks all agents for their metrics, many at once.
 func scrape(ctx context.Context, f *fleet.Fleet, nodes []string) (out map[string]reading, errs []error) {
 	out = map[string]reading{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	turn := make(chan struct{}, scrapesAtOnce)
 	for _, node := range nodes {
+		turn <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-turn }()
 			r, err := scrapeNode(ctx, f, node)
 			mu.Lock()
 			defer mu.Unlock()

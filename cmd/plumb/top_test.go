@@ -106,6 +106,10 @@ func TestReadMetrics(t *testing.T) {
 			t.Errorf("%q: %v, want %q", in, err, want)
 		}
 	}
+	kept, err := readMetrics(strings.NewReader("plumb_netdev_bytes_total{pod=\"a\"} 1\nplumb_netdev_dropped_total{pod=\"a\"} 2\nplumb_dns_lookup_seconds_sum{pod=\"a\"} 3\nplumb_dns_lookup_seconds_bucket{le=\"1\"} 4\n"))
+	if want := (map[string]float64{`plumb_netdev_dropped_total{pod="a"}`: 2, `plumb_dns_lookup_seconds_bucket{le="1"}`: 4}); err != nil || !cmp.Equal(kept, want) {
+		t.Errorf("%v, %v, want %v", kept, err, want)
+	}
 	name, labels := splitSeries(`plumb_x{a="1",b="a \"q\", {c}",d=""}`)
 	if diff := cmp.Diff(map[string]string{"a": "1", "b": `a "q", {c}`, "d": ""}, labels); diff != "" || name != "x" {
 		t.Error(name, diff)

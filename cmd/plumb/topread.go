@@ -21,7 +21,7 @@ type reading struct {
 // metricPrefix is that of all metrics of the agent.
 const metricPrefix = "plumb_"
 
-// readMetrics reads the agent's metrics in Prometheus' text format, which has a series a line.
+// readMetrics reads of the agent's metrics those that the table is made of, in Prometheus' text format, which has a series a line.
 func readMetrics(r io.Reader) (map[string]float64, error) {
 	out := map[string]float64{}
 	lines := bufio.NewScanner(r)
@@ -36,10 +36,21 @@ func readMetrics(r io.Reader) (map[string]float64, error) {
 		if i < 0 || err != nil {
 			return nil, fmt.Errorf("metrics: line %d: want a series and its value: %.80q", n, line)
 		}
-		out[line[:i]] = v
+		if used(line[:i]) {
+			out[line[:i]] = v
+		}
 	}
 	return out, lines.Err()
 }
+
+// used reports whether the table is made of a series: of all nodes' together there are too many to keep them all.
+func used(series string) bool {
+	name, _, _ := strings.Cut(strings.TrimPrefix(series, metricPrefix), "{")
+	return strings.HasSuffix(name, stageSuffix) || slices.ContainsFunc(topColumns[:], func(names []string) bool { return slices.Contains(names, name) })
+}
+
+// stageSuffix ends the names of the histograms' series that say how long a stage took.
+const stageSuffix = "_seconds_bucket"
 
 // splitSeries splits a series into its name without the prefix, and its labels.
 func splitSeries(s string) (name string, labels map[string]string) {
@@ -118,7 +129,7 @@ func worstOf(node string, before, now reading, namespace string) (out []fare) {
 		if rose < 0 {
 			rose = v
 		}
-		if stage, ok := strings.CutSuffix(name, "_seconds_bucket"); ok {
+		if stage, ok := strings.CutSuffix(name, stageSuffix); ok {
 			le, err := strconv.ParseFloat(labels["le"], 64)
 			if key := (stageKey{pod, stage}); err == nil && stages[key] == nil {
 				stages[key] = map[float64]float64{le: rose}
