@@ -122,7 +122,7 @@ func loki(ctx context.Context, b *bench) (string, error) {
 	}
 	server.off()
 	pause(ctx, pick(b, 5*time.Minute, 3*time.Second))
-	waited := a.now().sum("plumb_agent_sink_waiting")
+	waited, before := a.now().sum("plumb_agent_sink_waiting"), sink("written")
 	if err := server.on(); err != nil {
 		return "", err
 	}
@@ -144,6 +144,7 @@ func loki(ctx context.Context, b *bench) (string, error) {
 			"%g events were for Loki, %g wait, %g are written, %g lost; it has %g", put, m.sum("plumb_agent_sink_waiting"), had, lost, came))
 	})
 	_, _, readErr := b.readable(dir)
+	err = errors.Join(err, want(waited > 0 && had > before, "%g events waited while it was away; it had %g before, and %g after", waited, before, had))
 	return fmt.Sprintf("%g events: %g waited when it came back, %g it has, which are those that are counted as written, and %g are counted as lost: that is all of them", put, waited, came, lost), errors.Join(err, readErr)
 }
 
@@ -276,5 +277,5 @@ func flows(ctx context.Context, b *bench) (string, error) {
 	return fmt.Sprintf("%d connections in %.0f s, %.0f a second (%d more failed); the probes counted %.0f, and %.0f resets of the %d that the kernel sent; the agent took %.1f %% of a core; its cgroup had %d MiB at most, nothing was killed; before and after: %v; %d seconds recorded",
 			made, took, float64(made)/took, failed, connections, resets, sent, 100*cpu/took, peak>>20, before, seconds),
 		errors.Join(err, readErr, want(failed == 0 && float64(made) >= .99*took*float64(rate), "the machine is too slow: %d connections in %.0f s, %d a second were to be", made, took, rate),
-			want(connections == float64(made) && resets == float64(sent), "not all were counted"), want(kills == 0, "%d processes were killed for want of memory", kills), want(peak <= cap, "%d bytes of memory", peak))
+			want(connections == float64(made) && resets == float64(sent), "not all were counted"), want(kills == 0, "%d processes were killed for want of memory", kills), want(peak > 0 && peak <= cap, "%d bytes of memory", peak))
 }

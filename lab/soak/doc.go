@@ -26,7 +26,7 @@ const outro = `
 A step of the clock is not among them: a clock that nobody else goes by cannot be had, since time namespaces leave CLOCK_REALTIME alone. Tests give
 the recorder such times instead (` + "`TestBreaks`, `TestRealClock`" + ` in ` + "`recorder/`" + `): it counts seconds by the clock that nobody sets, and
 tells each step. That each probe in turn fails to open, panics, or is refused, and no other one minds, is a test too (` + "`TestEachFails`" + ` in
-` + "`agent/observe/`" + `), and so are many of the parts for some seconds (` + "`lab/soak`" + `).
+` + "`agent/observe/`" + `), and so are ` + "`loki`, `kill` and `churn`" + ` for some seconds (` + "`lab/soak`" + `).
 `
 
 // Doc writes a page of results.

@@ -44,7 +44,7 @@ func (h holding) String() string {
 	return fmt.Sprintf("%d files, %d maps, %d programs, %d links, %d network namespaces, %g goroutines", h.files, h.maps, h.programs, h.links, h.namespaces, h.goroutines)
 }
 
-// holds returns what it has now: by its open files, and the namespaces of its threads.
+// holds returns what it has now: by its open files, and the namespaces of its threads. What of that is the kernel's is kept for gone.
 func (a *plumbd) holds() (h holding) {
 	pid := a.cmd.Process.Pid
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -92,7 +92,7 @@ func (a *plumbd) settled(ctx context.Context) (holding, error) {
 			return ctx.Err()
 		}
 		h = a.holds()
-		return want(h == before, "it does not settle: %v, then %v", before, h)
+		return want(h == before && h.files > 0 && h.goroutines > 0, "it does not settle: %v, then %v", before, h)
 	})
 	return h, err
 }
@@ -110,6 +110,9 @@ func (a *plumbd) back(ctx context.Context, before holding) error {
 
 // gone wants nothing that it had to be in the kernel. Programs end a moment after their process.
 func (a *plumbd) gone() error {
+	if len(a.used) == 0 {
+		return errors.New("nothing of the kernel's was seen that it had: what it leaves cannot be told")
+	}
 	return until(context.Background(), settleTime, func() error {
 		var errs []error
 		for o := range a.used {

@@ -159,8 +159,8 @@ func kill(ctx context.Context, b *bench) (string, error) {
 			return want(a.now().sum("plumb_agent_recorder_seconds_total") >= 2, "nothing is recorded")
 		})
 		pause(ctx, rand.N(2*time.Second))
-		at := time.Now()
-		if err = errors.Join(err, a.kill()); err != nil {
+		at, killErr := a.kill()
+		if err = errors.Join(err, killErr); err != nil {
 			return "", err
 		}
 		s, _, err := b.readable(dir)

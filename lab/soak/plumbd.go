@@ -113,7 +113,7 @@ func (b *bench) start(ctx context.Context, config string, more ...func(*exec.Cmd
 	watching, done := context.WithCancel(ctx)
 	a.done = done
 	a.watch.Go(func() {
-		for pause(watching, time.Second) {
+		for a.holds(); pause(watching, time.Second); a.holds() {
 			if _, err := a.scrape(watching); err != nil && watching.Err() == nil {
 				a.blame(fmt.Errorf("not served: %w", err))
 			}
@@ -267,17 +267,18 @@ func (a *plumbd) stop() (err error) {
 	return errors.Join(err, a.gone())
 }
 
-// kill ends it without a warning.
-func (a *plumbd) kill() error {
+// kill ends it without a warning, and returns when.
+func (a *plumbd) kill() (at time.Time, err error) {
 	a.stopped = true
 	a.holds()
 	a.done()
 	a.watch.Wait()
+	at = time.Now()
 	if err := a.cmd.Process.Signal(unix.SIGKILL); err != nil {
-		return fmt.Errorf("it had ended already: %w", err)
+		return at, fmt.Errorf("it had ended already: %w", err)
 	}
 	<-a.ended
-	return errors.Join(append(a.wrong, a.gone())...)
+	return at, errors.Join(append(a.wrong, a.gone())...)
 }
 
 func wrap(what string, err error) error {

@@ -42,7 +42,7 @@ func Parts() []Part {
 	return []Part{
 		{"loki", "Loki refuses connections for 5 minutes, while Pods' connections are refused", false, loki},
 		{"reload", "50 reloads: probes, thresholds, labels, sinks, the recorder, everything off; every seventh file is not in order", false, reload},
-		{"fail", "all probes are turned on while fewer files may be open than they need, for limits from hardly any to almost enough: each in turn is the first that cannot be loaded, at one place or another; then without the limit", false, fail},
+		{"fail", "all probes are turned on while fewer files may be open than they need, for limits from hardly any to almost enough: at each another one is the first that cannot be loaded, at one place or another; then without the limit", false, fail},
 		{"apiserver", "a Pod of a cluster whose API server goes away for a minute", false, apiserver},
 		{"disk", "the disk of recorder and events fills up, and has room again; plumbd starts on a full one", false, disk},
 		{"kill", "kill -9, 10 times, at any moment", false, kill},
