@@ -83,7 +83,7 @@ type Env struct {
 	Proc, Sys string        // the machine's /proc and /sys, or a test's
 	Threshold time.Duration // as configured, or the kind's own
 	Places    Places
-	// Targets returns the nodes that now may be asked whether they answer, this one among them, sorted; nil where none is known.
+	// Targets returns the nodes that now may be asked whether they answer, this one among them, sorted by node; nil where none is known. They are not changed.
 	Targets func() []Target
 }
 

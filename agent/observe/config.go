@@ -168,23 +168,16 @@ func (c *Config) wants(k *probe.Kind) bool {
 // maxPaths bounds the addresses of a node.
 const maxPaths = 4
 
-// targets returns those that are configured, and of the others those of nodes that are not.
-func (c *Config) targets(others []probe.Target) (out []probe.Target) {
-	for node, paths := range c.Probes.Targets {
-		for path, a := range paths {
-			if addr, err := netip.ParseAddr(a); err == nil {
+// targets returns the addresses of nodes, sorted.
+func (c *Config) targets() (out []probe.Target) {
+	for _, node := range slices.Sorted(maps.Keys(c.Probes.Targets)) {
+		paths := c.Probes.Targets[node]
+		for _, path := range slices.Sorted(maps.Keys(paths)) {
+			if addr, err := netip.ParseAddr(paths[path]); err == nil {
 				out = append(out, probe.Target{Node: node, Path: path, Addr: addr.Unmap()})
 			}
 		}
 	}
-	for _, t := range others {
-		if c.Probes.Targets[t.Node] == nil {
-			out = append(out, t)
-		}
-	}
-	slices.SortFunc(out, func(a, b probe.Target) int {
-		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Path, b.Path))
-	})
 	return out
 }
 

@@ -34,8 +34,6 @@ type Options struct {
 	Kinds   []*probe.Kind
 	Places  *node.Places
 	Peers   *peers.Peers // who is where beyond this node; nil for nobody who knows
-	// Targets returns the nodes that the cluster has, beside those of the configuration; may be nil.
-	Targets func() []probe.Target
 	Log     *log.Logger
 }
 
@@ -48,6 +46,7 @@ type Observer struct {
 	applying sync.Mutex // one configuration at a time
 	mu       sync.RWMutex
 	config   Config
+	targets  []probe.Target // of it
 	running  []*running
 	reloads  [2]uint64 // good, bad
 	trouble  string    // of the last one, when it was bad
@@ -103,7 +102,7 @@ func (o *Observer) Apply(c Config) {
 	err := errors.Join(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.config, o.running = c, now
+	o.config, o.targets, o.running = c, c.targets(), now
 	o.reloads[0]++
 	o.trouble = ""
 	if err != nil {
@@ -197,7 +196,7 @@ func (o *Observer) open(r *running) {
 			return
 		}
 	}
-	env := &probe.Env{Node: o.o.Node, Proc: o.o.Proc, Sys: o.o.Sys, Threshold: r.threshold, Places: o.o.Places, Targets: o.targets}
+	env := &probe.Env{Node: o.o.Node, Proc: o.o.Proc, Sys: o.o.Sys, Threshold: r.threshold, Places: o.o.Places, Targets: o.asked}
 	err := guard(func() (err error) { r.probe, err = r.kind.Open(env); return err })
 	if err != nil {
 		r.probe, r.why = nil, err.Error()
@@ -228,15 +227,11 @@ func (r *running) end() {
 	}
 }
 
-// targets returns the nodes that may be asked whether they answer, by the configuration that now runs.
-func (o *Observer) targets() []probe.Target {
-	var others []probe.Target
-	if o.o.Targets != nil {
-		others = o.o.Targets()
-	}
+// asked returns the nodes that may be asked whether they answer, by the configuration that now runs.
+func (o *Observer) asked() []probe.Target {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return o.config.targets(others)
+	return o.targets
 }
 
 // closeTime is how long a probe has to stop in. One that does not is left behind, and said.

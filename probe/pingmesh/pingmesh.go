@@ -127,9 +127,6 @@ func (m *mesh) Close() error {
 	return nil
 }
 
-// Account has the agent keep what was counted when the probe is opened again.
-func (m *mesh) Account() (probe.Account, error) { return probe.Account{}, nil }
-
 // Read tells what came of all that was sent.
 func (m *mesh) Read(emit func(probe.Sample)) error {
 	m.mu.Lock()
@@ -200,7 +197,9 @@ func (m *mesh) plan(now time.Time) (out []try) {
 		if t.Node == m.env.Node {
 			own[t.Path] = t.Addr
 		}
-		nodes = append(nodes, t.Node)
+		if len(nodes) == 0 || nodes[len(nodes)-1] != t.Node { // they are sorted
+			nodes = append(nodes, t.Node)
+		}
 	}
 	peers := peersOf(nodes, m.env.Node, degree, int(now.Unix()/int64(turnTime/time.Second)))
 	for _, t := range targets {
