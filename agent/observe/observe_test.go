@@ -251,7 +251,8 @@ func TestBroken(t *testing.T) {
 
 // TestStuck: a reading that does not come back costs one scrape, and is left out of the next.
 func TestStuck(t *testing.T) {
-	defer func(read, lock time.Duration) { readTime, lockTime = read, lock }(readTime, lockTime)
+	read, lock := readTime, lockTime
+	t.Cleanup(func() { readTime, lockTime = read, lock }) // when the observer is closed
 	readTime, lockTime = 300*time.Millisecond, 50*time.Millisecond
 	block := make(chan struct{})
 	o := observer(t, kind("stuck", fake{readIn: func(probe.Place, func(probe.Sample)) error { <-block; return nil }}),
@@ -268,6 +269,30 @@ func TestStuck(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	close(block)
+}
+
+// TestLate: what a probe tells when it is waited for no more is not written to the answer that went without it.
+func TestLate(t *testing.T) {
+	read := readTime
+	t.Cleanup(func() { readTime = read })
+	readTime = 50 * time.Millisecond
+	block, told := make(chan struct{}), make(chan struct{})
+	o := observer(t, kind("late", fake{read: func(emit func(probe.Sample)) error {
+		<-block
+		emit(probe.Sample{Stat: queue, Value: 1})
+		close(told)
+		return nil
+	}}))
+	_, done, err := o.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(block)
+	<-told
+	done()
+	if f := o.spare.families.Load(); f.by[queue] != nil {
+		t.Error("it is")
+	}
 }
 
 func TestNotOpened(t *testing.T) {

@@ -30,10 +30,10 @@ func (o *Observer) Gather() (metrics []*dto.MetricFamily, done func(), err error
 	f := o.spare.take(o.o.Node, labels)
 	f.exemplars = &o.exemplars
 	read := make(chan struct{})
-	go func() {
+	go func(f *families) {
 		defer close(read)
 		o.read(list, func(r *running, s probe.Sample) error { return f.add(r.kind, s) })
-	}()
+	}(f)
 	select {
 	case <-read:
 		o.overflow.apply(f)
