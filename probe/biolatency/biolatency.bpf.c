@@ -41,7 +41,7 @@ struct {
 SEC("tp_btf/block_rq_issue")
 int block_rq_issue(u64 *ctx)
 {
-	u64 rq = args_block_rq_issue > 1 ? address(ctx, 1) : address(ctx, 0);
+	u64 rq = args_block_rq_issue > 1 ? address(ctx[1]) : address(ctx[0]);
 
 	wait_anew(rq, bpf_get_current_cgroup_id());
 	return 0;
@@ -59,7 +59,7 @@ inline_ struct gendisk *disk_of(struct request *rq)
 SEC("tp_btf/block_rq_complete")
 int block_rq_complete(u64 *ctx)
 {
-	struct request *rq = (void *)address(ctx, 0);
+	struct request *rq = (void *)address(ctx[0]);
 	struct wait *w = wait_get((u64)rq);
 	struct key key = {};
 	struct gendisk *disk;

@@ -148,12 +148,15 @@ func optional(types *btf.Cache, spec *ebpf.CollectionSpec) (missing []string) {
 	return missing
 }
 
-// functions takes the programs of functions out of spec: there are kernels that have tracepoints only.
+// functions takes the programs of functions out of spec, and says so to the others: there are kernels that have tracepoints only.
 func functions(spec *ebpf.CollectionSpec) (taken []string) {
 	for name, p := range spec.Programs {
 		if p.Type == ebpf.Tracing && p.AttachType != ebpf.AttachTraceRawTp {
 			taken = append(taken, p.AttachTo)
 			delete(spec.Programs, name)
+			if x := spec.Variables["args_"+p.AttachTo]; x != nil {
+				_ = x.Set(uint32(0)) // as it was set before
+			}
 		}
 	}
 	return taken

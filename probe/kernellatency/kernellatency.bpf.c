@@ -37,7 +37,7 @@ struct {
 
 inline_ u64 head_of(const struct sk_buff *skb)
 {
-	return (u64)BPF_CORE_READ(skb, head);
+	return address((u64)skb->head);
 }
 
 inline_ void packet_owner(struct owner *o, const struct sk_buff *skb)
@@ -147,7 +147,7 @@ int net_dev_start_xmit(u64 *ctx)
 	passed(skb, QDISC);
 	if (!g)
 		return 0;
-	g->skb = address(ctx, 0);
+	g->skb = address(ctx[0]);
 	packet_owner(&g->owner, skb);
 	g->at = bpf_ktime_get_ns();
 	return 0;
@@ -160,7 +160,7 @@ int net_dev_xmit(u64 *ctx)
 	struct given *g = bpf_map_lookup_elem(&driver, &zero);
 	struct owner owner;
 
-	if (!g || g->skb != address(ctx, 0))
+	if (!g || g->skb != address(ctx[0]))
 		return 0;
 	g->skb = 0;
 	owner = g->owner;

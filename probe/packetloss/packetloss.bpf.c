@@ -73,7 +73,7 @@ inline_ u8 direction(const struct sk_buff *skb, struct sock *sk)
 	struct dst_entry *dst = (void *)(skb->_skb_refdst & ~1ULL);
 	if (!dst)
 		return dev && dev->ifindex != iif ? FORWARD : RX;
-	int out = BPF_CORE_READ(dst, dev, ifindex);
+	int out = at(struct dst_entry, dst, dev, ifindex);
 	return out == LOOPBACK || out == iif ? RX : FORWARD;
 }
 
@@ -87,7 +87,7 @@ inline_ bool lossless(const struct sk_buff *skb, u8 class, const struct l4 *l4)
 	if (class & ICMP && (l4->proto == IPPROTO_ICMP || l4->proto == IPPROTO_ICMPV6))
 		return 1;
 	const struct tcp_skb_cb *cb = (void *)skb->cb;
-	return class & EMPTY && BPF_CORE_READ(cb, seq) == BPF_CORE_READ(cb, end_seq);
+	return class & EMPTY && cb->seq == cb->end_seq;
 }
 
 // place tells the namespace in which the packet was dropped, and the socket that it was for or from there.
@@ -126,8 +126,8 @@ int kfree_skb(u64 *ctx)
 	skb_l4(&l4, skb);
 	if (r < REASONS && normal[r] && lossless(skb, normal[r], &l4))
 		return 0;
-	if (args_kfree_skb > 3 && address(ctx, 3))
-		rx = (void *)ctx[3];
+	if (args_kfree_skb > 3)
+		rx = maybe_null(ctx[3]);
 	// Copies for captures; and what is no packet, or not yet: messages of netlink and of Unix sockets, drivers' buffers.
 	struct sock *sk = rx ? rx : skb->sk;
 	if (rx && foreign(rx))

@@ -19,7 +19,7 @@ struct {
 SEC("tp_btf/qdisc_enqueue")
 int qdisc_enqueue(u64 *ctx)
 {
-	wait_anew(address(ctx, 2), 0);
+	wait_anew(address(ctx[2]), 0);
 	return 0;
 }
 
@@ -27,8 +27,8 @@ int qdisc_enqueue(u64 *ctx)
 SEC("tp_btf/qdisc_dequeue")
 int qdisc_dequeue(u64 *ctx)
 {
-	struct sk_buff *skb = (void *)ctx[3];
-	struct wait *w = wait_get(address(ctx, 3));
+	struct sk_buff *skb = maybe_null(ctx[3]);
+	struct wait *w = wait_get(address(ctx[3]));
 	struct key key = {};
 	struct net_device *dev;
 	u64 ns;
@@ -41,7 +41,7 @@ int qdisc_dequeue(u64 *ctx)
 	if (!dev)
 		return 0;
 	owner_of(&key.owner, net_id(dev->nd_net.net), skb->sk, dev->ifindex);
-	bpf_probe_read_kernel(key.device, sizeof(key.device), &dev->name);
+	copy16(key.device, dev->name);
 	observe(&latency, &key, ns);
 	if (ns <= threshold)
 		return 0;

@@ -23,7 +23,7 @@ inline_ bool internet(const struct sock *sk)
 // A socket that is closed with data unread leaves its wait to the next at its address, which has another port.
 inline_ u64 key(u64 *ctx, const struct sock *sk)
 {
-	return address(ctx, 0) ^ (u64)sk->__sk_common.skc_num << 48;
+	return address(ctx[0]) ^ (u64)sk->__sk_common.skc_num << 48;
 }
 
 inline_ void ready(u64 *ctx)
@@ -87,7 +87,7 @@ int tcp_probe(u64 *ctx)
 	struct sk_buff *skb = (void *)ctx[1];
 	struct tcp_skb_cb *cb = (void *)skb->cb;
 
-	if (BPF_CORE_READ(cb, seq) != BPF_CORE_READ(cb, end_seq)) // it is no mere acknowledgement
+	if (cb->seq != cb->end_seq) // it is no mere acknowledgement
 		ready(ctx);
 	return 0;
 }

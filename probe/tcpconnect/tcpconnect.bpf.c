@@ -1,6 +1,7 @@
 //go:build ignore
 
 // Measures how long connections take to be made and to be accepted, and counts those that fail.
+#define WITH_WAITS
 #include "plumb.h"
 
 enum { CONNECT = 0, ACCEPT = 1, FAILED = 2, ERROR = 3 };
@@ -25,31 +26,26 @@ struct {
 	__type(value, u64);
 } errors SEC(".maps");
 
-// Since when a socket connects, or waits to be accepted.
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, u64);
-	__type(value, u64);
-} since SEC(".maps");
+// Whether accepting is seen.
+const volatile u32 args_inet_csk_accept = 0;
 
+// begin has a socket connect, or wait to be accepted, from now on.
 inline_ void begin(u64 sk)
 {
-	u64 now = bpf_ktime_get_ns();
-
-	bpf_map_update_elem(&since, &sk, &now, BPF_ANY);
+	if (wait_anew(sk, 0))
+		count_lost(LOST_TABLE);
 }
 
 // end returns how long ago begin was called for a socket, or 0 where it was not.
 inline_ u64 end(u64 sk)
 {
-	u64 *at = bpf_map_lookup_elem(&since, &sk);
+	struct wait *w = wait_get(sk);
 	u64 ns;
 
-	if (!at)
+	if (!w)
 		return 0;
-	ns = bpf_ktime_get_ns() - *at;
-	bpf_map_delete_elem(&since, &sk);
+	ns = bpf_ktime_get_ns() - w->at;
+	w->at = 0;
 	return ns;
 }
 
@@ -93,13 +89,13 @@ int inet_sock_set_state(u64 *ctx)
 
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	if (new == TCP_SYN_SENT || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED)) {
-		begin((u64)sk);
+	if (new == TCP_SYN_SENT || (old == TCP_SYN_RECV && new == TCP_ESTABLISHED && args_inet_csk_accept)) {
+		begin(address(ctx[0]));
 		return 0;
 	}
 	if (old != TCP_SYN_SENT && new != TCP_CLOSE)
 		return 0;
-	ns = end((u64)sk);
+	ns = end(address(ctx[0]));
 	if (old != TCP_SYN_SENT)
 		return 0;
 	if (new == TCP_ESTABLISHED) {
@@ -115,17 +111,22 @@ int inet_sock_set_state(u64 *ctx)
 	return 0;
 }
 
-// The function takes two arguments since 6.10, and had four; the last is what it returns.
+// The function takes two arguments since 6.10, and had four; behind them is what it returns.
 SEC("fexit/inet_csk_accept")
 int inet_csk_accept(u64 *ctx)
 {
-	u64 child = 0, ns;
+	struct sock *child;
+	u64 ns;
 
-	if (bpf_get_func_ret(ctx, &child) || !child)
+	if (args_inet_csk_accept > 2)
+		child = maybe_null(ctx[4]);
+	else
+		child = maybe_null(ctx[2]);
+	if (!child)
 		return 0;
-	ns = end(child);
+	ns = end(address((u64)child));
 	// It may be taken from the queue before it is ESTABLISHED; it has not waited then.
-	if (!ns && BPF_CORE_READ((struct sock *)child, __sk_common.skc_state) != TCP_SYN_RECV)
+	if (!ns && child->__sk_common.skc_state != TCP_SYN_RECV)
 		return 0;
 	struct sock *sk = (void *)ctx[0]; // the listener, whose child is of the same Pod
 	struct key key = {.what = ACCEPT};
@@ -139,7 +140,7 @@ int inet_csk_accept(u64 *ctx)
 		return 0;
 	e->net = sock_net(sk);
 	e->owner = key.owner;
-	common_tuple(&e->tuple, &((struct sock *)child)->__sk_common);
+	common_tuple(&e->tuple, &child->__sk_common);
 	e->tuple.proto = IPPROTO_TCP;
 	turn(&e->tuple);
 	e->arg[0] = ACCEPT;

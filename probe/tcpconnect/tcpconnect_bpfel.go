@@ -37,6 +37,13 @@ type tcpconnectKey struct {
 	Err  uint32
 }
 
+type tcpconnectWait struct {
+	_     structs.HostLayout
+	Key   uint64
+	At    uint64
+	Stage uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -46,10 +53,11 @@ const (
 	tcpconnectMapLatency            = "latency"
 	tcpconnectMapLimit              = "limit"
 	tcpconnectMapLost               = "lost"
-	tcpconnectMapSince              = "since"
+	tcpconnectMapWaits              = "waits"
 	tcpconnectProgInetCskAccept     = "inet_csk_accept"
 	tcpconnectProgInetSkErrorReport = "inet_sk_error_report"
 	tcpconnectProgInetSockSetState  = "inet_sock_set_state"
+	tcpconnectVarArgsInetCskAccept  = "args_inet_csk_accept"
 	tcpconnectVarCookies            = "cookies"
 	tcpconnectVarHostNet            = "host_net"
 	tcpconnectVarThreshold          = "threshold"
@@ -111,16 +119,17 @@ type tcpconnectMapSpecs struct {
 	Latency *ebpf.MapSpec `ebpf:"latency"`
 	Limit   *ebpf.MapSpec `ebpf:"limit"`
 	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Since   *ebpf.MapSpec `ebpf:"since"`
+	Waits   *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // tcpconnectVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tcpconnectVariableSpecs struct {
-	Cookies   *ebpf.VariableSpec `ebpf:"cookies"`
-	HostNet   *ebpf.VariableSpec `ebpf:"host_net"`
-	Threshold *ebpf.VariableSpec `ebpf:"threshold"`
+	ArgsInetCskAccept *ebpf.VariableSpec `ebpf:"args_inet_csk_accept"`
+	Cookies           *ebpf.VariableSpec `ebpf:"cookies"`
+	HostNet           *ebpf.VariableSpec `ebpf:"host_net"`
+	Threshold         *ebpf.VariableSpec `ebpf:"threshold"`
 }
 
 // tcpconnectObjects contains all objects after they have been loaded into the kernel.
@@ -148,7 +157,7 @@ type tcpconnectMaps struct {
 	Latency *ebpf.Map `ebpf:"latency"`
 	Limit   *ebpf.Map `ebpf:"limit"`
 	Lost    *ebpf.Map `ebpf:"lost"`
-	Since   *ebpf.Map `ebpf:"since"`
+	Waits   *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *tcpconnectMaps) Close() error {
@@ -158,7 +167,7 @@ func (m *tcpconnectMaps) Close() error {
 		m.Latency,
 		m.Limit,
 		m.Lost,
-		m.Since,
+		m.Waits,
 	)
 }
 
@@ -166,9 +175,10 @@ func (m *tcpconnectMaps) Close() error {
 //
 // It can be passed to loadTcpconnectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tcpconnectVariables struct {
-	Cookies   *ebpf.Variable `ebpf:"cookies"`
-	HostNet   *ebpf.Variable `ebpf:"host_net"`
-	Threshold *ebpf.Variable `ebpf:"threshold"`
+	ArgsInetCskAccept *ebpf.Variable `ebpf:"args_inet_csk_accept"`
+	Cookies           *ebpf.Variable `ebpf:"cookies"`
+	HostNet           *ebpf.Variable `ebpf:"host_net"`
+	Threshold         *ebpf.Variable `ebpf:"threshold"`
 }
 
 // tcpconnectPrograms contains all programs after they have been loaded into the kernel.

@@ -27,14 +27,9 @@ struct {
 SEC("tp_btf/tcp_send_reset")
 int tcp_send_reset(u64 *ctx)
 {
-	struct sock *sk = 0;
-	struct sk_buff *skb = 0;
+	struct sock *sk = maybe_null(ctx[0]);
+	struct sk_buff *skb = maybe_null(ctx[1]); // a reset that answers no segment has none
 	struct key key = {.reason = NO_REASON};
-
-	if (address(ctx, 0))
-		sk = (void *)ctx[0];
-	if (address(ctx, 1)) // a reset that answers no segment has none
-		skb = (void *)ctx[1];
 	u64 net = sk ? sock_net(sk) : 0;
 
 	if (!net && skb && skb->dev)

@@ -28,7 +28,7 @@ int tcp_retransmit_skb(u64 *ctx)
 
 	if (args_tcp_retransmit_skb > 2 && (int)ctx[2])
 		return 0;
-	u64 n = BPF_CORE_READ((struct tcp_skb_cb *)skb->cb, tcp_gso_segs);
+	u64 n = ((struct tcp_skb_cb *)skb->cb)->tcp_gso_segs;
 	sock_owner(&key.owner, sk);
 	key.state = sk->__sk_common.skc_state;
 	if (!n)
@@ -43,8 +43,8 @@ int tcp_retransmit_skb(u64 *ctx)
 	sock_tuple(&e->tuple, sk);
 	e->tuple.len = skb->len;
 	e->arg[0] = key.state;
-	e->arg[1] = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_retransmits);
-	e->arg[2] = BPF_CORE_READ((struct tcp_sock *)sk, srtt_us) >> 3;
+	e->arg[1] = at(struct inet_connection_sock, sk, icsk_retransmits);
+	e->arg[2] = at(struct tcp_sock, sk, srtt_us) >> 3;
 	e->arg[3] = n;
 	end_event(e);
 	return 0;

@@ -86,6 +86,10 @@ struct in6_addr {
 	u8 s6_addr[16];
 };
 
+struct ipv6hdr {
+	u8 nexthdr;
+} kernel_;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -180,16 +184,33 @@ struct owner {
 	u32 pad;
 };
 
-// address returns where an argument points to, as a number that may be reckoned with. An argument that may be NULL
-// has to be asked for by it: until 6.12 the verifier takes arguments for what is not NULL, leaves out a program's
-// own checks, and the kernel crashes. The compiler must not load the argument by the same register.
-#define address(ctx, i)                                                     \
-	({                                                                  \
-		u64 *arg = ctx, to = 0;                                     \
-		asm volatile("%0 += %1" : "+r"(arg) : "i"((i) * 8));        \
-		bpf_probe_read_kernel(&to, sizeof(to), arg);                \
-		to;                                                         \
+// maybe_null is an argument that may be NULL, to be checked as other pointers are. Until 6.12 the verifier takes arguments for
+// what is not NULL and leaves out a program's own checks, and the kernel crashes; comparisons for order it does not judge.
+#define maybe_null(arg)                                                              \
+	({                                                                           \
+		void *to = (void *)(arg);                                            \
+		asm volatile("if %0 > 4095 goto +1; %0 = 0" : "+r"(to));             \
+		to;                                                                  \
 	})
+
+// address returns where an argument points to, as a number that may be reckoned with: as such the verifier has it
+// from memory only that something was added to.
+inline_ u64 address(u64 arg)
+{
+	volatile u64 to = 0;
+
+	__sync_fetch_and_add(&to, arg);
+	return to;
+}
+
+// Has the verifier take what is at an address for a type. What is read by that costs nothing, unlike by a helper; what cannot be
+// read is 0. Since 6.2.
+extern void *bpf_rdonly_cast(const void *address, u32 type) __ksym __weak;
+#define cast(type, address) ((type *)bpf_rdonly_cast((const void *)(address), bpf_core_type_id_kernel(type)))
+
+// at reads a field of a struct that is at an address, by as many pointers as BPF_CORE_READ.
+#define at(type, address, fields...) \
+	(bpf_rdonly_cast ? ___arrow(cast(type, address), fields) : BPF_CORE_READ((type *)(address), fields))
 
 inline_ u64 net_id(struct net *net)
 {
@@ -262,19 +283,25 @@ struct tuple {
 	u16 len;
 };
 
+inline_ void copy16(void *to, const void *from)
+{
+	((u64 *)to)[0] = ((u64 *)from)[0];
+	((u64 *)to)[1] = ((u64 *)from)[1];
+}
+
 inline_ void common_tuple(struct tuple *t, const struct sock_common *c)
 {
-	t->sport = bpf_htons(BPF_CORE_READ(c, skc_num));
-	t->dport = BPF_CORE_READ(c, skc_dport);
-	if (BPF_CORE_READ(c, skc_family) == AF_INET) {
+	t->sport = bpf_htons(c->skc_num);
+	t->dport = c->skc_dport;
+	if (c->skc_family == AF_INET) {
 		t->version = 4;
-		*(u32 *)t->src = BPF_CORE_READ(c, skc_rcv_saddr);
-		*(u32 *)t->dst = BPF_CORE_READ(c, skc_daddr);
+		*(u32 *)t->src = c->skc_rcv_saddr;
+		*(u32 *)t->dst = c->skc_daddr;
 		return;
 	}
 	t->version = 6;
-	bpf_probe_read_kernel(t->src, 16, &c->skc_v6_rcv_saddr);
-	bpf_probe_read_kernel(t->dst, 16, &c->skc_v6_daddr);
+	copy16(t->src, &c->skc_v6_rcv_saddr);
+	copy16(t->dst, &c->skc_v6_daddr);
 }
 
 inline_ void sock_tuple(struct tuple *t, const struct sock *sk)
@@ -282,7 +309,7 @@ inline_ void sock_tuple(struct tuple *t, const struct sock *sk)
 	common_tuple(t, &sk->__sk_common);
 	if (!full_sock(sk))
 		return;
-	t->sport = BPF_CORE_READ((struct inet_sock *)sk, inet_sport);
+	t->sport = at(struct inet_sock, sk, inet_sport);
 	t->proto = sk->sk_protocol;
 }
 
@@ -303,6 +330,16 @@ inline_ bool extension(u8 next)
 	return next == 0 || next == 43 || next == 60;
 }
 
+// header returns the 40 bytes at an address, of IPv6's header or others; copy has room for them. The first four cannot be read
+// at once.
+inline_ const u8 *header(const void *address, u8 *copy)
+{
+	if (bpf_rdonly_cast)
+		return (u8 *)cast(struct ipv6hdr, address);
+	bpf_probe_read_kernel(copy, 40, address);
+	return copy;
+}
+
 // What a packet's headers say.
 struct l4 {
 	u32 at; // the offset of the transport header from skb->head; 0 of a fragment that has none
@@ -315,11 +352,10 @@ inline_ void skb_l4(struct l4 *p, const struct sk_buff *skb)
 {
 	unsigned char *head = skb->head;
 	u32 l3 = skb->network_header;
-	u8 b[26] = {};
+	u8 copy[40];
+	const u8 *b = header(head + l3, copy);
 
 	p->at = p->version = p->proto = p->group = 0;
-	if (bpf_probe_read_kernel(b, sizeof(b), head + l3))
-		return;
 	if (skb->protocol == bpf_htons(ETH_P_IP) && b[0] >> 4 == 4) {
 		p->version = 4;
 		p->proto = b[9];
@@ -348,20 +384,21 @@ inline_ void skb_l4(struct l4 *p, const struct sk_buff *skb)
 inline_ void skb_tuple(struct tuple *t, const struct sk_buff *skb, const struct l4 *p)
 {
 	unsigned char *head = skb->head;
-	u32 l3 = skb->network_header;
+	u8 copy[40];
+	const u8 *b = header(head + skb->network_header, copy);
 
 	t->len = skb->len;
 	t->proto = p->proto;
 	t->version = p->version;
 	if (t->version == 4) {
-		bpf_probe_read_kernel(t->src, 4, head + l3 + 12);
-		bpf_probe_read_kernel(t->dst, 4, head + l3 + 16);
+		*(u32 *)t->src = *(u32 *)(b + 12);
+		*(u32 *)t->dst = *(u32 *)(b + 16);
 	} else if (t->version == 6) {
-		bpf_probe_read_kernel(t->src, 16, head + l3 + 8);
-		bpf_probe_read_kernel(t->dst, 16, head + l3 + 24);
+		copy16(t->src, b + 8);
+		copy16(t->dst, b + 24);
 	}
 	if (p->at && (t->proto == IPPROTO_TCP || t->proto == IPPROTO_UDP))
-		bpf_probe_read_kernel(&t->sport, 4, head + p->at);
+		*(u32 *)&t->sport = *(u32 *)(header(head + p->at - 8, copy) + 8);
 }
 
 // An event as package bpf reads it. What arg holds is the probe's own.
@@ -522,8 +559,8 @@ inline_ void hist_add(struct hist *h, u64 ns)
 	})
 
 #ifdef WITH_WAITS
-// Since when something waits, by its address. A table of these has one slot for many addresses: who finds
-// it taken is not measured. A wait that is never ended gives way after a minute.
+// Since when something waits, by its address. A table of these has two slots for many addresses.
+// A wait that is never ended gives way after a minute.
 struct wait {
 	u64 key;
 	u64 at; // 0 of a slot that is free
@@ -540,45 +577,71 @@ struct {
 	__type(value, struct wait);
 } waits SEC(".maps");
 
-inline_ struct wait *wait_slot(u64 key)
+inline_ struct wait *wait_slot(u64 key, u32 second)
 {
-	u32 i = (key * 0x9e3779b97f4a7c15ULL) >> (64 - WAIT_BITS);
+	u32 i = (key * 0x9e3779b97f4a7c15ULL) >> (64 - WAIT_BITS) ^ second;
 
 	return bpf_map_lookup_elem(&waits, &i);
+}
+
+inline_ bool wait_is(const struct wait *w, u64 key)
+{
+	return w && w->key == key && w->at;
 }
 
 // wait_get returns the wait of a key, or NULL.
 inline_ struct wait *wait_get(u64 key)
 {
-	struct wait *w = wait_slot(key);
+	struct wait *w = wait_slot(key, 0);
 
-	return w && w->key == key && w->at ? w : 0;
+	if (wait_is(w, key))
+		return w;
+	w = wait_slot(key, 1);
+	return wait_is(w, key) ? w : 0;
 }
 
-// wait_begin has a key wait from now on, unless it waits already or the slot is another's.
+// wait_free returns the slot that a key may wait in, which is its own where it has one; or NULL.
+inline_ struct wait *wait_free(u64 key, u64 now)
+{
+	struct wait *w = wait_slot(key, 0), *o = wait_slot(key, 1);
+
+	if (wait_is(o, key))
+		return o;
+	if (w && (!w->at || w->key == key || now - w->at >= WAIT_STALE))
+		return w;
+	return o && (!o->at || now - o->at >= WAIT_STALE) ? o : 0;
+}
+
+// wait_begin has a key wait from now on, unless it waits already. Who finds no slot is not measured.
 inline_ void wait_begin(u64 key)
 {
-	struct wait *w = wait_slot(key);
 	u64 now;
+	struct wait *w;
 
-	if (!w || (w->at && w->key == key))
+	if (wait_get(key))
 		return;
 	now = bpf_ktime_get_ns();
-	if (w->at && now - w->at < WAIT_STALE)
+	w = wait_free(key, now);
+	if (!w)
 		return;
 	w->key = key;
 	w->at = now;
 }
 
-// wait_anew has a key wait from now on, whatever waited in the slot.
-inline_ void wait_anew(u64 key, u64 stage)
+// wait_anew has a key wait from now on, also where it waited already. It returns whether another's wait was lost by that.
+inline_ bool wait_anew(u64 key, u64 stage)
 {
-	struct wait *w = wait_slot(key);
+	u64 now = bpf_ktime_get_ns();
+	struct wait *w = wait_free(key, now);
+	bool taken = !w;
 
+	if (taken)
+		w = wait_slot(key, 0);
 	if (!w)
-		return;
+		return 1;
 	w->key = key;
-	w->at = bpf_ktime_get_ns();
+	w->at = now;
 	w->stage = stage;
+	return taken;
 }
 #endif
