@@ -31,6 +31,8 @@ type Set struct {
 	links   map[string]link.Link // by program
 	events  *ringbuf.Reader
 	// Of probes whose programs hand over packets.
+	pieces  *ringbuf.Reader
+	piece   ringbuf.Record
 	packets *perf.Reader
 	packet  perf.Record
 	// What the kernel has not, of which the probe then tells nothing.
@@ -210,6 +212,9 @@ func (s *Set) Close() error {
 	}
 	if s.events != nil {
 		errs = append(errs, s.events.Close())
+	}
+	if s.pieces != nil {
+		errs = append(errs, s.pieces.Close())
 	}
 	if s.packets != nil {
 		errs = append(errs, s.packets.Close())

@@ -10,25 +10,30 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf/perf"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 )
 
-// packetMemory is how many bytes of packets all CPUs together have room for, between two times that the agent takes them. No
-// CPU has more than the most, and none less than the least.
+// packetMemory is how many bytes all CPUs together have room for of packets that are in more than one piece, between two times
+// that the agent takes them. No CPU has more than the most, and none less than the least.
 const (
 	packetMemory = 2 << 20
 	packetLeast  = 8 << 10
 	packetMost   = 512 << 10
 )
 
-// newPackets returns the reader of the packets that programs hand over by bpf_skb_output. Who is handed
-// them wakes nobody: they wait in their buffer. Of locked memory, which that is, there may be as much left as
+// newPackets has the readers of the packets that programs hand over: those that they copied, and others, by bpf_skb_output. Who is handed
+// them wakes nobody: they wait in their buffer. Of locked memory, which the latter's is, there may be as much left as
 // others of the same user have not taken (kernel.perf_event_mlock_kb, ulimit -l).
 func (s *Set) newPackets() (err error) {
 	m := s.coll.Maps["packets"]
 	if m == nil {
 		return nil
 	}
+	if s.pieces, err = ringbuf.NewReader(s.coll.Maps["pieces"]); err != nil {
+		return err
+	}
+	s.pieces.SetDeadline(time.Unix(1, 0)) // it never waits
 	for size := min(packetMost, packetMemory/int(m.MaxEntries())); ; size /= 2 {
 		size = max(size, packetLeast)
 		s.packets, err = perf.NewReaderWithOptions(m, size, perf.ReaderOptions{Watermark: size - 1})
@@ -40,14 +45,23 @@ func (s *Set) newPackets() (err error) {
 			return fmt.Errorf("packets, of %d bytes a CPU: %w", size, err)
 		}
 	}
-	s.packets.SetDeadline(time.Unix(1, 0)) // it never waits
+	s.packets.SetDeadline(time.Unix(1, 0))
 	return nil
 }
 
-// Packets takes what has been handed over, CPU by CPU: not in the order of time. What take is given is not its to keep,
-// and may have some bytes behind it. What was handed over before the time that it returns, by the kernel's clock, is among it.
+// handing is longer than a program takes to hand a packet over, on a CPU that is taken from the machine meanwhile.
+const handing = 20 * time.Millisecond
+
+// Packets takes what has been handed over, not in the order of time. What take is given is not its to keep,
+// and may have some bytes behind it. Packets of before the time that it returns, by the kernel's clock, are among it.
 func (s *Set) Packets(take func([]byte)) (until uint64, err error) {
-	until = Now()
+	until = Now() - uint64(handing)
+	for s.pieces.AvailableBytes() > 0 {
+		if err := s.pieces.ReadInto(&s.piece); err != nil {
+			break // the next is still being written
+		}
+		take(s.piece.RawSample)
+	}
 	for {
 		switch err := s.packets.ReadInto(&s.packet); {
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -11,6 +11,7 @@ enum { MOST = 2 + 12 + 255 + 4 };
 #define BPF_F_CURRENT_CPU 0xffffffffULL
 
 struct sk_buff___data {
+	u32 data_len;
 	unsigned char *data;
 } kernel_;
 
@@ -24,21 +25,34 @@ struct task_struct {
 
 enum { READ = BY_DEVICE + 1 };
 
-// A packet as the agent is told of it, before its bytes.
+// A packet as the agent is told of it: more of its bytes follow the first.
 struct sight {
 	u64 time; // bpf_ktime_get_ns
 	u64 net;
 	struct owner owner; // of the socket that asks
-	u32 at; // where, in the bytes, the payload begins
-	u32 len; // how many bytes there are
-	u8 head[56]; // from the network header on
+	u32 at; // where, from head on, the payload begins
+	u32 len; // and where what there is of it ends
 	u32 answer; // BY_DEVICE where it arrived by one, or READ
 	u32 pad;
+	u8 head[56]; // from the network header on
 };
 const struct sight *sight_type __attribute__((unused)); // for bpf2go to know it
 
-// A packet's bytes are not all in one piece: those of TCP are in pages, which only the kernel itself can copy, and
-// only to here.
+// The most of a packet from its network header on: its headers, and what is looked at of it.
+enum { LONGEST = 40 + 60 + MOST };
+
+struct piece {
+	struct sight s;
+	u8 more[LONGEST - 56 + 3];
+};
+
+// Packets that are in one piece.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 2 << 20);
+} pieces SEC(".maps");
+
+// Others, as TCP's are: what is in pages only the kernel itself can copy, and only to here.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__type(key, u32);
@@ -73,55 +87,54 @@ inline_ u32 word(const u8 *b)
 	return b[0] << 8 | b[1];
 }
 
+// What a packet's headers say.
 struct ports {
 	u32 src;
 	u32 dst;
 	u32 payload; // its offset from the network header
+	u32 size; // of the whole packet
 };
 
 // about says whether a packet may have that port, which is at an offset from where its ports are. It is asked of every packet.
 inline_ bool about(const unsigned char *l3, u32 offset)
 {
-	u8 b[24];
-	u16 port = 0;
+	u8 copy[40];
+	const u8 *b = header(l3, copy);
 
-	if (bpf_probe_read_kernel(b, sizeof(b), l3))
-		return 0;
 	if (b[0] == 0x45)
 		return *(u16 *)(b + 20 + offset) == bpf_htons(PORT);
-	if (b[0] >> 4 == 6)
-		bpf_probe_read_kernel(&port, sizeof(port), l3 + 40 + offset);
-	return port == bpf_htons(PORT);
+	if (b[0] >> 4 != 6)
+		return 0;
+	b = header(l3 + 32, copy);
+	return *(u16 *)(b + 8 + offset) == bpf_htons(PORT);
 }
 
 enum { SOURCE = 0, DESTINATION = 2 };
 
 // message reads the headers of a packet that may be of DNS: without options of IPv4 or extension headers, as such packets are,
 // and with something in it.
-inline_ bool message(struct ports *p, u8 *b, const unsigned char *l3)
+inline_ bool message(struct ports *p, const unsigned char *l3)
 {
-	u32 offset, size, proto;
+	u32 proto;
+	u8 copy[40];
+	const u8 *b = header(l3, copy);
 
-	if (bpf_probe_read_kernel(b, 56, l3))
-		return 0;
 	if (b[0] == 0x45 && !(b[6] & 0x1f) && !b[7]) {
 		proto = b[9];
-		size = word(b + 2) - 20;
-		offset = b[32] >> 4;
 		p->payload = 20;
+		p->size = word(b + 2);
 	} else if (b[0] >> 4 == 6) {
 		proto = b[6];
-		size = word(b + 4);
-		offset = b[52] >> 4;
 		p->payload = 40;
+		p->size = 40 + word(b + 4);
 	} else {
 		return 0;
 	}
-	p->src = word(b + p->payload);
-	p->dst = word(b + p->payload + 2);
-	u32 head = proto == IPPROTO_TCP ? offset * 4 : 8;
-	p->payload += head;
-	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && size >= head + 12;
+	b = header(l3 + p->payload - 8, copy);
+	p->src = word(b + 8);
+	p->dst = word(b + 10);
+	p->payload += proto == IPPROTO_TCP ? (b[20] >> 4) * 4 : 8;
+	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && p->size >= p->payload + 12;
 }
 
 // A CPU may hand over this many packets at once, and then one for each interval.
@@ -142,15 +155,45 @@ inline_ bool may_show(u64 now)
 	return 1;
 }
 
-inline_ void show(struct sk_buff *skb, struct sight *s, u32 at)
+inline_ void show_piece(const struct sight *s, const struct ports *p, const unsigned char *l3, u64 n)
 {
-	u32 len = skb->len;
+	struct piece *piece = bpf_ringbuf_reserve(&pieces, sizeof(*piece), 0);
+
+	if (!piece) {
+		count_lost(LOST_RING);
+		return;
+	}
+	piece->s = *s;
+	piece->s.at = p->payload;
+	piece->s.len = n;
+	barrier_var(n); // else the verifier does not see that it is in bounds
+	if (n <= LONGEST)
+		bpf_probe_read_kernel(piece->s.head, n, l3);
+	bpf_ringbuf_submit(piece, BPF_RB_NO_WAKEUP);
+}
+
+inline_ u32 least(u32 a, u32 b)
+{
+	return a < b ? a : b;
+}
+
+inline_ void show(struct sk_buff *skb, struct sight *s, const struct ports *p, const unsigned char *l3)
+{
+	struct sk_buff___data *d = (void *)skb;
+	int before = l3 - d->data;
+	u32 size = skb->len - before, n = least(size, p->payload + MOST);
 
 	if (!may_show(s->time))
 		return;
-	s->at = at;
-	s->len = len < at + MOST ? len : at + MOST;
-	if (bpf_skb_output(skb, &packets, (u64)s->len << 32 | BPF_F_CURRENT_CPU, s, sizeof(*s)))
+	if (n <= size - d->data_len) {
+		show_piece(s, p, l3, n);
+		return;
+	}
+	n += before;
+	s->at = sizeof(s->head) + before + p->payload;
+	s->len = sizeof(s->head) + n;
+	bpf_probe_read_kernel(s->head, sizeof(s->head), l3);
+	if (bpf_skb_output(skb, &packets, (u64)n << 32 | BPF_F_CURRENT_CPU, s, sizeof(*s)))
 		count_lost(LOST_RING);
 }
 
@@ -169,14 +212,13 @@ int net_dev_queue(u64 *ctx)
 	} else if (sk->sk_protocol != IPPROTO_UDP) {
 		return 0;
 	}
-	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
-	u32 l3 = skb->network_header;
-	if (!about(head + l3, DESTINATION))
+	unsigned char *l3 = skb->head + skb->network_header;
+	if (!about(l3, DESTINATION))
 		return 0;
 	struct net_device *dev = skb->dev;
 	struct sight s = {};
 	struct ports p;
-	if (!message(&p, s.head, head + l3) || !dev)
+	if (!message(&p, l3) || !dev)
 		return 0;
 	s.net = sock_net(sk);
 	if (net_id(dev->nd_net.net) != s.net)
@@ -186,7 +228,7 @@ int net_dev_queue(u64 *ctx)
 	if (slot)
 		slot->asked = s.time;
 	sock_owner(&s.owner, sk);
-	show(skb, &s, l3 + p.payload - (data - head));
+	show(skb, &s, &p, l3);
 	return 0;
 }
 
@@ -217,31 +259,30 @@ int netif_receive_skb(u64 *ctx)
 	struct net_device *dev = skb->dev;
 	struct sight s = {};
 	struct ports p;
-	if (!message(&p, s.head, data) || !dev)
+	if (!message(&p, data) || !dev)
 		return 0;
 	s.net = net_id(dev->nd_net.net);
-	if (awaited(&s, &p, (u64)BPF_CORE_READ(skb, head), 1))
-		show(skb, &s, p.payload);
+	if (awaited(&s, &p, address((u64)skb->head), 1))
+		show(skb, &s, &p, data);
 	return 0;
 }
 
 // A program may give packets to a Pod past its device (bpf_redirect_peer). They are met when they are read.
 inline_ void read(struct sk_buff *skb)
 {
-	unsigned char *head = skb->head, *data = ((struct sk_buff___data *)skb)->data;
-	u32 l3 = skb->network_header;
+	unsigned char *l3 = skb->head + skb->network_header;
 
-	if (!skb->protocol || !about(head + l3, SOURCE))
+	if (!skb->protocol || !about(l3, SOURCE))
 		return; // without a protocol it is of a Unix socket
 	struct sight s = {};
 	struct ports p;
-	if (!message(&p, s.head, head + l3))
+	if (!message(&p, l3))
 		return;
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct net *net = BPF_CORE_READ(task, nsproxy, net_ns);
-	s.net = cookies ? BPF_CORE_READ(net, net_cookie) : BPF_CORE_READ(net, ns.inum);
-	if (awaited(&s, &p, (u64)head, 0))
-		show(skb, &s, l3 + p.payload - (data - head));
+	struct net *net = at(struct task_struct, task, nsproxy, net_ns);
+	s.net = cookies ? at(struct net, net, net_cookie) : at(struct net, net, ns.inum);
+	if (awaited(&s, &p, address((u64)skb->head), 0))
+		show(skb, &s, &p, l3);
 }
 
 SEC("tp_btf/skb_copy_datagram_iovec")
@@ -267,48 +308,24 @@ struct sock___queue {
 	struct sk_buff_head sk_receive_queue;
 } kernel_;
 
-struct piece {
-	struct sight s;
-	u8 body[MOST + 7];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct piece);
-} pieces SEC(".maps");
-
 // Since 6.3, in place of consume_skb: the last datagram of a socket that has something to read. Somebody may just be taking it
 // away: it is copied as what may be gone.
 SEC("tp_btf/sk_data_ready")
 int sk_data_ready(u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
-	struct sk_buff *skb;
-	struct piece *piece;
+	struct sight s = {};
 	struct ports p;
-	u32 zero = 0;
 
 	if (sk->sk_protocol != IPPROTO_UDP || !full_sock(sk))
 		return 0;
-	skb = ((struct sock___queue *)sk)->sk_receive_queue.prev;
-	unsigned char *head = BPF_CORE_READ(skb, head);
-	unsigned char *l3 = head + BPF_CORE_READ(skb, network_header);
-	if (!about(l3, SOURCE))
+	u64 skb = address((u64)((struct sock___queue *)sk)->sk_receive_queue.prev);
+	unsigned char *head = at(struct sk_buff, skb, head);
+	unsigned char *l3 = head + at(struct sk_buff, skb, network_header);
+	if (!about(l3, SOURCE) || !message(&p, l3))
 		return 0;
-	piece = bpf_map_lookup_elem(&pieces, &zero);
-	if (!piece || !message(&p, piece->s.head, l3))
-		return 0;
-	piece->s.net = sock_net(sk);
-	if (!awaited(&piece->s, &p, (u64)head, 0) || !may_show(piece->s.time))
-		return 0;
-	piece->s.at = 0;
-	piece->s.len = BPF_CORE_READ(skb, len);
-	if (piece->s.len > MOST)
-		piece->s.len = MOST;
-	bpf_probe_read_kernel(piece->body, MOST, l3 + p.payload);
-	if (bpf_perf_event_output(ctx, &packets, BPF_F_CURRENT_CPU, piece, sizeof(*piece)))
-		count_lost(LOST_RING);
+	s.net = sock_net(sk);
+	if (awaited(&s, &p, address((u64)head), 0) && may_show(s.time))
+		show_piece(&s, &p, l3, least(p.size, p.payload + MOST));
 	return 0;
 }

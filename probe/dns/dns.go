@@ -180,7 +180,7 @@ func (p *dns) take(raw []byte) {
 		return
 	}
 	s := (*dnsSight)(unsafe.Pointer(&raw[0]))
-	raw = raw[unsafe.Sizeof(*s):]
+	raw = raw[unsafe.Offsetof(s.Head):]
 	if uint64(s.At) > uint64(s.Len) || uint64(s.Len) > uint64(len(raw)) {
 		return
 	}

@@ -19,12 +19,6 @@ type dnsBucket struct {
 	Jiffy uint64
 }
 
-type dnsPiece struct {
-	_    structs.HostLayout
-	S    dnsSight
-	Body [280]uint8
-}
-
 type dnsSight struct {
 	_     structs.HostLayout
 	Time  uint64
@@ -37,9 +31,9 @@ type dnsSight struct {
 	}
 	At     uint32
 	Len    uint32
-	Head   [56]uint8
 	Answer uint32
 	Pad    uint32
+	Head   [56]uint8
 }
 
 type dnsSlot struct {
