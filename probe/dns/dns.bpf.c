@@ -38,18 +38,10 @@ struct sight {
 };
 const struct sight *sight_type __attribute__((unused)); // for bpf2go to know it
 
-// The most of a packet from its network header on: its headers, and what is looked at of it.
-enum { LONGEST = 40 + 60 + MOST };
-
-struct piece {
-	struct sight s;
-	u8 more[LONGEST - 56 + 3];
-};
-
 // Packets that are in one piece.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 2 << 20);
+	__uint(max_entries, 1 << 20);
 } pieces SEC(".maps");
 
 // Others, as TCP's are: what is in pages only the kernel itself can copy, and only to here.
@@ -60,11 +52,12 @@ struct {
 } packets SEC(".maps");
 
 // When a port of a namespace last asked. Answers to others are of no use, above all those that the node forwards.
-// And the head of the answer that last arrived there by a device.
+// How much at the most: answers repeat the question. And the head of the answer that last arrived there by a device.
 enum { SLOTS_BITS = 13, ASKED_LONG = 10 };
 
 struct slot {
 	u64 asked;
+	u64 most;
 	u64 head;
 };
 
@@ -82,6 +75,11 @@ inline_ struct slot *slot_at(u64 net, u32 port)
 	return bpf_map_lookup_elem(&slots, &i);
 }
 
+inline_ u32 least(u32 a, u32 b)
+{
+	return a < b ? a : b;
+}
+
 inline_ u32 word(const u8 *b)
 {
 	return b[0] << 8 | b[1];
@@ -92,7 +90,7 @@ struct ports {
 	u32 src;
 	u32 dst;
 	u32 payload; // its offset from the network header
-	u32 size; // of the whole packet
+	u32 size; // of what is looked at, headers included
 };
 
 // about says whether a packet may have that port, which is at an offset from where its ports are. It is asked of every packet.
@@ -134,7 +132,10 @@ inline_ bool message(struct ports *p, const unsigned char *l3)
 	p->src = word(b + 8);
 	p->dst = word(b + 10);
 	p->payload += proto == IPPROTO_TCP ? (b[20] >> 4) * 4 : 8;
-	return (proto == IPPROTO_TCP || proto == IPPROTO_UDP) && p->size >= p->payload + 12;
+	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP) || p->size < p->payload + 12)
+		return 0;
+	p->size = least(p->size, p->payload + MOST);
+	return 1;
 }
 
 // A CPU may hand over this many packets at once, and then one for each interval.
@@ -155,33 +156,39 @@ inline_ bool may_show(u64 now)
 	return 1;
 }
 
-inline_ void show_piece(const struct sight *s, const struct ports *p, const unsigned char *l3, u64 n)
+// copy hands the first n bytes of a packet over, in as much room as they may need from the network header on.
+inline_ void copy(const struct sight *s, const struct ports *p, const unsigned char *l3, u64 n, const u32 room)
 {
-	struct piece *piece = bpf_ringbuf_reserve(&pieces, sizeof(*piece), 0);
+	struct sight *piece = bpf_ringbuf_reserve(&pieces, sizeof(*s) - sizeof(s->head) + room, 0);
 
 	if (!piece) {
 		count_lost(LOST_RING);
 		return;
 	}
-	piece->s = *s;
-	piece->s.at = p->payload;
-	piece->s.len = n;
+	__builtin_memcpy(piece, s, sizeof(*s) - sizeof(s->head));
+	piece->at = p->payload;
+	piece->len = n;
 	barrier_var(n); // else the verifier does not see that it is in bounds
-	if (n <= LONGEST)
-		bpf_probe_read_kernel(piece->s.head, n, l3);
+	if (n <= room)
+		bpf_probe_read_kernel(piece->head, n, l3);
 	bpf_ringbuf_submit(piece, BPF_RB_NO_WAKEUP);
 }
 
-inline_ u32 least(u32 a, u32 b)
+enum { USUAL = 144, LONGEST = 376 }; // the longest headers have 100 bytes
+
+inline_ void show_piece(const struct sight *s, const struct ports *p, const unsigned char *l3, u32 n)
 {
-	return a < b ? a : b;
+	if (n <= USUAL)
+		copy(s, p, l3, n, USUAL);
+	else
+		copy(s, p, l3, n, LONGEST);
 }
 
 inline_ void show(struct sk_buff *skb, struct sight *s, const struct ports *p, const unsigned char *l3)
 {
 	struct sk_buff___data *d = (void *)skb;
 	int before = l3 - d->data;
-	u32 size = skb->len - before, n = least(size, p->payload + MOST);
+	u32 size = skb->len - before, n = least(size, p->size);
 
 	if (!may_show(s->time))
 		return;
@@ -225,15 +232,18 @@ int net_dev_queue(u64 *ctx)
 		return 0;
 	s.time = bpf_ktime_get_ns();
 	struct slot *slot = slot_at(s.net, p.src);
-	if (slot)
+	if (slot) {
 		slot->asked = s.time;
+		if (slot->most < p.size - p.payload)
+			slot->most = p.size - p.payload;
+	}
 	sock_owner(&s.owner, sk);
 	show(skb, &s, &p, l3);
 	return 0;
 }
 
 // awaited says whether somebody in the namespace may wait for an answer, which has not arrived by a device before.
-inline_ bool awaited(struct sight *s, const struct ports *p, u64 head, bool device)
+inline_ bool awaited(struct sight *s, struct ports *p, u64 head, bool device)
 {
 	struct slot *slot = slot_at(s->net, p->dst);
 
@@ -241,6 +251,7 @@ inline_ bool awaited(struct sight *s, const struct ports *p, u64 head, bool devi
 	s->answer = device ? BY_DEVICE : READ;
 	if (!slot || !slot->asked || s->time - slot->asked > ASKED_LONG * 1000000000ULL)
 		return 0;
+	p->size = least(p->size, p->payload + slot->most);
 	if (!device)
 		return slot->head != head;
 	slot->head = head;
@@ -326,6 +337,6 @@ int sk_data_ready(u64 *ctx)
 		return 0;
 	s.net = sock_net(sk);
 	if (awaited(&s, &p, address((u64)head), 0) && may_show(s.time))
-		show_piece(&s, &p, l3, least(p.size, p.payload + MOST));
+		show_piece(&s, &p, l3, p.size);
 	return 0;
 }

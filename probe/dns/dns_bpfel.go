@@ -39,6 +39,7 @@ type dnsSight struct {
 type dnsSlot struct {
 	_     structs.HostLayout
 	Asked uint64
+	Most  uint64
 	Head  uint64
 }
 
