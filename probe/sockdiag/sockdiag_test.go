@@ -91,6 +91,27 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestPass: one that needs no turn keeps nobody, and is the last that has one.
+func TestPass(t *testing.T) {
+	var turns Turns
+	got := ""
+	for round := range 3 {
+		turns.Next()
+		for net := range uint64(3) {
+			switch {
+			case net == 0 && round == 1:
+				turns.Pass(net)
+			case turns.Take(net):
+				turns.Took(budget)
+				got += fmt.Sprint(net)
+			}
+		}
+	}
+	if want := "012"; got != want {
+		t.Errorf("turns of %s, want %s", got, want)
+	}
+}
+
 func TestCPU(t *testing.T) {
 	before := CPU()
 	for n := 0; CPU() == before; n++ {

@@ -35,8 +35,9 @@ application does not close; in SYN_SENT, that nothing answers. Of the ports that
 
 The kernel has one table of connections for all namespaces, and walks it for each of them. So that this takes no more
 than 5 ms a scrape, namespaces take turns where there are many: what is told may then be some scrapes old, and of a new namespace
-it is not told at once. What is in TIME_WAIT is of now, and tcpext counts what a full queue dropped. A namespace without TCP sockets is not asked about.`,
-	Source: "sock_diag; /proc/thread-self/net/{sockstat,sockstat6}",
+it is not told at once. What is in TIME_WAIT is of now, and tcpext counts what a full queue dropped. A namespace without TCP sockets is not
+asked about; one whose connections are all established and hold nothing is where there is another socket or its TCP has sent or received something, and at each sixteenth scrape.`,
+	Source: "sock_diag; /proc/thread-self/net/{sockstat,sockstat6,snmp}",
 	Cost:   "at most 5 ms a scrape for the turns (Linux 6.18)",
 	Stats:  []*probe.Stat{connections, receive, send, waiting, backlog},
 	Open: func(e *probe.Env) (probe.Probe, error) {
@@ -57,6 +58,23 @@ type summary struct {
 	states        [len(sockdiag.States)]int
 	receive, send uint64
 	ports         []listener
+	mark          uint64 // what its TCP had counted by then
+	told          int    // how often it was told
+}
+
+// mostTold is how often a summary is told while nothing changes it: a port that is closed and another that is opened do not show.
+const mostTold = 16
+
+// stands reports whether it is that of now still. Without a segment or another socket, only what is queued can change, as it is read,
+// and connections that are being made or closed.
+func (s *summary) stands(mark uint64) bool {
+	queued := s.receive > 0 || s.send > 0 || slices.ContainsFunc(s.ports, func(l listener) bool { return l.used > 0 })
+	for state, n := range s.states {
+		if state != sockdiag.Established && n > 0 {
+			return false
+		}
+	}
+	return s.mark == mark && !queued && s.told < mostTold
 }
 
 // Read begins a round of turns, and forgets namespaces that have ended.
@@ -77,21 +95,41 @@ func (t *tcpsummary) ReadIn(p probe.Place, emit func(probe.Sample)) error {
 	}
 	if inuse == 0 {
 		delete(t.last, p.Net)
+		new(summary).tell(p.Pod, timewait, emit)
+		return nil
 	}
-	if inuse > 0 && t.turns.Take(p.Net) {
+	mark, err := t.mark(p, inuse)
+	if err != nil {
+		return err
+	}
+	s, ok := t.last[p.Net]
+	switch {
+	case ok && s.stands(mark):
+		t.turns.Pass(p.Net)
+	case t.turns.Take(p.Net):
 		began := sockdiag.CPU()
-		s, err := summarize(time.Now())
+		s, err = summarize(time.Now())
 		t.turns.Took(sockdiag.CPU() - began)
 		if err != nil {
 			return fmt.Errorf("list the sockets: %w", err)
 		}
+		s.mark, ok = mark, true
+	}
+	if ok {
+		s.tell(p.Pod, timewait, emit)
+		s.told++
 		t.last[p.Net] = s
 	}
-	s, ok := t.last[p.Net]
-	if inuse == 0 || ok {
-		s.tell(p.Pod, timewait, emit)
-	}
 	return nil
+}
+
+// mark returns what changes with how many TCP sockets there are and with each segment that TCP sends or receives.
+func (t *tcpsummary) mark(p probe.Place, inuse int) (uint64, error) {
+	sum := uint64(inuse)
+	err := t.files.Read(p, "snmp", func(data []byte) error {
+		return procnet.Pairs(data, "Tcp", func(_ []byte, v float64) { sum = sum*0x9e3779b97f4a7c15 + uint64(v) })
+	})
+	return sum, err
 }
 
 // sockstat returns how many TCP sockets there are, and how many connections in TIME_WAIT.
@@ -133,8 +171,9 @@ func summarize(now time.Time) (s summary, err error) {
 }
 
 func (s *summary) tell(pod string, timewait int, emit func(probe.Sample)) {
-	s.states[sockdiag.TimeWait] = timewait
-	for state, n := range s.states {
+	states := s.states
+	states[sockdiag.TimeWait] = timewait
+	for state, n := range states {
 		if n > 0 || state == sockdiag.Established {
 			emit(probe.Sample{Stat: connections, Pod: pod, Labels: []string{sockdiag.States[state]}, Value: float64(n)})
 		}

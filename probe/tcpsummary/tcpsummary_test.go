@@ -3,6 +3,7 @@
 package tcpsummary
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -97,6 +98,59 @@ tcpsummary_send_queue_bytes{pod="shop/summary"} 0`, many, 4*many, many, many, 10
 		}
 	}
 	t.Logf("agree: ss -tan: %d states", len(ss))
+}
+
+// TestStands wants sockets listed again when something has changed of them, and only then.
+func TestStands(t *testing.T) {
+	ns, place := probetest.NS(t, "stands")
+	p := probetest.Open(t, Kind, probe.Env{}).(*tcpsummary)
+	to := &unix.SockaddrInet4{Port: 80, Addr: [4]byte{127, 0, 0, 1}}
+	var l, c, s int
+	in := func(f func() error) func() {
+		return func() { probetest.In(t, ns, func() { must(t, f()) }) }
+	}
+	read := func() string {
+		must(t, p.Read(nil))
+		got := probetest.ReadIn(t, Kind, p, ns, place)
+		out := ""
+		for _, name := range []string{`connections{pod="shop/stands",state="ESTABLISHED"}`, `listen_queue{pod="shop/stands",port="80"}`, `receive_queue_bytes{pod="shop/stands"}`} {
+			out += fmt.Sprint(got["tcpsummary_"+name], " ")
+		}
+		return out
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+		want string // connections, those that wait to be accepted, and bytes to be read
+	}{
+		{"a listener", in(func() error { l = socket(t); return errors.Join(unix.Bind(l, to), unix.Listen(l, 9)) }), "0 0 0 "},
+		{"a connection", in(func() error { c = socket(t); return unix.Connect(c, to) }), "2 1 0 "},
+		{"it is accepted", in(func() (err error) { s, _, err = unix.Accept(l); t.Cleanup(func() { unix.Close(s) }); return err }), "2 0 0 "},
+		{"it is written to", in(func() error { _, err := unix.Write(c, make([]byte, 7)); return err }), "2 0 7 "},
+		{"it is read", in(func() error { _, err := unix.Read(s, make([]byte, 9)); return err }), "2 0 0 "},
+		{"another socket", in(func() error { return unix.Listen(socket(t), 9) }), "2 0 0 "},
+		{"it is closed", in(func() error { return errors.Join(unix.Shutdown(c, unix.SHUT_RDWR), unix.Shutdown(s, unix.SHUT_RDWR)) }), "0 0 0 "},
+	} {
+		step.do()
+		var got string
+		for deadline := time.Now().Add(5 * time.Second); got != step.want && time.Now().Before(deadline); { // until the last acknowledgement is there
+			got = read()
+		}
+		if got != step.want {
+			t.Errorf("%s: %q, want %q", step.name, got, step.want)
+		}
+	}
+	for range 2 * mostTold {
+		if read(); p.last[place.Net].told == mostTold {
+			break
+		}
+	}
+	if told := p.last[place.Net].told; told != mostTold {
+		t.Errorf("told %d times, of nothing that has changed", told)
+	}
+	if read(); p.last[place.Net].told != 1 {
+		t.Errorf("told %d times", p.last[place.Net].told)
+	}
 }
 
 // TestNone: a namespace without TCP sockets is not asked about, and what was kept of it is gone.
