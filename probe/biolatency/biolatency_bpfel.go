@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type biolatencyBucket struct {
+type biolatencyAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -43,10 +44,9 @@ type biolatencyWait struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	biolatencyMapAccounts         = "accounts"
 	biolatencyMapEvents           = "events"
 	biolatencyMapLatency          = "latency"
-	biolatencyMapLimit            = "limit"
-	biolatencyMapLost             = "lost"
 	biolatencyMapWaits            = "waits"
 	biolatencyProgBlockRqComplete = "block_rq_complete"
 	biolatencyProgBlockRqIssue    = "block_rq_issue"
@@ -106,11 +106,10 @@ type biolatencyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type biolatencyMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // biolatencyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -143,19 +142,17 @@ func (o *biolatencyObjects) Close() error {
 //
 // It can be passed to loadBiolatencyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type biolatencyMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *biolatencyMaps) Close() error {
 	return _BiolatencyClose(
+		m.Accounts,
 		m.Events,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

@@ -230,6 +230,23 @@ func EnableStats() (io.Closer, error) { return ebpf.EnableStats(0) } // BPF_STAT
 // stages are those of plumb.h's LOST_.
 var stages = [...]string{"rate", "ring", "table"}
 
+// account is plumb.h's struct account.
+type account struct {
+	Lost         [len(stages)]uint64
+	Whole, Jiffy uint64
+}
+
+// lost returns what the programs lost, by stage.
+func (s *Set) lost() (lost [len(stages)]uint64, err error) {
+	cpus, err := PerCPU[account](s, "accounts", 0)
+	for _, c := range cpus {
+		for i, n := range c.Lost {
+			lost[i] += n
+		}
+	}
+	return lost, err
+}
+
 // Account tells what the programs have cost, and what they lost.
 func (s *Set) Account() (probe.Account, error) {
 	a, nested := probe.Account{Missing: s.missing}, uint64(0)
@@ -242,16 +259,12 @@ func (s *Set) Account() (probe.Account, error) {
 		a.Time += st.Runtime
 		nested += st.RecursionMisses
 	}
-	for i, stage := range stages {
-		var cpus []uint64
-		if err := s.coll.Maps["lost"].Lookup(uint32(i), &cpus); err != nil {
-			return a, fmt.Errorf("bpf: lost: %w", err)
-		}
-		n := uint64(0)
-		for _, c := range cpus {
-			n += c
-		}
-		a.Lost = append(a.Lost, probe.Loss{Stage: stage, Events: n})
+	lost, err := s.lost()
+	if err != nil {
+		return a, err
+	}
+	for i, n := range lost {
+		a.Lost = append(a.Lost, probe.Loss{Stage: stages[i], Events: n})
 	}
 	a.Lost = append(a.Lost, probe.Loss{Stage: "nested", Events: nested})
 	return a, nil

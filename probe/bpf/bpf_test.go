@@ -294,8 +294,8 @@ func TestRefused(t *testing.T) {
 		return func() (*ebpf.CollectionSpec, error) {
 			return &ebpf.CollectionSpec{
 				Maps: map[string]*ebpf.MapSpec{
-					"events": {Type: ebpf.RingBuf, MaxEntries: 4096},
-					"lost":   {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 3},
+					"events":   {Type: ebpf.RingBuf, MaxEntries: 4096},
+					"accounts": {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 40, MaxEntries: 1},
 				},
 				Programs: map[string]*ebpf.ProgramSpec{"p": {
 					Name: "p", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: tp, License: "GPL", Instructions: ins,

@@ -75,17 +75,11 @@ func (s *Set) Packets(take func([]byte)) (until uint64, err error) {
 
 // Lost returns how many packets were not handed over.
 func (s *Set) Lost() (n uint64, err error) {
+	lost, err := s.lost()
 	for i, stage := range stages {
-		if stage == "table" {
-			continue
-		}
-		cpus, err := PerCPU[uint64](s, "lost", uint32(i))
-		if err != nil {
-			return 0, err
-		}
-		for _, c := range cpus {
-			n += c
+		if stage != "table" {
+			n += lost[i]
 		}
 	}
-	return n, nil
+	return n, err
 }

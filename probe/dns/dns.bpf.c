@@ -143,16 +143,15 @@ enum { PACKET_BURST = 4096, PACKET_INTERVAL = 50000 };
 
 inline_ bool may_show(u64 now)
 {
-	u32 zero = 0;
-	struct bucket *b = bpf_map_lookup_elem(&limit, &zero);
+	struct account *a = account();
 
-	if (!b)
+	if (!a)
 		return 0;
-	if (b->whole > now + (u64)PACKET_BURST * PACKET_INTERVAL) {
-		count_lost(LOST_RATE);
+	if (a->whole > now + (u64)PACKET_BURST * PACKET_INTERVAL) {
+		a->lost[LOST_RATE]++;
 		return 0;
 	}
-	b->whole = (b->whole > now ? b->whole : now) + PACKET_INTERVAL;
+	a->whole = (a->whole > now ? a->whole : now) + PACKET_INTERVAL;
 	return 1;
 }
 

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type dnsBucket struct {
+type dnsAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -47,9 +48,8 @@ type dnsSlot struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	dnsMapAccounts              = "accounts"
 	dnsMapEvents                = "events"
-	dnsMapLimit                 = "limit"
-	dnsMapLost                  = "lost"
 	dnsMapPackets               = "packets"
 	dnsMapPieces                = "pieces"
 	dnsMapSlots                 = "slots"
@@ -117,12 +117,11 @@ type dnsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type dnsMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Packets *ebpf.MapSpec `ebpf:"packets"`
-	Pieces  *ebpf.MapSpec `ebpf:"pieces"`
-	Slots   *ebpf.MapSpec `ebpf:"slots"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Packets  *ebpf.MapSpec `ebpf:"packets"`
+	Pieces   *ebpf.MapSpec `ebpf:"pieces"`
+	Slots    *ebpf.MapSpec `ebpf:"slots"`
 }
 
 // dnsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -155,19 +154,17 @@ func (o *dnsObjects) Close() error {
 //
 // It can be passed to loadDnsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type dnsMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Packets *ebpf.Map `ebpf:"packets"`
-	Pieces  *ebpf.Map `ebpf:"pieces"`
-	Slots   *ebpf.Map `ebpf:"slots"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Packets  *ebpf.Map `ebpf:"packets"`
+	Pieces   *ebpf.Map `ebpf:"pieces"`
+	Slots    *ebpf.Map `ebpf:"slots"`
 }
 
 func (m *dnsMaps) Close() error {
 	return _DnsClose(
+		m.Accounts,
 		m.Events,
-		m.Limit,
-		m.Lost,
 		m.Packets,
 		m.Pieces,
 		m.Slots,

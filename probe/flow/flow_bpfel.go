@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type flowBucket struct {
+type flowAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -43,10 +44,9 @@ type flowValue struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	flowMapAccounts         = "accounts"
 	flowMapEvents           = "events"
 	flowMapFlows            = "flows"
-	flowMapLimit            = "limit"
-	flowMapLost             = "lost"
 	flowProgNetDevQueue     = "net_dev_queue"
 	flowProgNetifReceiveSkb = "netif_receive_skb"
 	flowVarCookies          = "cookies"
@@ -104,10 +104,9 @@ type flowProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type flowMapSpecs struct {
-	Events *ebpf.MapSpec `ebpf:"events"`
-	Flows  *ebpf.MapSpec `ebpf:"flows"`
-	Limit  *ebpf.MapSpec `ebpf:"limit"`
-	Lost   *ebpf.MapSpec `ebpf:"lost"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Flows    *ebpf.MapSpec `ebpf:"flows"`
 }
 
 // flowVariableSpecs contains global variables before they are loaded into the kernel.
@@ -139,18 +138,16 @@ func (o *flowObjects) Close() error {
 //
 // It can be passed to loadFlowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type flowMaps struct {
-	Events *ebpf.Map `ebpf:"events"`
-	Flows  *ebpf.Map `ebpf:"flows"`
-	Limit  *ebpf.Map `ebpf:"limit"`
-	Lost   *ebpf.Map `ebpf:"lost"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Flows    *ebpf.Map `ebpf:"flows"`
 }
 
 func (m *flowMaps) Close() error {
 	return _FlowClose(
+		m.Accounts,
 		m.Events,
 		m.Flows,
-		m.Limit,
-		m.Lost,
 	)
 }
 

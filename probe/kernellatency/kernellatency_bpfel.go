@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type kernellatencyBucket struct {
+type kernellatencyAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -59,11 +60,10 @@ type kernellatencyWait struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	kernellatencyMapAccounts              = "accounts"
 	kernellatencyMapDriver                = "driver"
 	kernellatencyMapEvents                = "events"
 	kernellatencyMapLatency               = "latency"
-	kernellatencyMapLimit                 = "limit"
-	kernellatencyMapLost                  = "lost"
 	kernellatencyMapWaits                 = "waits"
 	kernellatencyProgNetDevQueue          = "net_dev_queue"
 	kernellatencyProgNetDevStartXmit      = "net_dev_start_xmit"
@@ -130,12 +130,11 @@ type kernellatencyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernellatencyMapSpecs struct {
-	Driver  *ebpf.MapSpec `ebpf:"driver"`
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Driver   *ebpf.MapSpec `ebpf:"driver"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // kernellatencyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -167,21 +166,19 @@ func (o *kernellatencyObjects) Close() error {
 //
 // It can be passed to loadKernellatencyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernellatencyMaps struct {
-	Driver  *ebpf.Map `ebpf:"driver"`
-	Events  *ebpf.Map `ebpf:"events"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Driver   *ebpf.Map `ebpf:"driver"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *kernellatencyMaps) Close() error {
 	return _KernellatencyClose(
+		m.Accounts,
 		m.Driver,
 		m.Events,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

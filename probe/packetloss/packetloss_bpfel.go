@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type packetlossBucket struct {
+type packetlossAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -43,10 +44,9 @@ type packetlossName struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	packetlossMapAccounts     = "accounts"
 	packetlossMapDrops        = "drops"
 	packetlossMapEvents       = "events"
-	packetlossMapLimit        = "limit"
-	packetlossMapLost         = "lost"
 	packetlossMapNames        = "names"
 	packetlossProgKfreeSkb    = "kfree_skb"
 	packetlossVarArgsKfreeSkb = "args_kfree_skb"
@@ -106,11 +106,10 @@ type packetlossProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetlossMapSpecs struct {
-	Drops  *ebpf.MapSpec `ebpf:"drops"`
-	Events *ebpf.MapSpec `ebpf:"events"`
-	Limit  *ebpf.MapSpec `ebpf:"limit"`
-	Lost   *ebpf.MapSpec `ebpf:"lost"`
-	Names  *ebpf.MapSpec `ebpf:"names"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Drops    *ebpf.MapSpec `ebpf:"drops"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Names    *ebpf.MapSpec `ebpf:"names"`
 }
 
 // packetlossVariableSpecs contains global variables before they are loaded into the kernel.
@@ -145,19 +144,17 @@ func (o *packetlossObjects) Close() error {
 //
 // It can be passed to loadPacketlossObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetlossMaps struct {
-	Drops  *ebpf.Map `ebpf:"drops"`
-	Events *ebpf.Map `ebpf:"events"`
-	Limit  *ebpf.Map `ebpf:"limit"`
-	Lost   *ebpf.Map `ebpf:"lost"`
-	Names  *ebpf.Map `ebpf:"names"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Drops    *ebpf.Map `ebpf:"drops"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Names    *ebpf.Map `ebpf:"names"`
 }
 
 func (m *packetlossMaps) Close() error {
 	return _PacketlossClose(
+		m.Accounts,
 		m.Drops,
 		m.Events,
-		m.Limit,
-		m.Lost,
 		m.Names,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type qdisclatencyBucket struct {
+type qdisclatencyAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -47,10 +48,9 @@ type qdisclatencyWait struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	qdisclatencyMapAccounts      = "accounts"
 	qdisclatencyMapEvents        = "events"
 	qdisclatencyMapLatency       = "latency"
-	qdisclatencyMapLimit         = "limit"
-	qdisclatencyMapLost          = "lost"
 	qdisclatencyMapWaits         = "waits"
 	qdisclatencyProgQdiscDequeue = "qdisc_dequeue"
 	qdisclatencyProgQdiscEnqueue = "qdisc_enqueue"
@@ -109,11 +109,10 @@ type qdisclatencyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type qdisclatencyMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // qdisclatencyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -145,19 +144,17 @@ func (o *qdisclatencyObjects) Close() error {
 //
 // It can be passed to loadQdisclatencyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type qdisclatencyMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *qdisclatencyMaps) Close() error {
 	return _QdisclatencyClose(
+		m.Accounts,
 		m.Events,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type schedBucket struct {
+type schedAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -49,11 +50,10 @@ type schedWoken struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	schedMapAccounts     = "accounts"
 	schedMapEvents       = "events"
 	schedMapLast         = "last"
 	schedMapLatency      = "latency"
-	schedMapLimit        = "limit"
-	schedMapLost         = "lost"
 	schedMapWaits        = "waits"
 	schedProgSchedSwitch = "sched_switch"
 	schedProgSchedWaking = "sched_waking"
@@ -114,12 +114,11 @@ type schedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type schedMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Last    *ebpf.MapSpec `ebpf:"last"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Last     *ebpf.MapSpec `ebpf:"last"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // schedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -151,21 +150,19 @@ func (o *schedObjects) Close() error {
 //
 // It can be passed to loadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type schedMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Last    *ebpf.Map `ebpf:"last"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Last     *ebpf.Map `ebpf:"last"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *schedMaps) Close() error {
 	return _SchedClose(
+		m.Accounts,
 		m.Events,
 		m.Last,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type socketlatencyBucket struct {
+type socketlatencyAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -43,10 +44,9 @@ type socketlatencyWait struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	socketlatencyMapAccounts           = "accounts"
 	socketlatencyMapEvents             = "events"
 	socketlatencyMapLatency            = "latency"
-	socketlatencyMapLimit              = "limit"
-	socketlatencyMapLost               = "lost"
 	socketlatencyMapWaits              = "waits"
 	socketlatencyProgSkDataReady       = "sk_data_ready"
 	socketlatencyProgSockRecvLength    = "sock_recv_length"
@@ -109,11 +109,10 @@ type socketlatencyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type socketlatencyMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // socketlatencyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -145,19 +144,17 @@ func (o *socketlatencyObjects) Close() error {
 //
 // It can be passed to loadSocketlatencyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type socketlatencyMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *socketlatencyMaps) Close() error {
 	return _SocketlatencyClose(
+		m.Accounts,
 		m.Events,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type softirqBucket struct {
+type softirqAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -39,9 +40,8 @@ type softirqVector struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	softirqMapAccounts      = "accounts"
 	softirqMapEvents        = "events"
-	softirqMapLimit         = "limit"
-	softirqMapLost          = "lost"
 	softirqMapVectors       = "vectors"
 	softirqProgSoftirqEntry = "softirq_entry"
 	softirqProgSoftirqExit  = "softirq_exit"
@@ -103,10 +103,9 @@ type softirqProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type softirqMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Vectors *ebpf.MapSpec `ebpf:"vectors"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Vectors  *ebpf.MapSpec `ebpf:"vectors"`
 }
 
 // softirqVariableSpecs contains global variables before they are loaded into the kernel.
@@ -139,17 +138,15 @@ func (o *softirqObjects) Close() error {
 //
 // It can be passed to loadSoftirqObjects or ebpf.CollectionSpec.LoadAndAssign.
 type softirqMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Vectors *ebpf.Map `ebpf:"vectors"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Vectors  *ebpf.Map `ebpf:"vectors"`
 }
 
 func (m *softirqMaps) Close() error {
 	return _SoftirqClose(
+		m.Accounts,
 		m.Events,
-		m.Limit,
-		m.Lost,
 		m.Vectors,
 	)
 }

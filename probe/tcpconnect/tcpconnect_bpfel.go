@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type tcpconnectBucket struct {
+type tcpconnectAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -48,11 +49,10 @@ type tcpconnectWait struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	tcpconnectMapAccounts           = "accounts"
 	tcpconnectMapErrors             = "errors"
 	tcpconnectMapEvents             = "events"
 	tcpconnectMapLatency            = "latency"
-	tcpconnectMapLimit              = "limit"
-	tcpconnectMapLost               = "lost"
 	tcpconnectMapWaits              = "waits"
 	tcpconnectProgInetCskAccept     = "inet_csk_accept"
 	tcpconnectProgInetSkErrorReport = "inet_sk_error_report"
@@ -114,12 +114,11 @@ type tcpconnectProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tcpconnectMapSpecs struct {
-	Errors  *ebpf.MapSpec `ebpf:"errors"`
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Errors   *ebpf.MapSpec `ebpf:"errors"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // tcpconnectVariableSpecs contains global variables before they are loaded into the kernel.
@@ -152,21 +151,19 @@ func (o *tcpconnectObjects) Close() error {
 //
 // It can be passed to loadTcpconnectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tcpconnectMaps struct {
-	Errors  *ebpf.Map `ebpf:"errors"`
-	Events  *ebpf.Map `ebpf:"events"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Errors   *ebpf.Map `ebpf:"errors"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *tcpconnectMaps) Close() error {
 	return _TcpconnectClose(
+		m.Accounts,
 		m.Errors,
 		m.Events,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type tcpresetBucket struct {
+type tcpresetAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -36,9 +37,8 @@ type tcpresetKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	tcpresetMapAccounts         = "accounts"
 	tcpresetMapEvents           = "events"
-	tcpresetMapLimit            = "limit"
-	tcpresetMapLost             = "lost"
 	tcpresetMapResets           = "resets"
 	tcpresetProgTcpReceiveReset = "tcp_receive_reset"
 	tcpresetProgTcpSendReset    = "tcp_send_reset"
@@ -98,10 +98,9 @@ type tcpresetProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tcpresetMapSpecs struct {
-	Events *ebpf.MapSpec `ebpf:"events"`
-	Limit  *ebpf.MapSpec `ebpf:"limit"`
-	Lost   *ebpf.MapSpec `ebpf:"lost"`
-	Resets *ebpf.MapSpec `ebpf:"resets"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Resets   *ebpf.MapSpec `ebpf:"resets"`
 }
 
 // tcpresetVariableSpecs contains global variables before they are loaded into the kernel.
@@ -134,17 +133,15 @@ func (o *tcpresetObjects) Close() error {
 //
 // It can be passed to loadTcpresetObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tcpresetMaps struct {
-	Events *ebpf.Map `ebpf:"events"`
-	Limit  *ebpf.Map `ebpf:"limit"`
-	Lost   *ebpf.Map `ebpf:"lost"`
-	Resets *ebpf.Map `ebpf:"resets"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Resets   *ebpf.Map `ebpf:"resets"`
 }
 
 func (m *tcpresetMaps) Close() error {
 	return _TcpresetClose(
+		m.Accounts,
 		m.Events,
-		m.Limit,
-		m.Lost,
 		m.Resets,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type tcpretransmitBucket struct {
+type tcpretransmitAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -35,9 +36,8 @@ type tcpretransmitKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	tcpretransmitMapAccounts             = "accounts"
 	tcpretransmitMapEvents               = "events"
-	tcpretransmitMapLimit                = "limit"
-	tcpretransmitMapLost                 = "lost"
 	tcpretransmitMapSegments             = "segments"
 	tcpretransmitProgTcpRetransmitSkb    = "tcp_retransmit_skb"
 	tcpretransmitProgTcpRetransmitSynack = "tcp_retransmit_synack"
@@ -97,9 +97,8 @@ type tcpretransmitProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tcpretransmitMapSpecs struct {
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
-	Limit    *ebpf.MapSpec `ebpf:"limit"`
-	Lost     *ebpf.MapSpec `ebpf:"lost"`
 	Segments *ebpf.MapSpec `ebpf:"segments"`
 }
 
@@ -133,17 +132,15 @@ func (o *tcpretransmitObjects) Close() error {
 //
 // It can be passed to loadTcpretransmitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tcpretransmitMaps struct {
+	Accounts *ebpf.Map `ebpf:"accounts"`
 	Events   *ebpf.Map `ebpf:"events"`
-	Limit    *ebpf.Map `ebpf:"limit"`
-	Lost     *ebpf.Map `ebpf:"lost"`
 	Segments *ebpf.Map `ebpf:"segments"`
 }
 
 func (m *tcpretransmitMaps) Close() error {
 	return _TcpretransmitClose(
+		m.Accounts,
 		m.Events,
-		m.Limit,
-		m.Lost,
 		m.Segments,
 	)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type virtcmdlatencyBucket struct {
+type virtcmdlatencyAccount struct {
 	_     structs.HostLayout
+	Lost  [3]uint64
 	Whole uint64
 	Jiffy uint64
 }
@@ -41,10 +42,9 @@ type virtcmdlatencyWait struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	virtcmdlatencyMapAccounts  = "accounts"
 	virtcmdlatencyMapEvents    = "events"
 	virtcmdlatencyMapLatency   = "latency"
-	virtcmdlatencyMapLimit     = "limit"
-	virtcmdlatencyMapLost      = "lost"
 	virtcmdlatencyMapWaits     = "waits"
 	virtcmdlatencyProgBegins   = "begins"
 	virtcmdlatencyProgEnds     = "ends"
@@ -103,11 +103,10 @@ type virtcmdlatencyProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type virtcmdlatencyMapSpecs struct {
-	Events  *ebpf.MapSpec `ebpf:"events"`
-	Latency *ebpf.MapSpec `ebpf:"latency"`
-	Limit   *ebpf.MapSpec `ebpf:"limit"`
-	Lost    *ebpf.MapSpec `ebpf:"lost"`
-	Waits   *ebpf.MapSpec `ebpf:"waits"`
+	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
+	Latency  *ebpf.MapSpec `ebpf:"latency"`
+	Waits    *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // virtcmdlatencyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -139,19 +138,17 @@ func (o *virtcmdlatencyObjects) Close() error {
 //
 // It can be passed to loadVirtcmdlatencyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type virtcmdlatencyMaps struct {
-	Events  *ebpf.Map `ebpf:"events"`
-	Latency *ebpf.Map `ebpf:"latency"`
-	Limit   *ebpf.Map `ebpf:"limit"`
-	Lost    *ebpf.Map `ebpf:"lost"`
-	Waits   *ebpf.Map `ebpf:"waits"`
+	Accounts *ebpf.Map `ebpf:"accounts"`
+	Events   *ebpf.Map `ebpf:"events"`
+	Latency  *ebpf.Map `ebpf:"latency"`
+	Waits    *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *virtcmdlatencyMaps) Close() error {
 	return _VirtcmdlatencyClose(
+		m.Accounts,
 		m.Events,
 		m.Latency,
-		m.Limit,
-		m.Lost,
 		m.Waits,
 	)
 }

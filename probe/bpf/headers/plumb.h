@@ -419,60 +419,61 @@ struct {
 // What was not told, by stage.
 enum { LOST_RATE, LOST_RING, LOST_TABLE, LOST_STAGES };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOST_STAGES);
-	__type(key, u32);
-	__type(value, u64);
-} lost SEC(".maps");
-
-inline_ void count_lost(u32 stage)
-{
-	u64 *n = bpf_map_lookup_elem(&lost, &stage);
-
-	if (n)
-		(*n)++;
-}
-
 // A CPU may tell this many events of a probe at once, and then one for each interval.
 enum { EVENT_BURST = 64, EVENT_INTERVAL = 10000000 };
 
-struct bucket {
+// A CPU's account, as package bpf reads it. It is in one place, which seldom is in the CPU's cache.
+struct account {
+	u64 lost[LOST_STAGES];
 	u64 whole;  // when the CPU may tell a whole burst again
-	u64 jiffy; // in which it was found empty: the clock is not asked again in it
+	u64 jiffy; // in which it might tell nothing: the clock is not asked again in it
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, struct bucket);
-} limit SEC(".maps");
+	__type(value, struct account);
+} accounts SEC(".maps");
+
+inline_ struct account *account(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&accounts, &zero);
+}
+
+inline_ void count_lost(u32 stage)
+{
+	struct account *a = account();
+
+	if (a)
+		a->lost[stage]++;
+}
 
 // begin_event returns an event to fill and give to end_event, or NULL where there are too many of them.
 inline_ struct event *begin_event(void)
 {
-	u32 zero = 0;
-	struct bucket *b = bpf_map_lookup_elem(&limit, &zero);
+	struct account *a = account();
 	struct event *e;
 
-	if (!b)
+	if (!a)
 		return 0;
 	u64 jiffy = bpf_jiffies64();
-	if (b->jiffy == jiffy) {
-		count_lost(LOST_RATE);
+	if (a->jiffy == jiffy) {
+		a->lost[LOST_RATE]++;
 		return 0;
 	}
 	u64 now = bpf_ktime_get_ns();
-	if (b->whole > now + (u64)EVENT_BURST * EVENT_INTERVAL) {
-		b->jiffy = jiffy;
-		count_lost(LOST_RATE);
+	if (a->whole > now + (u64)EVENT_BURST * EVENT_INTERVAL) {
+		a->jiffy = jiffy;
+		a->lost[LOST_RATE]++;
 		return 0;
 	}
-	b->whole = (b->whole > now ? b->whole : now) + EVENT_INTERVAL;
+	a->whole = (a->whole > now ? a->whole : now) + EVENT_INTERVAL;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
-		count_lost(LOST_RING);
+		a->lost[LOST_RING]++;
 		return 0;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
