@@ -8,9 +8,9 @@ import (
 	"math"
 )
 
-// Pairs calls f for each counter of a protocol in a file of two lines for each, names and values, as snmp and netstat are.
-// A protocol that is not there has none.
-func Pairs(data []byte, protocol string, f func(name []byte, value float64)) error {
+// Rows calls f for the names and the values of a protocol in a file of a line of each, as snmp and netstat are. A protocol that is
+// not there has none.
+func Rows(data []byte, protocol string, f func(names, values []byte) error) error {
 	for n := 1; len(data) > 0; n += 2 {
 		var names, values []byte
 		names, data = Line(data)
@@ -21,18 +21,8 @@ func Pairs(data []byte, protocol string, f func(name []byte, value float64)) err
 		if values = of(values, protocol); values == nil {
 			return fmt.Errorf("line %d: no values of %s", n+1, protocol)
 		}
-		for {
-			var name, value []byte
-			name, names = Word(names)
-			value, values = Word(values)
-			if len(name) == 0 && len(value) == 0 {
-				break
-			}
-			v, ok := Number(value)
-			if !ok || len(name) == 0 {
-				return fmt.Errorf("line %d: %s%.40s %q", n+1, protocol, name, Short(value))
-			}
-			f(name, v)
+		if err := f(names, values); err != nil {
+			return fmt.Errorf("line %d: %w", n+1, err)
 		}
 	}
 	return nil

@@ -15,10 +15,11 @@ import (
 )
 
 // The columns are those of Linux 6.18 and, with fewer of them, of 4.18.
-func TestPairs(t *testing.T) {
+func TestTell(t *testing.T) {
 	for _, tt := range []struct{ name, in, want, err string }{
 		{"6.18", "Icmp: InMsgs\nIcmp: 1\nUdp: InDatagrams MemErrors\nUdp: 2 3\nUdpLite: InDatagrams\nUdpLite: 4\n", "InDatagrams=2 MemErrors=3 ", ""},
 		{"4.18", "Udp: InDatagrams NoPorts\nUdp: 0 5\n", "InDatagrams=0 NoPorts=5 ", ""},
+		{"what is 0", "Udp: A InDatagrams B\nUdp: 0 0 0\n", "InDatagrams=0 ", ""},
 		{"below 0", "Udp: MaxConn\nUdp: -1\n", "MaxConn=-1 ", ""},
 		{"another protocol", "Tcp: InSegs\nTcp: 1\n", "", ""},
 		{"none", "", "", ""},
@@ -29,7 +30,8 @@ func TestPairs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
-			err := Pairs([]byte(tt.in), "Udp", func(name []byte, v float64) { got += fmt.Sprintf("%s=%g ", name, v) })
+			table := Table{Protocol: "Udp", Stat: &probe.Stat{}, Always: "InDatagrams"}
+			err := table.tell(table.start(), []byte(tt.in), "", func(s probe.Sample) { got += fmt.Sprintf("%s=%g ", s.Labels[0], s.Value) })
 			same(t, got, tt.want, err, tt.err)
 		})
 	}
@@ -163,7 +165,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		seen := 0
 		count := func(name []byte, v float64) { seen++ }
-		_ = Pairs(in, "Tcp", count)
+		tcp := Table{Protocol: "Tcp", Stat: &probe.Stat{}}
+		_ = tcp.tell(tcp.start(), in, "", func(probe.Sample) { seen++ })
 		_ = Lines(in, "Ip6", count)
 		_ = Sockstat(in, func(_, _ []byte, _ float64) { seen++ })
 		_ = PerCPU(in, func(string, float64) { seen++ })

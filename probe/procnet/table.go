@@ -3,6 +3,7 @@
 package procnet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,6 +63,7 @@ type tableProbe struct {
 type columns struct {
 	by    map[string]*Column
 	order []named // of the counters in the file, as it was in the last namespace: it is the same in all
+	names []byte  // the line that order is of
 }
 
 // A named column is nil where there is none.
@@ -70,14 +72,26 @@ type named struct {
 	*Column
 }
 
-// find returns the column of the nth counter in the file, or nil.
-func (c *columns) find(n int, name []byte) *Column {
-	if n < len(c.order) && string(name) == c.order[n].name {
-		return c.order[n].Column
+// find has order say which column the nth counter in the file is.
+func (c *columns) find(n int, name []byte) {
+	if n == len(c.order) || string(name) != c.order[n].name {
+		c.order = append(c.order[:n], named{string(name), c.by[string(name)]})
 	}
-	found := c.by[string(name)]
-	c.order = append(c.order[:n], named{string(name), found})
-	return found
+}
+
+// line has order be that of a line of names.
+func (c *columns) line(names []byte) {
+	if bytes.Equal(names, c.names) {
+		return
+	}
+	c.names, c.order = append(c.names[:0], names...), c.order[:0]
+	for n := 0; ; n++ {
+		var name []byte
+		if name, names = Word(names); len(name) == 0 {
+			return
+		}
+		c.find(n, name)
+	}
 }
 
 func (t *Table) start() *columns {
@@ -131,26 +145,47 @@ func (p *tableProbe) ReadIn(place probe.Place, emit func(probe.Sample)) error {
 const mostNames = 1000
 
 func (t *Table) tell(columns *columns, data []byte, pod string, emit func(probe.Sample)) error {
-	parse := Pairs
 	if strings.HasSuffix(t.Protocol, "6") {
-		parse = Lines
+		n := -1
+		return Lines(data, t.Protocol, func(name []byte, v float64) {
+			n++
+			columns.find(n, name)
+			t.tellOne(columns, n, v, pod, emit)
+		})
 	}
-	n := -1
-	return parse(data, t.Protocol, func(name []byte, v float64) {
-		n++
-		c := columns.find(n, name)
-		if v == 0 && (c == nil || !c.Always) || c != nil && c.Stat == nil {
-			return
-		}
-		if c == nil {
-			c = &Column{Stat: t.Stat, labels: slices.Clip(t.labels(string(name)))}
-			if len(columns.by) < mostNames {
-				columns.by[string(name)], columns.order[n].Column = c, c
+	return Rows(data, t.Protocol, func(names, values []byte) error {
+		columns.line(names)
+		for n := range columns.order {
+			var value []byte
+			value, values = Word(values)
+			v, ok := Number(value)
+			if !ok {
+				return fmt.Errorf("%s%.40s %q", t.Protocol, columns.order[n].name, Short(value))
 			}
+			t.tellOne(columns, n, v, pod, emit)
 		}
-		if c.Unit != 0 {
-			v *= c.Unit
+		if value, _ := Word(values); len(value) > 0 {
+			return fmt.Errorf("%s %q", t.Protocol, Short(value))
 		}
-		emit(probe.Sample{Stat: c.Stat, Pod: pod, Labels: c.labels, Value: v})
+		return nil
 	})
+}
+
+// tellOne tells the nth counter.
+func (t *Table) tellOne(columns *columns, n int, v float64, pod string, emit func(probe.Sample)) {
+	c := columns.order[n].Column
+	if v == 0 && (c == nil || !c.Always) || c != nil && c.Stat == nil {
+		return
+	}
+	if c == nil {
+		name := columns.order[n].name
+		c = &Column{Stat: t.Stat, labels: slices.Clip(t.labels(name))}
+		if len(columns.by) < mostNames {
+			columns.by[name], columns.order[n].Column = c, c
+		}
+	}
+	if c.Unit != 0 {
+		v *= c.Unit
+	}
+	emit(probe.Sample{Stat: c.Stat, Pod: pod, Labels: c.labels, Value: v})
 }

@@ -7,6 +7,7 @@ package tcpsummary
 import (
 	"cmp"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strconv"
 	"time"
@@ -123,11 +124,16 @@ func (t *tcpsummary) ReadIn(p probe.Place, emit func(probe.Sample)) error {
 	return nil
 }
 
+var seed = maphash.MakeSeed()
+
 // mark returns what changes with how many TCP sockets there are and with each segment that TCP sends or receives.
 func (t *tcpsummary) mark(p probe.Place, inuse int) (uint64, error) {
 	sum := uint64(inuse)
 	err := t.files.Read(p, "snmp", func(data []byte) error {
-		return procnet.Pairs(data, "Tcp", func(_ []byte, v float64) { sum = sum*0x9e3779b97f4a7c15 + uint64(v) })
+		return procnet.Rows(data, "Tcp", func(_, values []byte) error {
+			sum ^= maphash.Bytes(seed, values)
+			return nil
+		})
 	})
 	return sum, err
 }
