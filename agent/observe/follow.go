@@ -54,6 +54,10 @@ func (o *Observer) Follow(ctx context.Context, file string, last []byte) {
 			continue
 		}
 		o.Apply(c)
-		o.o.Log.Printf("configuration: %s is applied", file)
+		but := ""
+		if o.Trouble() != "" { // which is said
+			but = ", but for that"
+		}
+		o.o.Log.Printf("configuration: %s is applied%s", file, but)
 	}
 }

@@ -3,12 +3,37 @@
 package observe
 
 import (
+	"bytes"
 	"context"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// TestSaid: what of a configuration cannot be is said once, and that not all of it is applied.
+func TestSaid(t *testing.T) {
+	o := observer(t, kind("a", fake{}))
+	var said bytes.Buffer
+	o.o.Log = log.New(&said, "", 0)
+	file := filepath.Join(t.TempDir(), "plumbd.yaml")
+	text := "sinks: [{file: {path: /proc/no/x}}, {file: {path: /proc/no/y}}]\nrecorder: {dir: /proc/no/z}\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); o.Follow(ctx, file, nil) }()
+	until(t, func() bool { return o.Trouble() != "" })
+	cancel()
+	<-done
+	for _, want := range []string{"sink file: file.path: ", "sink file-2: file.path: ", "recorder: from memory: mkdir /proc/no: ", "plumbd.yaml is applied, but for that"} {
+		if strings.Count(said.String(), want) != 1 {
+			t.Errorf("not once %q in\n%s", want, &said)
+		}
+	}
+}
 
 // TestFollow changes a file in each way that files are changed in. What is not valid changes nothing, and is said.
 func TestFollow(t *testing.T) {

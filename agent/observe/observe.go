@@ -100,6 +100,9 @@ func (o *Observer) Apply(c Config) {
 	defer o.applying.Unlock()
 	now := o.probes(c)
 	err := errors.Join(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
+	if st, _ := o.record.stats(); st.Memory && c.Recorder.Dir != "" {
+		o.o.Log.Printf("recorder: %s", st.Err)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.config, o.targets, o.running = c, c.targets(), now

@@ -4,6 +4,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"maps"
@@ -68,7 +69,7 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 	old := slices.Clone(s.running)
 	s.mu.RUnlock()
 	var now []*outlet
-	var first error
+	var errs []error
 	count := map[string]int{}
 	for _, c := range list {
 		count[c.Name()]++
@@ -84,11 +85,7 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 		}
 		to, err := sink.Open(r.config)
 		if err != nil {
-			err = fmt.Errorf("sink %s: %w", r.name, err)
-			log.Print(err)
-			if first == nil {
-				first = err
-			}
+			errs = append(errs, fmt.Errorf("sink %s: %w", r.name, err))
 			continue
 		}
 		r.start(to, log)
@@ -98,7 +95,7 @@ func (s *sinks) apply(list []sink.Config, log *log.Logger) error {
 	for _, r := range old {
 		s.end(r)
 	}
-	return first
+	return errors.Join(errs...)
 }
 
 func (s *sinks) set(now []*outlet, ending ...*outlet) {
