@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/manifest"
@@ -107,13 +110,42 @@ func (s *sinks) set(now []*outlet, ending ...*outlet) {
 
 func (r *outlet) start(to event.Sink, log *log.Logger) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r.queue, r.cancel, r.done = sink.NewQueue(to), cancel, make(chan struct{})
+	r.queue, r.cancel, r.done = sink.NewQueue(newSpoken(to, r.name, log)), cancel, make(chan struct{})
 	go func() {
 		defer close(r.done)
 		if err := r.queue.Run(ctx); err != nil {
 			log.Printf("sink %s: close: %v", r.name, err)
 		}
 	}()
+}
+
+// spoken is a sink whose failures are logged.
+type spoken struct {
+	event.Sink
+	name     string
+	log      *log.Logger
+	complain rate.Sometimes
+	bad      bool // the last that is logged is a failure
+}
+
+func newSpoken(to event.Sink, name string, log *log.Logger) *spoken {
+	return &spoken{Sink: to, name: name, log: log, complain: rate.Sometimes{Interval: 10 * time.Minute}}
+}
+
+// Write writes events.
+func (s *spoken) Write(ctx context.Context, events []event.Event) error {
+	err := s.Sink.Write(ctx, events)
+	switch {
+	case err == nil && s.bad:
+		s.log.Printf("sink %s: it is written to again", s.name)
+		s.bad = false
+	case err != nil && ctx.Err() == nil:
+		s.complain.Do(func() {
+			s.log.Printf("sink %s: %v", s.name, err)
+			s.bad = true
+		})
+	}
+	return err
 }
 
 // end has a sink write what waits, within its time, and adds up what became of its events.

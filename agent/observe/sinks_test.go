@@ -3,9 +3,12 @@
 package observe
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -157,3 +160,23 @@ func TestSinkReplaced(t *testing.T) {
 	<-done
 	until(t, func() bool { return own1(t, o, "agent_sink_events_total", "loki", "written") == 2 })
 }
+
+// TestSinkSaid: why a sink fails is in the log, once while it does, and that it does no more.
+func TestSinkSaid(t *testing.T) {
+	var said bytes.Buffer
+	var err error
+	s := newSpoken(writes(func() error { return err }), "loki", log.New(&said, "", 0))
+	for _, err = range []error{nil, errors.New("no such host"), errors.New("no such host"), nil, nil, errors.New("no such host"), nil} {
+		if got := s.Write(t.Context(), nil); got != err {
+			t.Error(got)
+		}
+	}
+	if want := "sink loki: no such host\nsink loki: it is written to again\n"; said.String() != want {
+		t.Errorf("%q, want %q", said.String(), want)
+	}
+}
+
+type writes func() error
+
+func (w writes) Write(context.Context, []event.Event) error { return w() }
+func (w writes) Close() error                               { return nil }
