@@ -125,16 +125,25 @@ func (o *Observer) Record(ctx context.Context) {
 		if _, ok := o.record.stats(); !ok {
 			continue
 		}
-		samples = samples[:0]
-		o.Samples(func(s probe.Sample) {
-			s.Labels = slices.Clone(s.Labels) // the probe's, for as long as it tells this one
-			if s.Hist != nil {
-				h := *s.Hist
-				h.Counts = slices.Clone(h.Counts)
-				s.Hist = &h
-			}
-			samples = append(samples, s)
-		})
+		read := make(chan []probe.Sample, 1)
+		go func(list []probe.Sample) {
+			o.Samples(func(s probe.Sample) {
+				s.Labels = slices.Clone(s.Labels) // the probe's, for as long as it tells this one
+				if s.Hist != nil {
+					h := *s.Hist
+					h.Counts = slices.Clone(h.Counts)
+					s.Hist = &h
+				}
+				list = append(list, s)
+			})
+			read <- list
+		}(samples[:0])
+		select {
+		case samples = <-read:
+		case <-time.After(readTime): // the next time, the probe that does not come back is left out
+			samples = nil
+			continue
+		}
 		now := time.Now()
 		o.record.with(func(r *recorder.Recorder) { r.Second(now, samples) })
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/probe"
@@ -99,4 +100,22 @@ func TestRecorderConfig(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.in, err, tt.want)
 		}
 	}
+}
+
+// TestRecordStuck: a probe that does not come back costs a few seconds of the record, and no more; the recorder ends all the same.
+func TestRecordStuck(t *testing.T) {
+	read, lock := readTime, lockTime
+	t.Cleanup(func() { readTime, lockTime = read, lock }) // when the observer is closed
+	readTime, lockTime = 300*time.Millisecond, 50*time.Millisecond
+	waited := &probe.Stat{Name: "waited_total", Help: "Waits.", Second: true}
+	block := make(chan struct{})
+	defer close(block)
+	stuck := kind("stuck", fake{read: func(func(probe.Sample)) error { <-block; return nil }})
+	stuck.Stats = append(stuck.Stats, waited)
+	o := observer(t, stuck)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); o.Record(ctx) }()
+	defer func() { cancel(); <-done }()
+	until(t, func() bool { s := o.Recorder(); return s != nil && s.Seconds >= 2 })
 }
