@@ -13,7 +13,7 @@ import (
 
 // record sends what was recorded, as recorder.Decode reads it: of the time, Pod and kinds that the query names.
 func (s *Server) record(w http.ResponseWriter, r *http.Request) {
-	q, err := recordQuery(r.URL.Query(), time.Now())
+	q, err := recordQuery(r.URL.Query())
 	if err != nil {
 		fail(w, err)
 		return
@@ -44,7 +44,7 @@ func (c *counted) Write(p []byte) (int, error) {
 }
 
 // recordQuery reads from, to (RFC 3339) or since (a time ago), pod and kind.
-func recordQuery(q url.Values, now time.Time) (out recorder.Query, err error) {
+func recordQuery(q url.Values) (out recorder.Query, err error) {
 	for name, to := range map[string]*time.Time{"from": &out.From, "to": &out.To} {
 		if text := q.Get(name); text != "" {
 			if *to, err = time.Parse(time.RFC3339Nano, text); err != nil {
@@ -57,7 +57,7 @@ func recordQuery(q url.Values, now time.Time) (out recorder.Query, err error) {
 		if err != nil || d <= 0 {
 			return out, refuse(http.StatusBadRequest, "since: %q: want a time, such as 10m", text)
 		}
-		out.From = now.Add(-d)
+		out.Last = d
 	}
 	out.Pod = q.Get("pod")
 	if out.Pod != "" {

@@ -51,7 +51,8 @@ var id = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 // pending is an episode whose window is not over.
 type pending struct {
 	Episode
-	due time.Duration // by the clock that nobody sets
+	asked Second        // the last one when it was: its window is by the clock of then
+	due   time.Duration // by the clock that nobody sets
 }
 
 // Freeze keeps a window as an episode, now as far as it is over, and all of it when it is. Who finds a window
@@ -84,9 +85,9 @@ func (r *Recorder) freeze(e Episode) error {
 	}
 	left := e.To.Sub(r.last.Time)
 	if left > 0 {
-		r.pending = append(r.pending, &pending{e, r.last.Mono + left})
+		r.pending = append(r.pending, &pending{e, r.last, r.last.Mono + left})
 	}
-	err := r.keep(e)
+	err := r.keep(e, r.last)
 	if left > 0 && errors.Is(err, errNothing) {
 		return nil // yet
 	}
@@ -173,7 +174,7 @@ func (r *Recorder) over() {
 		if r.last.Mono < p.due {
 			return false
 		}
-		if err := r.keep(p.Episode); err != nil {
+		if err := r.keep(p.Episode, p.asked); err != nil {
 			r.note(err)
 		}
 		return true
@@ -181,19 +182,19 @@ func (r *Recorder) over() {
 }
 
 // keep writes an episode's file, in the place of one of the same id. Where the disk is full, older ones go for it.
-func (r *Recorder) keep(e Episode) error {
+func (r *Recorder) keep(e Episode, asked Second) error {
 	if r.lock == nil {
 		return fmt.Errorf("recorder: episode %s: there is no disk to keep it on", e.ID)
 	}
 	for {
-		err := r.write(e)
+		err := r.write(e, asked)
 		if err == nil || !errors.Is(err, syscall.ENOSPC) || !r.drop(e.ID) {
 			return err
 		}
 	}
 }
 
-func (r *Recorder) write(e Episode) error {
+func (r *Recorder) write(e Episode, asked Second) error {
 	name := filepath.Join(r.o.Dir, e.ID+episodeExt)
 	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -201,7 +202,7 @@ func (r *Recorder) write(e Episode) error {
 	}
 	defer os.Remove(name + ".tmp")
 	w := bufio.NewWriterSize(f, 64<<10)
-	err = errors.Join(copyRings(w, []*ring{r.seconds, r.events}, held{}, Query{From: e.From, To: e.To}, e), w.Flush())
+	err = errors.Join(copyRings(w, []*ring{r.seconds, r.events}, held{}, Query{From: e.From, To: e.To, now: asked}, e), w.Flush())
 	info, err2 := f.Stat()
 	if err = errors.Join(err, err2, f.Close()); err == nil && info.Size() == 0 {
 		err = errNothing

@@ -126,7 +126,7 @@ func frames(data []byte, known map[string]*Series, q *Query, reuse bool, visit f
 			segment, d = h.segment, newDecoder(known, reuse)
 		}
 		second := h.second()
-		if !d.decode(payload, &second, q.during(second.Time)) {
+		if !d.decode(payload, &second, q.during(&second)) {
 			damaged++
 		} else if !visit(second, d) {
 			break

@@ -36,7 +36,7 @@ func (r *reader) read(data []byte) {
 		if d.meta != nil && (r.meta == nil || d.meta.ID != "") {
 			r.meta = d.meta
 		}
-		if r.q.during(s.Time) {
+		if r.q.during(&s) {
 			r.q.filter(&s)
 			r.wanted = append(r.wanted, s)
 		}
@@ -88,7 +88,7 @@ func Decode(in io.Reader, q Query) (*Timeline, error) {
 // read reads a timeline from what files hold. It reports whether there is any.
 func read(files [][]byte, q Query) (*Timeline, bool) {
 	if q.Last > 0 {
-		q.From = newest(files).Add(-q.Last)
+		q.until(newest(files))
 	}
 	r := reader{q: q, known: map[string]*Series{}}
 	for _, data := range files {
@@ -97,9 +97,8 @@ func read(files [][]byte, q Query) (*Timeline, bool) {
 	return r.timeline(), r.frames > 0
 }
 
-// newest returns the time of the last second.
-func newest(files [][]byte) time.Time {
-	var last Second
+// newest returns the last second.
+func newest(files [][]byte) (last Second) {
 	for _, data := range files {
 		s := newScanner(data)
 		for h, _, ok := s.next(); ok; h, _, ok = s.next() {
@@ -108,7 +107,7 @@ func newest(files [][]byte) time.Time {
 			}
 		}
 	}
-	return last.Time
+	return last
 }
 
 // Read reads a timeline from a recorder's folder, whether one writes to it or not, or from an episode's file.
@@ -150,8 +149,14 @@ func Read(path string, q Query) (*Timeline, error) {
 // Copy writes what is wanted of the timeline until now, in the form that Decode reads. A slow writer holds up nothing.
 func (r *Recorder) Copy(w io.Writer, q Query) error {
 	r.writing.Lock()
-	rings := []*ring{r.seconds, r.events}
+	rings, now := []*ring{r.seconds, r.events}, r.last
 	r.writing.Unlock()
+	if now.Time.IsZero() { // of this run nothing is recorded yet
+		now.Time = time.Now()
+	}
+	if q.Last > 0 {
+		q.until(now)
+	}
 	return copyRings(w, rings, &r.writing, q, Episode{Node: r.o.Node})
 }
 
@@ -159,7 +164,7 @@ func (r *Recorder) Copy(w io.Writer, q Query) error {
 func copyRings(w io.Writer, rings []*ring, lock sync.Locker, q Query, meta Episode) (err error) {
 	enc, known := newEncoder(1, meta), map[string]*Series{}
 	write := func(s Second, _ *decoder) bool {
-		if q.during(s.Time) {
+		if q.during(&s) {
 			q.filter(&s)
 			_, err = w.Write(enc.encode(&s))
 		}

@@ -279,7 +279,7 @@ func (r *Recorder) Close() error {
 		r.count(&e, err)
 	}
 	for _, p := range r.pending {
-		err = cmp.Or(err, r.keep(p.Episode))
+		err = cmp.Or(err, r.keep(p.Episode, p.asked))
 	}
 	err = errors.Join(err, r.seconds.close(), r.events.close())
 	if r.lock != nil {

@@ -4,6 +4,7 @@ package recorder
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -364,6 +365,43 @@ func TestBreaks(t *testing.T) {
 	// What lies before the window that is wanted is told with it.
 	if diff := cmp.Diff(want[3:], shown(t, dir, Query{From: at.Add(30 * time.Second), To: at.Add(90 * time.Second)})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestClockSet has the clock set by an hour, there and back: what is asked for by how long ago it was is that, and so is the
+// window of an episode that was begun before.
+func TestClockSet(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, Options{Dir: dir, Disk: minDisk})
+	i := 0
+	for _, set := range []time.Duration{0, time.Hour, 0, -2 * time.Hour} {
+		for end := i + 50; i < end; i++ {
+			if i%50 == 45 && i < 150 {
+				must(t, r.Freeze(fmt.Sprint("e", i), "asked", r.last.Time.Add(-20*time.Second), r.last.Time.Add(20*time.Second)))
+			}
+			since := time.Duration(i) * time.Second
+			r.second(at.Add(set+since), since, nil)
+		}
+		for _, last := range []int{10, 49, 70} {
+			want := min(last+1, i)
+			q := Query{Last: time.Duration(last) * time.Second}
+			tl, err := Read(dir, q)
+			must(t, err)
+			var b bytes.Buffer
+			must(t, r.Copy(&b, q))
+			live, err := Decode(&b, Query{})
+			must(t, err)
+			if len(tl.Seconds) != want || len(live.Seconds) != want {
+				t.Errorf("set by %s: of %d s there are %d on disk, %d live", set, last, len(tl.Seconds), len(live.Seconds))
+			}
+		}
+	}
+	for _, id := range []string{"e45", "e95", "e145"} {
+		tl, err := Read(filepath.Join(dir, id+episodeExt), Query{})
+		must(t, err)
+		if n := len(tl.Seconds); n != 41 {
+			t.Errorf("%s: %d seconds", id, n)
+		}
 	}
 }
 

@@ -65,12 +65,21 @@ type Loss struct {
 // A Query says what of a timeline is wanted. The zero Query wants all.
 type Query struct {
 	From, To time.Time     // either may be zero
-	Last     time.Duration // so much up to the last second that was recorded; of Read and Decode
+	Last     time.Duration // so much up to the last second that was recorded, in place of From
 	Pod      string        // "shop/web-0": its values, and the events that have it at either end
 	Kinds    []string      // events of these kinds, and values whose names begin with one
+
+	now Second // if not zero, the times above are by the node's clock as it is then, whatever it was set by before
 }
 
-func (q *Query) during(t time.Time) bool {
+// until has Last be up to a second.
+func (q *Query) until(now Second) { q.From, q.now = now.Time.Add(-q.Last), now }
+
+func (q *Query) during(s *Second) bool {
+	t := s.Time
+	if s.Run.Equal(q.now.Run) {
+		t = q.now.Time.Add(s.Mono - q.now.Mono)
+	}
 	return (q.From.IsZero() || !t.Before(q.From)) && (q.To.IsZero() || !t.After(q.To))
 }
 

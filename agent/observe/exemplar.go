@@ -28,7 +28,13 @@ const (
 // exemplars have for histograms the flow that was slowest lately, of those that events told of.
 type exemplars struct {
 	mu sync.Mutex
-	of map[counter]*dto.Exemplar
+	of map[counter]exemplar
+}
+
+// An exemplar is one, and when it was: its own time does not tell how long ago that is, where the clock was set since.
+type exemplar struct {
+	*dto.Exemplar
+	at time.Time
 }
 
 // note takes in an event. What it measured is a sample of the histograms that say by which key.
@@ -50,20 +56,20 @@ func (x *exemplars) note(k *probe.Kind, e event.Event) {
 			labels = append(labels, l)
 		}
 		if c.labels = strings.Join(labels, "\xff"); ok {
-			x.keep(c, &dto.Exemplar{Label: flow(e), Value: proto.Float64(seconds.Seconds()), Timestamp: timestamppb.New(e.Time)})
+			x.keep(c, exemplar{&dto.Exemplar{Label: flow(e), Value: proto.Float64(seconds.Seconds()), Timestamp: timestamppb.New(e.Time)}, e.Time})
 		}
 	}
 }
 
 // keep keeps the slower one, or the newer one where the other is old.
-func (x *exemplars) keep(c counter, e *dto.Exemplar) {
+func (x *exemplars) keep(c counter, e exemplar) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.of == nil || len(x.of) >= maxExemplars {
-		x.of = map[counter]*dto.Exemplar{}
+		x.of = map[counter]exemplar{}
 	}
-	old := x.of[c]
-	if old == nil || e.GetValue() >= old.GetValue() || e.Timestamp.AsTime().Sub(old.Timestamp.AsTime()) > exemplarBests {
+	old, ok := x.of[c]
+	if !ok || e.GetValue() >= old.GetValue() || e.at.Sub(old.at) > exemplarBests {
 		x.of[c] = e
 	}
 }
@@ -101,16 +107,16 @@ func (x *exemplars) show(s probe.Sample, h *dto.Histogram) {
 		return
 	}
 	c := counterOf(s)
-	e := x.of[c]
+	e, ok := x.of[c]
 	switch {
-	case e == nil:
-	case time.Since(e.Timestamp.AsTime()) > exemplarTime:
+	case !ok:
+	case time.Since(e.at) > exemplarTime:
 		delete(x.of, c)
 	default:
 		if i := slices.IndexFunc(h.Bucket, func(b *dto.Bucket) bool { return e.GetValue() <= b.GetUpperBound() }); i >= 0 {
-			h.Bucket[i].Exemplar = e
+			h.Bucket[i].Exemplar = e.Exemplar
 			return
 		}
-		h.Bucket = append(h.Bucket, &dto.Bucket{CumulativeCount: h.SampleCount, UpperBound: proto.Float64(math.Inf(1)), Exemplar: e})
+		h.Bucket = append(h.Bucket, &dto.Bucket{CumulativeCount: h.SampleCount, UpperBound: proto.Float64(math.Inf(1)), Exemplar: e.Exemplar})
 	}
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/packet"
@@ -94,6 +97,30 @@ func TestExemplars(t *testing.T) {
 	}
 	if n := len(o.exemplars.of); n > maxExemplars {
 		t.Errorf("%d are held", n)
+	}
+}
+
+// TestExemplarClockSet has an event told with a time that is yet to come, since the clock was set back after it: it is
+// shown no longer for that, and another takes its place.
+func TestExemplarClockSet(t *testing.T) {
+	c := counter{stat: &probe.Stat{Name: "stage_seconds", Type: probe.Histogram, Event: "took"}, pod: "shop/a"}
+	told := func(value float64, ago time.Duration) exemplar {
+		now := time.Now()
+		return exemplar{&dto.Exemplar{Value: proto.Float64(value), Timestamp: timestamppb.New(now.Add(time.Hour))}, now.Add(-ago)}
+	}
+	var x exemplars
+	x.keep(c, told(5, 2*exemplarBests))
+	now := told(1, 0)
+	now.Timestamp = timestamppb.Now()
+	x.keep(c, now)
+	if got := x.of[c].GetValue(); got != 1 {
+		t.Errorf("%g stays", got)
+	}
+	x.keep(c, told(5, 2*exemplarTime))
+	h := &dto.Histogram{Bucket: []*dto.Bucket{{UpperBound: proto.Float64(10)}}}
+	x.show(probe.Sample{Stat: c.stat, Pod: c.pod}, h)
+	if h.Bucket[0].Exemplar != nil || len(x.of) != 0 {
+		t.Errorf("shown: %v", h.Bucket[0].Exemplar)
 	}
 }
 
