@@ -3,8 +3,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -35,5 +37,31 @@ func TestMemory(t *testing.T) {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestForgetStart: less of the program's file is mapped, and it goes on.
+func TestForgetStart(t *testing.T) {
+	if !constant("/proc/self/exe") {
+		t.Skip("what runs here was linked as it was started; CGO_ENABLED=0 go test does it")
+	}
+	mapped := func() (kB int) {
+		data, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(data), "RssFile:")
+		if _, err := fmt.Sscan(after, &kB); err != nil {
+			t.Fatal(err)
+		}
+		return kB
+	}
+	before := mapped()
+	forgetStart()
+	if after := mapped(); after >= before {
+		t.Errorf("%d kB of it are mapped, and were %d", after, before)
+	}
+	if constant("/proc/self/maps") || constant("/proc/self/nothing") {
+		t.Error("no program")
 	}
 }

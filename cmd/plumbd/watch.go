@@ -57,6 +57,7 @@ func watch(ctx context.Context, a *agent.Options, flags options) (end func(), er
 	a.Observer = o
 	if refused == nil {
 		o.Apply(config)
+		forgetStart()
 	} else {
 		o.Refuse(refused)
 		a.Log.Printf("configuration: nothing is watched until it is in order: %v", refused)

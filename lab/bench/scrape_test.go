@@ -58,6 +58,7 @@ func BenchmarkScrape(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("pods=%d", size), func(b *testing.B) { n.scrape(b, at) })
 	}
+	b.Run("plumbd", n.plumbd)
 }
 
 type scraped struct {
