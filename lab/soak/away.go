@@ -159,6 +159,34 @@ func cluster(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, answer)
 }
 
+// inCluster has a plumbd be a Pod of a cluster with such an API server. What ask returns is plumbd's answer to who shows a token.
+func (b *bench) inCluster(api *httptest.Server) (in func(*exec.Cmd), ask func(path, token string) (*http.Response, error), err error) {
+	const account = "/run/secrets/kubernetes.io/serviceaccount"
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw})
+	err = errors.Join(os.MkdirAll(account, 0o755), os.MkdirAll("/run/plumb", 0o755),
+		os.WriteFile(filepath.Join(account, "ca.crt"), ca, 0o644), os.WriteFile(filepath.Join(account, "token"), []byte("soak"), 0o600))
+	if err != nil {
+		return nil, nil, err
+	}
+	b.after = func() { os.RemoveAll(account) }
+	host, port, _ := net.SplitHostPort(api.Listener.Addr().String())
+	listen := fmt.Sprintf("127.0.0.1:%d", b.port+1)
+	in = func(c *exec.Cmd) {
+		c.Args = append(c.Args, "--listen", listen)
+		c.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+host, "KUBERNETES_SERVICE_PORT="+port)
+	}
+	agents := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 10 * time.Second, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // its certificate is its own
+	ask = func(path, token string) (*http.Response, error) {
+		req, err := http.NewRequest(http.MethodGet, "https://"+listen+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		return agents.Do(req)
+	}
+	return in, ask, nil
+}
+
 // apiserver: see [Parts].
 func apiserver(ctx context.Context, b *bench) (string, error) {
 	server := &onOff{addr: "127.0.0.1:0", handler: http.HandlerFunc(cluster), tls: true}
@@ -166,34 +194,19 @@ func apiserver(ctx context.Context, b *bench) (string, error) {
 		return "", err
 	}
 	defer func() { server.off() }()
-	const account = "/run/secrets/kubernetes.io/serviceaccount"
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.s.Certificate().Raw})
-	err := errors.Join(os.MkdirAll(account, 0o755), os.MkdirAll("/run/plumb", 0o755),
-		os.WriteFile(filepath.Join(account, "ca.crt"), ca, 0o644), os.WriteFile(filepath.Join(account, "token"), []byte("soak"), 0o600))
+	in, ask, err := b.inCluster(server.s)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(account)
-	host, port, _ := net.SplitHostPort(server.addr)
-	listen := fmt.Sprintf("127.0.0.1:%d", b.port+1)
 	dir, rec := b.recorder()
-	a, err := b.start(ctx, rec, func(c *exec.Cmd) {
-		c.Args = append(c.Args, "--listen", listen)
-		c.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+host, "KUBERNETES_SERVICE_PORT="+port)
-	})
+	a, err := b.start(ctx, rec, in)
 	if err != nil {
 		return "", err
 	}
-	agents := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: 10 * time.Second} // its certificate is its own
 	n := 0
 	status := func() (int, error) { // with a token that nobody has shown before
 		n++
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+listen+"/status", nil)
-		if err != nil {
-			return 0, err
-		}
-		req.Header.Set("Authorization", fmt.Sprintf("Bearer token-%d", n))
-		resp, err := agents.Do(req)
+		resp, err := ask("/status", fmt.Sprintf("token-%d", n))
 		if err != nil {
 			return 0, err
 		}

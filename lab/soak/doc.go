@@ -23,10 +23,12 @@ program, map or link that it ever had is in the kernel; its record is read by ` 
 `
 
 const outro = `
-A step of the clock is not among them: a clock that nobody else goes by cannot be had, since time namespaces leave CLOCK_REALTIME alone. Tests give
-the recorder such times instead (` + "`TestBreaks`, `TestRealClock`" + ` in ` + "`recorder/`" + `): it counts seconds by the clock that nobody sets, and
-tells each step. That each probe in turn fails to open, panics, or is refused, and no other one minds, is a test too (` + "`TestEachFails`" + ` in
-` + "`agent/observe/`" + `), and so are ` + "`loki`, `kill` and `churn`" + ` for some seconds (` + "`lab/soak`" + `).
+The clock is set where nobody else goes by it: on the machines that ` + "`make kernels`" + ` boots, Linux 6.1 and 6.12 (` + "`TestClock`" + ` in ` + "`agent/observe/`" + `). By
+an hour, back by that, by two more, and on by ten seconds, while a Pod's connections are refused, its lookups take a second, and Loki goes and comes back:
+what is said above holds, all that is served answers, events have the time of the clock as it is or was a moment before, no lookup is said to have no
+answer and no window is frozen; the record of the last ten minutes has all seconds in their order, and each step once, by how much; then a real
+fault freezes its window, with the minute before it, whatever the clock said in it. That each probe in turn fails to open, panics, or is refused,
+and no other one minds, is a test too (` + "`TestEachFails`" + ` in ` + "`agent/observe/`" + `), and so are ` + "`loki`, `kill` and `churn`" + ` for some seconds (` + "`lab/soak`" + `).
 `
 
 // Doc writes a page of results.

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package soak runs plumbd itself through what it has to withstand: reloads, probes that cannot be loaded, Pods that come and
-// go, an API server and a Loki that are away, a full disk, kill -9, and ten minutes of many flows under a cap of memory. All the
+// go, an API server and a Loki that are away, a full disk, kill -9, a clock that is set, and ten minutes of many flows under a cap of memory. All the
 // while it is scraped: no counter may fall, and in the end nothing may be left behind. It is run in a sandbox, whose
 // network is the node's.
 package soak
@@ -94,6 +94,9 @@ func Run(ctx context.Context, o Options, names ...string) ([]Result, error) {
 	}
 	defer os.RemoveAll(dir)
 	all := Parts()
+	if slices.Contains(names, clockPart.Name) {
+		all = append(all, clockPart)
+	}
 	for _, n := range names {
 		if !slices.ContainsFunc(all, func(p Part) bool { return p.Name == n }) {
 			return nil, fmt.Errorf("no part is named %q", n)
