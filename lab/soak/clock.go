@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/recorder"
 	"golang.org/x/sys/unix"
 )
@@ -128,7 +129,7 @@ func clock(ctx context.Context, b *bench) (said string, err error) {
 	var work sync.WaitGroup
 	var errs [2]error
 	defer func() { rest(); work.Wait(); err = errors.Join(err, errs[0], errs[1]) }()
-	work.Go(func() { errs[0] = refuse(traffic, ns, 100*time.Millisecond) })
+	work.Go(func() { errs[0] = refuse(traffic, ns, 250*time.Millisecond) })
 	work.Go(func() { errs[1] = lookups(traffic, ns) })
 	stream, err := ask("/events?kind=tcpreset", "soak")
 	if err != nil {
@@ -169,7 +170,7 @@ func clock(ctx context.Context, b *bench) (said string, err error) {
 	if err = errors.Join(err, a.back(ctx, before)); err != nil {
 		return said, err
 	}
-	n, err := s.fault(ctx, dir)
+	n, err := s.fault(ctx, ns, dir)
 	_, seconds, readErr := b.readable(dir)
 	return fmt.Sprintf("set %d times; %s; then a fault froze its window, with the %d seconds before it; before and after: %v; %d seconds can be read", len(steps), said, n, before, seconds), errors.Join(err, readErr)
 }
@@ -191,9 +192,9 @@ func (s *stepping) episodes() (list []recorder.Episode, err error) {
 	return list, err
 }
 
-// fault has a Pod come in which all goes wrong, and returns how many seconds are kept of the time before it.
-func (s *stepping) fault(ctx context.Context, dir string) (seconds int, err error) {
-	ns, end, err := newPod("soak/late", "soak-late")
+// fault has a Pod come, and then far more go wrong in the one that was there than is usual for it. It returns how many seconds are kept of the time before.
+func (s *stepping) fault(ctx context.Context, web *sandbox.NS, dir string) (seconds int, err error) {
+	late, end, err := newPod("soak/late", "soak-late")
 	if err != nil {
 		return 0, err
 	}
@@ -202,11 +203,16 @@ func (s *stepping) fault(ctx context.Context, dir string) (seconds int, err erro
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer enough()
-	work.Go(func() { _ = refuse(loud, ns, 0) })
+	work.Go(func() { _ = refuse(loud, late, 250*time.Millisecond) })
+	err = until(ctx, startTime, func() error { return want(s.seen.pod("soak/late") > 0, "a Pod that came later has no name") })
+	if err != nil {
+		return 0, err
+	}
+	work.Go(func() { _ = refuse(loud, web, 0) })
 	var frozen []recorder.Episode
 	err = until(ctx, startTime, func() (err error) {
 		frozen, err = s.episodes()
-		return errors.Join(err, want(len(frozen) > 0, "no window is frozen for what is unusual"), want(s.seen.pod("soak/late") > 0, "a Pod that came later has no name"))
+		return errors.Join(err, want(len(frozen) > 0, "no window is frozen for what is unusual"))
 	})
 	if err != nil {
 		return 0, err
