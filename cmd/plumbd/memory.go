@@ -16,8 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitMemory bounds what the garbage collector leaves, where GOMEMLIMIT does not.
+// garbage is how much of it there may be, of 100 of what is used: with 1.5 MB less of it a scrape takes no longer.
+const garbage = 70
+
+// limitMemory bounds what the garbage collector leaves, where GOGC and GOMEMLIMIT do not.
 func limitMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}

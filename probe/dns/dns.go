@@ -54,7 +54,7 @@ so long. NXDOMAIN is usual on the way through a search list; SERVFAIL and REFUSE
 counts once, from the first time. The server is the one that the Pod asks, such as a Service's address; in the node's own network
 it is the endpoint behind it, whose port has to be 53 too. Of a TCP segment the first message counts. Beyond 8 servers of a Pod all others
 are one, "other". Where packets come to Pods past their devices (macvlan, ipvlan, bpf_redirect_peer), answers are seen as the socket gets them.`,
-	Cost:      "100 ns a packet that is sent or arrives, 60 of them the tracepoint's own; 1 to 2 µs a query or an answer, and in the agent one (Linux 6.18, 2 virtual CPUs, busy)",
+	Cost:      "100 ns a packet that is sent or arrives, 70 of them the measuring's own; 0.5 to 1 µs a query or an answer, and in the agent one (Linux 6.18, 2 virtual CPUs, busy)",
 	Source:    "tp_btf/net_dev_queue, netif_receive_skb, skb_copy_datagram_iovec, sk_data_ready (since Linux 6.3, else consume_skb)",
 	Needs:     []probe.Feature{bpf.Tracepoint("net_dev_queue"), bpf.Tracepoint("netif_receive_skb")},
 	Stats:     []*probe.Stat{took, answers, timeouts, truncated},

@@ -33,7 +33,7 @@ nobody listens, SOCKET_RCVBUFF where the application reads too slowly, QDISC_DRO
 counted where it was dropped: one that was on its way through the node counts for the Pod whose device it came in by,
 as direction "forward". What arrived twice, or was not for this machine, is no loss and not counted.`,
 	Source: "tp_btf/kfree_skb",
-	Cost:   "230 to 640 ns a drop, 80 to 160 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
+	Cost:   "150 to 230 ns a drop, 70 to 110 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Needs:  []probe.Feature{bpf.Tracepoint("kfree_skb")},
 	Stats:  []*probe.Stat{dropped},
 	Events: "a packet that was dropped",

@@ -44,7 +44,7 @@ var Kind = &probe.Kind{
 A connection that takes a second or more had its SYN lost once or more. ECONNREFUSED: nobody listens there; ETIMEDOUT,
 EHOSTUNREACH: no answer at all; closed: the application waited no longer,
 or had been told of the error before. A long wait for accept is a server that is busy.`,
-	Cost:      "300 to 470 ns a change of state, 80 to 160 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
+	Cost:      "190 to 250 ns a change of state, 70 to 110 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Source:    "tp_btf/inet_sock_set_state, inet_sk_error_report; fexit/inet_csk_accept",
 	Needs:     []probe.Feature{bpf.Tracepoint("inet_sock_set_state")},
 	Stats:     []*probe.Stat{connect, accept, failures, reports},
