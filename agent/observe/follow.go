@@ -23,7 +23,7 @@ func (o *Observer) Load(file string) (Config, error) {
 const followTime = 2 * time.Second
 
 // Follow applies the configuration of a file each time that it changes, until ctx ends. One that is
-// not valid, or not there, leaves the old one running, and is said.
+// not valid, or not there, leaves the old one running, and is said. What of it cannot be had is tried again.
 func (o *Observer) Follow(ctx context.Context, file string, last []byte) {
 	tick := time.NewTicker(followTime)
 	defer tick.Stop()
@@ -44,6 +44,7 @@ func (o *Observer) Follow(ctx context.Context, file string, last []byte) {
 			continue
 		}
 		if bytes.Equal(data, last) && !missing {
+			o.again()
 			continue
 		}
 		last, missing = data, false

@@ -5,7 +5,10 @@ package observe
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +35,36 @@ func TestSaid(t *testing.T) {
 		if strings.Count(said.String(), want) != 1 {
 			t.Errorf("not once %q in\n%s", want, &said)
 		}
+	}
+}
+
+// TestLacks: a port that another program has is had when that ends, and a file that is refused meanwhile stays said.
+func TestLacks(t *testing.T) {
+	o := observer(t, kind("a", fake{}))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := Config{Web: WebConfig{Listen: l.Addr().String()}}
+	o.Apply(config)
+	lacks := o.Trouble()
+	if o.again(); o.Trouble() != lacks || !strings.HasPrefix(lacks, "web.listen: ") {
+		t.Errorf("%q, and again %q", lacks, o.Trouble())
+	}
+	o.Refuse(errors.New("not in order"))
+	l.Close()
+	o.again()
+	if got := o.Trouble(); got != "not in order" {
+		t.Errorf("%q is said", got)
+	}
+	resp, err := http.Get("http://" + config.Web.Listen + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	o.Apply(config)
+	if got := o.Trouble(); got != "" {
+		t.Errorf("%q is said of what is there", got)
 	}
 }
 

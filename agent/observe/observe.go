@@ -50,6 +50,7 @@ type Observer struct {
 	running  []*running
 	reloads  [2]uint64 // good, bad
 	trouble  string    // of the last one, when it was bad
+	lacks    string    // what of the one that runs could not be had
 
 	paused, pausedWhy string // heavy probes are paused, beyond which limit; "" while none is
 	pauses            uint64
@@ -99,7 +100,7 @@ func (o *Observer) Apply(c Config) {
 	o.applying.Lock()
 	defer o.applying.Unlock()
 	now := o.probes(c)
-	err := errors.Join(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
+	lacks := o.outside(c)
 	if st, _ := o.record.stats(); st.Memory && c.Recorder.Dir != "" {
 		o.o.Log.Printf("recorder: %s", st.Err)
 	}
@@ -107,10 +108,41 @@ func (o *Observer) Apply(c Config) {
 	defer o.mu.Unlock()
 	o.config, o.targets, o.running = c, c.targets(), now
 	o.reloads[0]++
-	o.trouble = ""
+	o.trouble, o.lacks = lacks, lacks
+	if lacks != "" {
+		o.o.Log.Printf("configuration: %s", lacks)
+	}
+}
+
+// outside has what serves, sinks and the recorder be as a configuration says, and returns what cannot be had.
+func (o *Observer) outside(c Config) (lacks string) {
+	err := errors.Join(o.site.apply(c.Web, o.Metrics(), slog.New(slog.NewTextHandler(o.o.Log.Writer(), nil))), o.sinks.apply(c.Sinks, o.o.Log), o.record.apply(c.Recorder, o.o.Node))
 	if err != nil {
-		o.trouble = err.Error()
-		o.o.Log.Printf("configuration: %v", err)
+		lacks = err.Error()
+	}
+	return lacks
+}
+
+// again tries what could not be had when the configuration was applied, such as a port that another program has for a while.
+func (o *Observer) again() {
+	o.applying.Lock()
+	defer o.applying.Unlock()
+	o.mu.RLock()
+	c, lacked := o.config, o.lacks
+	o.mu.RUnlock()
+	if lacked == "" {
+		return
+	}
+	lacks := o.outside(c)
+	if lacks == lacked {
+		return
+	}
+	o.o.Log.Printf("configuration: %s", cmp.Or(lacks, "by now all of it is applied"))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lacks = lacks
+	if o.trouble == lacked {
+		o.trouble = lacks
 	}
 }
 
