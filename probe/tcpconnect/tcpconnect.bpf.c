@@ -93,7 +93,7 @@ int inet_sock_set_state(u64 *ctx)
 		begin(address(ctx[0]));
 		return 0;
 	}
-	if (old != TCP_SYN_SENT && new != TCP_CLOSE)
+	if (old != TCP_SYN_SENT && (new != TCP_CLOSE || !args_inet_csk_accept))
 		return 0;
 	ns = end(address(ctx[0]));
 	if (old != TCP_SYN_SENT)

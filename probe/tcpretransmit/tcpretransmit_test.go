@@ -20,8 +20,8 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 // drop has the node drop what matches on its way, from now on.
 const drop = `nft 'add table inet t; add chain inet t c { type filter hook forward priority 0; }; add rule inet t c %s drop'`
 
-// dial connects n times from a Pod to the other, and writes on each connection once the node does as script says.
-func dial(t *testing.T, l *probetest.Lab, n int, script string) {
+// dial connects n times from a Pod to the other, and writes on each connection once lose has them lose what is written.
+func dial(t *testing.T, l *probetest.Lab, n int, lose func()) {
 	t.Helper()
 	l.In(t, l.B, func() error {
 		_, err := net.Listen("tcp", ":80")
@@ -38,7 +38,7 @@ func dial(t *testing.T, l *probetest.Lab, n int, script string) {
 		}
 		return nil
 	})
-	probetest.Sh(t, l.Node, script)
+	lose()
 	for _, c := range conns {
 		if _, err := c.Write([]byte("lost")); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func TestRetransmits(t *testing.T) {
 			p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
 			events := probetest.Watch(t, p)
 			if tt.n > 0 {
-				dial(t, l, tt.n, fmt.Sprintf(drop, tt.rule))
+				dial(t, l, tt.n, func() { probetest.Sh(t, l.Node, fmt.Sprintf(drop, tt.rule)) })
 			} else {
 				probetest.Sh(t, l.Node, fmt.Sprintf(drop, tt.rule))
 				l.In(t, l.B, func() error { _, err := net.Listen("tcp", ":81"); return err })
@@ -82,7 +82,7 @@ func TestRetransmits(t *testing.T) {
 			}
 			want := 2 * max(tt.n, 1)
 			probetest.Until(t, func() string {
-				kernel := retransSegs(t, tt.ns(l))
+				kernel, _ := retransmits(t, tt.ns(l))
 				got := probetest.Collect(t, Kind, p.Read)["tcpretransmit_segments_total"+tt.series]
 				a, err := p.(probe.Accounted).Account()
 				if err != nil {
@@ -116,6 +116,25 @@ func TestRetransmits(t *testing.T) {
 	}
 }
 
+// TestNotSent: what the namespace itself drops is not sent again, though the kernel counts that it is.
+func TestNotSent(t *testing.T) {
+	l := probetest.NewLab(t)
+	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
+	lose := fmt.Sprintf(drop, "tcp dport 80")
+	dial(t, l, 10, func() { probetest.Sh(t, l.Node, lose) })
+	probetest.Sh(t, l.A, strings.Replace(lose, "forward", "output", 1))
+	probetest.Until(t, func() string {
+		sent, not := retransmits(t, l.A)
+		if not < 10 {
+			return fmt.Sprintf("%v could not be sent", not)
+		}
+		if got := probetest.Collect(t, Kind, p.Read)[`tcpretransmit_segments_total{pod="shop/a",state="ESTABLISHED"}`]; got != sent {
+			t.Errorf("%v are counted, of %v that were sent and %v that were not", got, sent, not)
+		}
+		return ""
+	})
+}
+
 func check(t *testing.T, e event.Event, detail string) {
 	t.Helper()
 	has := false
@@ -127,16 +146,20 @@ func check(t *testing.T, e event.Event, detail string) {
 	}
 }
 
-// retransSegs is the namespace's own count.
-func retransSegs(t *testing.T, ns *sandbox.NS) (n float64) {
+// retransmits is the namespace's own count of what it sent, and of what it could not send.
+func retransmits(t *testing.T, ns *sandbox.NS) (sent, not float64) {
 	t.Helper()
-	out, err := ns.Output("", "nstat", "-az", "TcpRetransSegs")
+	out, err := ns.Output("", "nstat", "-az", "TcpRetransSegs", "TcpExtTCPRetransFail")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(out, "TcpRetransSegs")
-	if _, err := fmt.Sscan(rest, &n); err != nil {
-		t.Fatal(err, out)
+	count := func(name string) (n float64) {
+		_, rest, _ := strings.Cut(out, name)
+		if _, err := fmt.Sscan(rest, &n); err != nil {
+			t.Fatal(err, out)
+		}
+		return n
 	}
-	return n
+	not = count("TcpExtTCPRetransFail")
+	return count("TcpRetransSegs") - not, not
 }

@@ -560,7 +560,7 @@ inline_ void hist_add(struct hist *h, u64 ns)
 	})
 
 #ifdef WITH_WAITS
-// Since when something waits, by its address. A table of these has two slots for many addresses.
+// Since when something waits, by its address. A table of these has four slots for many addresses.
 // A wait that is never ended gives way after a minute.
 struct wait {
 	u64 key;
@@ -568,7 +568,7 @@ struct wait {
 	u64 stage; // the probe's own
 };
 
-enum { WAIT_BITS = 13, WAITS = 1 << WAIT_BITS };
+enum { WAIT_BITS = 11, WAIT_WAYS = 4, WAITS = WAIT_WAYS << WAIT_BITS };
 enum { WAIT_STALE = 60 * 1000000000ULL };
 
 struct {
@@ -578,39 +578,46 @@ struct {
 	__type(value, struct wait);
 } waits SEC(".maps");
 
-inline_ struct wait *wait_slot(u64 key, u32 second)
+// wait_slot returns one of the slots of a key.
+inline_ struct wait *wait_slot(u64 key, u32 way)
 {
-	u32 i = (key * 0x9e3779b97f4a7c15ULL) >> (64 - WAIT_BITS) ^ second;
+	u32 i = ((key * 0x9e3779b97f4a7c15ULL) >> (64 - WAIT_BITS)) * WAIT_WAYS + way % WAIT_WAYS;
 
 	return bpf_map_lookup_elem(&waits, &i);
-}
-
-inline_ bool wait_is(const struct wait *w, u64 key)
-{
-	return w && w->key == key && w->at;
 }
 
 // wait_get returns the wait of a key, or NULL.
 inline_ struct wait *wait_get(u64 key)
 {
-	struct wait *w = wait_slot(key, 0);
+#pragma unroll
+	for (u32 way = 0; way < WAIT_WAYS; way++) {
+		struct wait *w = wait_slot(key, way);
 
-	if (wait_is(w, key))
-		return w;
-	w = wait_slot(key, 1);
-	return wait_is(w, key) ? w : 0;
+		if (w && w->key == key && w->at)
+			return w;
+	}
+	return 0;
 }
 
-// wait_free returns the slot that a key may wait in, which is its own where it has one; or NULL.
+// wait_free returns the slot that a key may wait in, which is its own where it has one; or NULL. Two CPUs hardly ever find the
+// same one, since each looks at another first.
 inline_ struct wait *wait_free(u64 key, u64 now)
 {
-	struct wait *w = wait_slot(key, 0), *o = wait_slot(key, 1);
+	u32 first = bpf_get_smp_processor_id();
+	struct wait *free = 0;
 
-	if (wait_is(o, key))
-		return o;
-	if (w && (!w->at || w->key == key || now - w->at >= WAIT_STALE))
-		return w;
-	return o && (!o->at || now - o->at >= WAIT_STALE) ? o : 0;
+#pragma unroll
+	for (u32 way = 0; way < WAIT_WAYS; way++) {
+		struct wait *w = wait_slot(key, first + way);
+
+		if (!w)
+			continue;
+		if (w->key == key && w->at)
+			return w;
+		if (!free && (!w->at || now - w->at >= WAIT_STALE))
+			free = w;
+	}
+	return free;
 }
 
 // wait_begin has a key wait from now on, unless it waits already. Who finds no slot is not measured.
