@@ -56,6 +56,10 @@ func fillConntrack(percent int) func(*lab.Lab) error {
 		if _, err := f.WriteString(entries(n)); err != nil {
 			return err
 		}
+		// What is there ends by itself within seconds, and then there is room.
+		if err := b.NS.Run("", "conntrack", "-F"); err != nil {
+			return err
+		}
 		err = b.NS.Run("", "conntrack", "-R", f.Name())
 		if percent == 100 {
 			return nil // it fails where the table is full, as it must in the end
