@@ -462,10 +462,10 @@ const (
 // of namespaces come and go, so that a Pod of two seconds has its name, and every 30 s whatever was told.
 func (p *Places) Run(ctx context.Context) {
 	signs := p.watch(ctx)
-	p.Refresh() // what came before the watch
-	again := time.NewTimer(stale)
+	p.Refresh() // what came before the watch, of which there may be no more than its folder yet
+	again := time.NewTimer(lookAgain)
 	defer again.Stop()
-	for next := stale; ; {
+	for next := lookAgain; ; {
 		select {
 		case <-ctx.Done():
 			return
