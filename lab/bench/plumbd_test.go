@@ -109,7 +109,6 @@ func startPlumbd(b *testing.B) *agent {
 		if err == nil {
 			resp.Body.Close()
 			if a.sum("plumb_agent_probe_up", `probe="packetloss"`) == 1 {
-				time.Sleep(2 * time.Second) // in which it reads its Pods for the first time
 				return a
 			}
 		}
