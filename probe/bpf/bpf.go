@@ -31,6 +31,7 @@ type Set struct {
 	links   map[string]link.Link // by program
 	events  *ringbuf.Reader
 	// Of probes whose programs hand over packets.
+	lanes   *lanes
 	pieces  *ringbuf.Reader
 	piece   ringbuf.Record
 	packets *perf.Reader
@@ -77,6 +78,9 @@ func load(env *probe.Env, read func() (*ebpf.CollectionSpec, error), vars map[st
 	}
 	// Until 5.10 maps were accounted as locked memory. Who may not lift that limit is told by the map that does not fit.
 	_ = rlimit.RemoveMemlock()
+	if err := sizeLanes(spec); err != nil {
+		return nil, err
+	}
 	missing := optional(types, spec)
 	options := ebpf.CollectionOptions{Cache: types}
 	coll, err := ebpf.NewCollectionWithOptions(spec, options)
@@ -215,6 +219,9 @@ func (s *Set) Close() error {
 	}
 	if s.pieces != nil {
 		errs = append(errs, s.pieces.Close())
+	}
+	if s.lanes != nil {
+		errs = append(errs, s.lanes.close())
 	}
 	if s.packets != nil {
 		errs = append(errs, s.packets.Close())

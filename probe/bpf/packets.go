@@ -34,6 +34,9 @@ func (s *Set) newPackets() (err error) {
 		return err
 	}
 	s.pieces.SetDeadline(time.Unix(1, 0)) // it never waits
+	if s.lanes, err = newLanes(s.coll.Maps["lanes"], s.coll.Maps["places"]); err != nil {
+		return err
+	}
 	for size := min(packetMost, packetMemory/int(m.MaxEntries())); ; size /= 2 {
 		size = max(size, packetLeast)
 		s.packets, err = perf.NewReaderWithOptions(m, size, perf.ReaderOptions{Watermark: size - 1})
@@ -55,7 +58,7 @@ const handing = 20 * time.Millisecond
 // Packets takes what has been handed over, not in the order of time. What take is given is not its to keep,
 // and may have some bytes behind it. Packets of before the time that it returns, by the kernel's clock, are among it.
 func (s *Set) Packets(take func([]byte)) (until uint64, err error) {
-	until = Now() - uint64(handing)
+	until = s.lanes.take(take)
 	for s.pieces.AvailableBytes() > 0 {
 		if err := s.pieces.ReadInto(&s.piece); err != nil {
 			break // the next is still being written

@@ -4,6 +4,7 @@
 #include "plumb.h"
 
 enum { BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4 };
+enum { BPF_F_MMAPABLE = 1024 };
 enum { PORT = 53 };
 // The most that is looked at of TCP's: a message's length, header and question.
 enum { MOST = 2 + 12 + 255 + 4 };
@@ -25,40 +26,81 @@ struct task_struct {
 
 enum { READ = BY_DEVICE + 1 };
 
-// A packet as the agent is told of it: more of its bytes follow the first.
+// A packet as the agent is told of it. Its bytes follow.
 struct sight {
 	u64 time; // bpf_ktime_get_ns
 	u64 net;
 	struct owner owner; // of the socket that asks
-	u32 at; // where, from head on, the payload begins
+	u32 at; // where the payload begins
 	u32 len; // and where what there is of it ends
 	u32 answer; // BY_DEVICE where it arrived by one, or READ
 	u32 pad;
-	u8 head[56]; // from the network header on
 };
 const struct sight *sight_type __attribute__((unused)); // for bpf2go to know it
 
-// Packets that are in one piece.
+// Packets that are in one piece. Each CPU has a lane of places, which the agent takes them from. It asks for no order but the
+// compiler's: what an atomic operation costs, as a ring buffer has several, is that all that was written before it has to be in memory.
+struct lane {
+	volatile u64 given; // how many places have been written to, each of them again and again
+	volatile u64 busy;  // a program is writing, which another one may interrupt
+	u64 whole; // when the CPU may show a whole burst again
+	u64 rest[5];
+	volatile u64 taken; // by the agent, which alone writes it
+	u64 other[7];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); // Load has one for each CPU
+	__type(key, u32);
+	__type(value, struct lane);
+} lanes SEC(".maps");
+
+struct place {
+	struct sight sight;
+	u8 packet[144];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); // and lane_long for each
+	__type(key, u32);
+	__type(value, struct place);
+} places SEC(".maps");
+
+// How many places a lane has, a power of two. Set by Load.
+const volatile u32 lane_long = 1;
+
+// Those that are too long for a place, or when there is none.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } pieces SEC(".maps");
 
-// Others, as TCP's are: what is in pages only the kernel itself can copy, and only to here.
+// Other packets, as TCP's are: what is in pages only the kernel itself can copy, and only to here. It follows the headers, with
+// those of the device.
+struct headers {
+	struct sight sight;
+	u8 head[56]; // from the network header on
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__type(key, u32);
 	__type(value, u32);
 } packets SEC(".maps");
 
-// When a port of a namespace last asked. Answers to others are of no use, above all those that the node forwards.
-// How much at the most: answers repeat the question. And the head of the answer that last arrived there by a device.
-enum { SLOTS_BITS = 13, ASKED_LONG = 10 };
+// When a port of a namespace last asked, or not long before. Answers to others are of no use, above all those that the node
+// forwards. And how much at the most: answers repeat the question. It is written seldom: another CPU may take the answers.
+enum { SLOTS_BITS = 13 };
+#define ASKED_OFTEN (1000000000ULL)
+#define ASKED_LONG (11 * ASKED_OFTEN)
 
 struct slot {
 	u64 asked;
 	u64 most;
-	u64 head;
 };
 
 struct {
@@ -68,11 +110,17 @@ struct {
 	__type(value, struct slot);
 } slots SEC(".maps");
 
-inline_ struct slot *slot_at(u64 net, u32 port)
-{
-	u32 i = ((net << 16 | port) * 0x9e3779b97f4a7c15ULL) >> (64 - SLOTS_BITS);
+// The head of the answer that last arrived there by a device.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << SLOTS_BITS);
+	__type(key, u32);
+	__type(value, u64);
+} arrived SEC(".maps");
 
-	return bpf_map_lookup_elem(&slots, &i);
+inline_ u32 slot_of_port(u64 net, u32 port)
+{
+	return ((net << 16 | port) * 0x9e3779b97f4a7c15ULL) >> (64 - SLOTS_BITS);
 }
 
 inline_ u32 least(u32 a, u32 b)
@@ -141,65 +189,100 @@ inline_ bool message(struct ports *p, const unsigned char *l3)
 // A CPU may hand over this many packets at once, and then one for each interval.
 enum { PACKET_BURST = 4096, PACKET_INTERVAL = 50000 };
 
-inline_ bool may_show(u64 now)
+inline_ bool may_show(struct lane *lane, u64 now)
 {
-	struct account *a = account();
+	u64 whole = lane->whole;
 
-	if (!a)
-		return 0;
-	if (a->whole > now + (u64)PACKET_BURST * PACKET_INTERVAL) {
-		a->lost[LOST_RATE]++;
+	if (whole > now + (u64)PACKET_BURST * PACKET_INTERVAL) {
+		count_lost(LOST_RATE);
 		return 0;
 	}
-	a->whole = (a->whole > now ? a->whole : now) + PACKET_INTERVAL;
+	lane->whole = (whole > now ? whole : now) + PACKET_INTERVAL;
 	return 1;
 }
 
-// copy hands the first n bytes of a packet over, in as much room as they may need from the network header on.
-inline_ void copy(const struct sight *s, const struct ports *p, const unsigned char *l3, u64 n, const u32 room)
+inline_ struct lane *lane_here(void)
 {
-	struct sight *piece = bpf_ringbuf_reserve(&pieces, sizeof(*s) - sizeof(s->head) + room, 0);
+	u32 cpu = bpf_get_smp_processor_id();
 
-	if (!piece) {
-		count_lost(LOST_RING);
-		return;
+	return bpf_map_lookup_elem(&lanes, &cpu);
+}
+
+// into copies the first n bytes of a packet to where there is room for them, as the verifier has to see.
+#define into(to, s, p, l3, n)                                                  \
+	({                                                                     \
+		u64 some = n;                                                  \
+		(to)->sight = *(s);                                            \
+		(to)->sight.at = (p)->payload;                                 \
+		(to)->sight.len = some;                                        \
+		barrier_var(some);                                             \
+		if (some <= sizeof((to)->packet))                              \
+			bpf_probe_read_kernel((to)->packet, some, l3);         \
+	})
+
+// placed hands the first n bytes of a packet over in a lane, where there is room.
+inline_ bool placed(struct lane *lane, const struct sight *s, const struct ports *p, const unsigned char *l3, u32 n)
+{
+	if (lane->busy)
+		return 0;
+	lane->busy = 1;
+	u64 given = lane->given;
+	u32 i = bpf_get_smp_processor_id() * lane_long + (given & (lane_long - 1));
+	struct place *to = bpf_map_lookup_elem(&places, &i);
+	bool room = to && given - lane->taken < lane_long;
+	if (room) {
+		into(to, s, p, l3, n);
+		barrier();
+		lane->given = given + 1;
 	}
-	__builtin_memcpy(piece, s, sizeof(*s) - sizeof(s->head));
-	piece->at = p->payload;
-	piece->len = n;
-	barrier_var(n); // else the verifier does not see that it is in bounds
-	if (n <= room)
-		bpf_probe_read_kernel(piece->head, n, l3);
-	bpf_ringbuf_submit(piece, BPF_RB_NO_WAKEUP);
+	lane->busy = 0;
+	return room;
 }
 
-enum { USUAL = 144, LONGEST = 376 }; // the longest headers have 100 bytes
+struct longest {
+	struct sight sight;
+	u8 packet[376]; // of which the longest headers have 100
+};
 
-inline_ void show_piece(const struct sight *s, const struct ports *p, const unsigned char *l3, u32 n)
+// reserved hands it over in the ring.
+#define reserved(type, s, p, l3, n)                                             \
+	({                                                                      \
+		struct type *to = bpf_ringbuf_reserve(&pieces, sizeof(*to), 0); \
+		if (to) {                                                       \
+			into(to, s, p, l3, n);                                  \
+			bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);               \
+		} else {                                                        \
+			count_lost(LOST_RING);                                  \
+		}                                                               \
+	})
+
+inline_ void piece(struct lane *lane, const struct sight *s, const struct ports *p, const unsigned char *l3, u32 n)
 {
-	if (n <= USUAL)
-		copy(s, p, l3, n, USUAL);
-	else
-		copy(s, p, l3, n, LONGEST);
+	if (n > sizeof(((struct place *)0)->packet))
+		reserved(longest, s, p, l3, n);
+	else if (!placed(lane, s, p, l3, n))
+		reserved(place, s, p, l3, n);
 }
 
-inline_ void show(struct sk_buff *skb, struct sight *s, const struct ports *p, const unsigned char *l3)
+inline_ void show(struct sk_buff *skb, const struct sight *s, const struct ports *p, const unsigned char *l3)
 {
 	struct sk_buff___data *d = (void *)skb;
 	int before = l3 - d->data;
 	u32 size = skb->len - before, n = least(size, p->size);
 
-	if (!may_show(s->time))
+	struct lane *lane = lane_here();
+	if (!lane || !may_show(lane, s->time))
 		return;
 	if (n <= size - d->data_len) {
-		show_piece(s, p, l3, n);
+		piece(lane, s, p, l3, n);
 		return;
 	}
+	struct headers h = {.sight = *s};
 	n += before;
-	s->at = sizeof(s->head) + before + p->payload;
-	s->len = sizeof(s->head) + n;
-	bpf_probe_read_kernel(s->head, sizeof(s->head), l3);
-	if (bpf_skb_output(skb, &packets, (u64)n << 32 | BPF_F_CURRENT_CPU, s, sizeof(*s)))
+	h.sight.at = sizeof(h.head) + before + p->payload;
+	h.sight.len = sizeof(h.head) + n;
+	bpf_probe_read_kernel(h.head, sizeof(h.head), l3);
+	if (bpf_skb_output(skb, &packets, (u64)n << 32 | BPF_F_CURRENT_CPU, &h, sizeof(h)))
 		count_lost(LOST_RING);
 }
 
@@ -230,12 +313,12 @@ int net_dev_queue(u64 *ctx)
 	if (net_id(dev->nd_net.net) != s.net)
 		return 0;
 	s.time = bpf_ktime_get_ns();
-	struct slot *slot = slot_at(s.net, p.src);
-	if (slot) {
+	u32 i = slot_of_port(s.net, p.src);
+	struct slot *slot = bpf_map_lookup_elem(&slots, &i);
+	if (slot && s.time - slot->asked > ASKED_OFTEN)
 		slot->asked = s.time;
-		if (slot->most < p.size - p.payload)
-			slot->most = p.size - p.payload;
-	}
+	if (slot && slot->most < p.size - p.payload)
+		slot->most = p.size - p.payload;
 	sock_owner(&s.owner, sk);
 	show(skb, &s, &p, l3);
 	return 0;
@@ -244,16 +327,18 @@ int net_dev_queue(u64 *ctx)
 // awaited says whether somebody in the namespace may wait for an answer, which has not arrived by a device before.
 inline_ bool awaited(struct sight *s, struct ports *p, u64 head, bool device)
 {
-	struct slot *slot = slot_at(s->net, p->dst);
+	u32 i = slot_of_port(s->net, p->dst);
+	struct slot *slot = bpf_map_lookup_elem(&slots, &i);
+	u64 *last = bpf_map_lookup_elem(&arrived, &i);
 
 	s->time = bpf_ktime_get_ns();
 	s->answer = device ? BY_DEVICE : READ;
-	if (!slot || !slot->asked || s->time - slot->asked > ASKED_LONG * 1000000000ULL)
+	if (!slot || !last || !slot->asked || (s64)(s->time - slot->asked) > (s64)ASKED_LONG)
 		return 0;
 	p->size = least(p->size, p->payload + slot->most);
 	if (!device)
-		return slot->head != head;
-	slot->head = head;
+		return *last != head;
+	*last = head;
 	return 1;
 }
 
@@ -272,7 +357,7 @@ int netif_receive_skb(u64 *ctx)
 	if (!message(&p, data) || !dev)
 		return 0;
 	s.net = net_id(dev->nd_net.net);
-	if (awaited(&s, &p, address((u64)skb->head), 1))
+	if (awaited(&s, &p, (u64)skb->head, 1))
 		show(skb, &s, &p, data);
 	return 0;
 }
@@ -291,7 +376,7 @@ inline_ void read(struct sk_buff *skb)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net *net = at(struct task_struct, task, nsproxy, net_ns);
 	s.net = cookies ? at(struct net, net, net_cookie) : at(struct net, net, ns.inum);
-	if (awaited(&s, &p, address((u64)skb->head), 0))
+	if (awaited(&s, &p, (u64)skb->head, 0))
 		show(skb, &s, &p, l3);
 }
 
@@ -335,7 +420,10 @@ int sk_data_ready(u64 *ctx)
 	if (!about(l3, SOURCE) || !message(&p, l3))
 		return 0;
 	s.net = sock_net(sk);
-	if (awaited(&s, &p, address((u64)head), 0) && may_show(s.time))
-		show_piece(&s, &p, l3, p.size);
+	if (!awaited(&s, &p, (u64)head, 0))
+		return 0;
+	struct lane *lane = lane_here();
+	if (lane && may_show(lane, s.time))
+		piece(lane, &s, &p, l3, p.size);
 	return 0;
 }

@@ -180,11 +180,11 @@ func (p *dns) take(raw []byte) {
 		return
 	}
 	s := (*dnsSight)(unsafe.Pointer(&raw[0]))
-	raw = raw[unsafe.Offsetof(s.Head):]
-	if uint64(s.At) > uint64(s.Len) || uint64(s.Len) > uint64(len(raw)) {
+	raw = raw[unsafe.Sizeof(*s):]
+	if s.At > s.Len || int(s.Len) > len(raw) {
 		return
 	}
-	m, ok := parse(s.Head, raw[s.At:s.Len])
+	m, ok := parse(raw, raw[s.At:s.Len])
 	if !ok || m.response != (s.Answer != 0) {
 		return
 	}

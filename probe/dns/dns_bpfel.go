@@ -20,6 +20,22 @@ type dnsAccount struct {
 	Jiffy uint64
 }
 
+type dnsLane struct {
+	_     structs.HostLayout
+	Given uint64
+	Busy  uint64
+	Whole uint64
+	Rest  [5]uint64
+	Taken uint64
+	Other [7]uint64
+}
+
+type dnsPlace struct {
+	_      structs.HostLayout
+	Sight  dnsSight
+	Packet [144]uint8
+}
+
 type dnsSight struct {
 	_     structs.HostLayout
 	Time  uint64
@@ -34,14 +50,12 @@ type dnsSight struct {
 	Len    uint32
 	Answer uint32
 	Pad    uint32
-	Head   [56]uint8
 }
 
 type dnsSlot struct {
 	_     structs.HostLayout
 	Asked uint64
 	Most  uint64
-	Head  uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -49,9 +63,12 @@ type dnsSlot struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	dnsMapAccounts              = "accounts"
+	dnsMapArrived               = "arrived"
 	dnsMapEvents                = "events"
+	dnsMapLanes                 = "lanes"
 	dnsMapPackets               = "packets"
 	dnsMapPieces                = "pieces"
+	dnsMapPlaces                = "places"
 	dnsMapSlots                 = "slots"
 	dnsProgConsumeSkb           = "consume_skb"
 	dnsProgNetDevQueue          = "net_dev_queue"
@@ -60,6 +77,7 @@ const (
 	dnsProgSkbCopyDatagramIovec = "skb_copy_datagram_iovec"
 	dnsVarCookies               = "cookies"
 	dnsVarHostNet               = "host_net"
+	dnsVarLaneLong              = "lane_long"
 	dnsVarSightType             = "sight_type"
 	dnsVarThreshold             = "threshold"
 )
@@ -118,9 +136,12 @@ type dnsProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type dnsMapSpecs struct {
 	Accounts *ebpf.MapSpec `ebpf:"accounts"`
+	Arrived  *ebpf.MapSpec `ebpf:"arrived"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
+	Lanes    *ebpf.MapSpec `ebpf:"lanes"`
 	Packets  *ebpf.MapSpec `ebpf:"packets"`
 	Pieces   *ebpf.MapSpec `ebpf:"pieces"`
+	Places   *ebpf.MapSpec `ebpf:"places"`
 	Slots    *ebpf.MapSpec `ebpf:"slots"`
 }
 
@@ -130,6 +151,7 @@ type dnsMapSpecs struct {
 type dnsVariableSpecs struct {
 	Cookies   *ebpf.VariableSpec `ebpf:"cookies"`
 	HostNet   *ebpf.VariableSpec `ebpf:"host_net"`
+	LaneLong  *ebpf.VariableSpec `ebpf:"lane_long"`
 	SightType *ebpf.VariableSpec `ebpf:"sight_type"`
 	Threshold *ebpf.VariableSpec `ebpf:"threshold"`
 }
@@ -155,18 +177,24 @@ func (o *dnsObjects) Close() error {
 // It can be passed to loadDnsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type dnsMaps struct {
 	Accounts *ebpf.Map `ebpf:"accounts"`
+	Arrived  *ebpf.Map `ebpf:"arrived"`
 	Events   *ebpf.Map `ebpf:"events"`
+	Lanes    *ebpf.Map `ebpf:"lanes"`
 	Packets  *ebpf.Map `ebpf:"packets"`
 	Pieces   *ebpf.Map `ebpf:"pieces"`
+	Places   *ebpf.Map `ebpf:"places"`
 	Slots    *ebpf.Map `ebpf:"slots"`
 }
 
 func (m *dnsMaps) Close() error {
 	return _DnsClose(
 		m.Accounts,
+		m.Arrived,
 		m.Events,
+		m.Lanes,
 		m.Packets,
 		m.Pieces,
+		m.Places,
 		m.Slots,
 	)
 }
@@ -177,6 +205,7 @@ func (m *dnsMaps) Close() error {
 type dnsVariables struct {
 	Cookies   *ebpf.Variable `ebpf:"cookies"`
 	HostNet   *ebpf.Variable `ebpf:"host_net"`
+	LaneLong  *ebpf.Variable `ebpf:"lane_long"`
 	SightType *ebpf.Variable `ebpf:"sight_type"`
 	Threshold *ebpf.Variable `ebpf:"threshold"`
 }

@@ -202,6 +202,9 @@ func by(server, typ, proto string) string {
 	return fmt.Sprintf(`pod="shop/a",server="%s",type="%s",protocol="%s"`, server, typ, proto)
 }
 
+// longest is a name of as many bytes as one may have.
+var longest = strings.Repeat(strings.Repeat("a", 63)+".", 3) + strings.Repeat("b", 61) + "."
+
 func TestLookups(t *testing.T) {
 	const n, v4, v6 = 300, "10.2.0.2:53", "[fd00:2::2]:53"
 	udp := by("10.2.0.2", "A", "udp")
@@ -224,6 +227,7 @@ func TestLookups(t *testing.T) {
 		{"cut off", "udp", v4, "cut.shop.", dnsmessage.TypeA, n, cut, ""},
 		{"answered twice", "udp", v4, "twice.shop.", dnsmessage.TypeA, 1, answered(udp, "NOERROR", 1), ""},
 		{"slow", "udp", v4, "slow.shop.", dnsmessage.TypeA, 2, answered(udp, "NOERROR", 2), "name=slow.shop type=A rcode=NOERROR took=2"},
+		{"the longest name", "udp", v6, longest, dnsmessage.TypeA, n, answered(by("fd00:2::2", "A", "udp"), "NOERROR", n), ""},
 		{"an unusual type", "udp", v4, "web.shop.", 9999, n, answered(by("10.2.0.2", "other", "udp"), "NOERROR", n), ""},
 		{"no answer", "udp", v4, "silent.shop.", dnsmessage.TypeA, n, probetest.Samples{"dns_timeouts_total{" + udp + "}": n}, "name=silent.shop type=A unanswered=5s"},
 		{"no answer by TCP", "tcp", v4, "silent.shop.", dnsmessage.TypeA, 1, probetest.Samples{"dns_timeouts_total{" + by("10.2.0.2", "A", "tcp") + "}": 1}, "unanswered=5s"},
@@ -374,7 +378,8 @@ func TestPastDevice(t *testing.T) {
 	begun(t, l, p) // of which nothing is known: nobody looked yet
 	ask(t, l, l.A, "udp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeA, 100)
 	ask(t, l, l.A, "tcp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeA, 100)
-	want := answered(by("10.2.0.2", "A", "udp"), "NOERROR", 100)
+	ask(t, l, l.A, "udp", "10.2.0.2:53", longest, dnsmessage.TypeA, 100)
+	want := answered(by("10.2.0.2", "A", "udp"), "NOERROR", 200)
 	for s, n := range answered(by("10.2.0.2", "A", "tcp"), "NOERROR", 100) {
 		want[s] = n
 	}

@@ -247,7 +247,7 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			head, body := packetOf(tt.v6, tt.tcp, tt.body)
-			got, ok := parse(head, body)
+			got, ok := parse(head[:], body)
 			if ok != tt.ok || ok && got != tt.want {
 				t.Errorf("%+v, %v; want %+v", got, ok, tt.want)
 			}
@@ -263,7 +263,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var head [56]uint8
-		m, ok := parse(head, b[copy(head[:], b):])
+		m, ok := parse(head[:], b[copy(head[:], b):])
 		if len(m.name) > 255 || strings.ContainsFunc(m.name, func(r rune) bool { return r <= ' ' || r > '~' || r >= 'A' && r <= 'Z' }) || ok && !m.asks && !m.response {
 			t.Errorf("%+v", m)
 		}

@@ -28,9 +28,12 @@ type message struct {
 	typ       uint16
 }
 
-// parse reads a packet: the headers from that of the network on, and what is in it, which may be cut off after the
+// parse reads a packet: what begins with its headers, from that of the network on, and what is in it, which may be cut off after the
 // question. Options of IPv4 and extension headers of IPv6 it does not know, as the program does not.
-func parse(head [56]uint8, body []byte) (m message, ok bool) {
+func parse(head, body []byte) (m message, ok bool) {
+	if len(head) < 44 {
+		return message{}, false
+	}
 	var src, dst netip.Addr
 	ports := head[20:]
 	if head[0]>>4 == 6 {
