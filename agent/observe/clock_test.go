@@ -27,7 +27,7 @@ func TestClock(t *testing.T) {
 	for _, r := range results {
 		t.Logf("%s; %d scrapes, %d MiB, %v", r.Came, r.Scrapes, r.Peak>>20, r.Took.Round(time.Second))
 		if r.Err != nil {
-			t.Error(r.Err)
+			t.Errorf("%v; what was said:\n%s", r.Err, &said)
 		}
 	}
 	if len(results) != 1 {

@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe/all"
 	"github.com/plumbnet/plumb/probe/bpf"
+	"golang.org/x/sync/errgroup"
 )
 
 // A process of two that have connections between them, one in each of two namespaces with a veth.
@@ -32,6 +34,7 @@ const (
 	playVar  = "PLUMB_BENCH_PLAY" // it is the server, or the client
 	server   = "10.99.0.2"
 	lossy    = "10.99.0.3" // the server's too, and some of what is sent there is lost
+	lost     = "10.99.0.4" // and half, which is sent again as soon as the kernel does
 	queued   = "10.98.0.2" // the server's by devices with a qdisc
 	port     = "7777"
 	closed   = "7778"
@@ -39,6 +42,7 @@ const (
 	turnTime = 300 * time.Millisecond
 	turns    = 48  // of each kind, interleaved
 	loads    = 20  // turns of one load
+	crowd    = 400 // connections at once, of what is lost
 	allowed  = .03 // of a victim's speed
 
 	eventGoal = 250e-9 // s that a program takes
@@ -96,11 +100,19 @@ func play() {
 			return
 		}
 		began := time.Now()
-		n, err := act(what, func() bool { return time.Since(began) < turnTime })
-		if err != nil {
+		var all errgroup.Group
+		var n atomic.Int64
+		for range map[bool]int{false: 1, true: crowd}[what == "lost"] {
+			all.Go(func() error {
+				m, err := act(what, func() bool { return time.Since(began) < turnTime })
+				n.Add(int64(m))
+				return err
+			})
+		}
+		if err := all.Wait(); err != nil {
 			panic(err)
 		}
-		fmt.Println(float64(n) / time.Since(began).Seconds())
+		fmt.Println(float64(n.Load()) / time.Since(began).Seconds())
 	}
 }
 
@@ -113,6 +125,8 @@ func act(what string, goOn func() bool) (n int, err error) {
 		c, err = net.Dial("tcp", server+":"+port)
 	case "lossy":
 		c, err = net.Dial("tcp", lossy+":"+port)
+	case "lost":
+		c, err = net.Dial("tcp", lost+":"+port)
 	case "queued":
 		c, err = net.Dial("tcp", queued+":"+port)
 	case "drops":
@@ -132,6 +146,14 @@ func act(what string, goOn func() bool) (n int, err error) {
 		case "trips", "queued":
 			if m, err = c.Write(buf[:1]); err == nil {
 				_, err = io.ReadFull(c, buf[:1])
+			}
+		case "lost":
+			_ = c.SetDeadline(time.Now().Add(turnTime))
+			if m, err = c.Write(buf[:1]); err == nil {
+				_, err = io.ReadFull(c, buf[:1])
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return n, c.(*net.TCPConn).SetLinger(0) // nothing is sent any more
 			}
 		case "bulk", "lossy":
 			m, err = c.Write(buf)
@@ -206,8 +228,15 @@ func newVictim(b *testing.B) victim {
 		}
 	}
 	must(ns[0].Run("", "tc", "qdisc", "add", "dev", "eth1", "root", "pfifo"))
-	must(ns[1].Run("", "ip", "addr", "add", lossy+"/24", "dev", "eth0"))
-	for _, rule := range []string{"-d " + lossy + " -m statistic --mode random --probability .02", "-p udp --dport " + dropped} {
+	for _, addr := range []string{lossy, lost} {
+		must(ns[1].Run("", "ip", "addr", "add", addr+"/24", "dev", "eth0"))
+	}
+	must(ns[0].Run("", "ip", "route", "add", lost, "dev", "eth0", "rto_min", "1ms"))
+	for _, rule := range []string{
+		"-d " + lossy + " -m statistic --mode random --probability .02",
+		"-d " + lost + " -p tcp ! --syn -m length --length 53: -m statistic --mode random --probability .5", // what has data
+		"-p udp --dport " + dropped,
+	} {
 		must(ns[1].Run("", strings.Fields("iptables -A INPUT "+rule+" -j DROP")...))
 	}
 	start := func(n *sandbox.NS, what string, wire func(*exec.Cmd)) {
@@ -309,7 +338,7 @@ func BenchmarkPrograms(b *testing.B) {
 			probes []string // whose event that is
 		}{
 			{"trips", nil}, {"bulk", nil}, {"queries", []string{"dns"}}, {"drops", []string{"packetloss"}}, {"connections", []string{"tcpconnect"}},
-			{"refused", []string{"tcpreset"}}, {"lossy", []string{"tcpretransmit"}}, {"queued", []string{"qdisclatency"}},
+			{"refused", []string{"tcpreset"}}, {"lossy", []string{"tcpretransmit"}}, {"lost", []string{"tcpretransmit"}}, {"queued", []string{"qdisclatency"}},
 		} {
 			v.turn(b, load.what)
 			before, n := programs(b, o), 0.

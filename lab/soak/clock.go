@@ -131,7 +131,11 @@ func clock(ctx context.Context, b *bench) (said string, err error) {
 	defer func() { rest(); work.Wait(); err = errors.Join(err, errs[0], errs[1]) }()
 	work.Go(func() { errs[0] = refuse(traffic, ns, 250*time.Millisecond) })
 	work.Go(func() { errs[1] = lookups(traffic, ns) })
-	stream, err := ask("/events?kind=tcpreset", "soak")
+	var stream *http.Response
+	err = until(ctx, startTime, func() (err error) { // it may be scraped before it serves this
+		stream, err = ask("/events?kind=tcpreset", "soak")
+		return err
+	})
 	if err != nil {
 		return "", err
 	}

@@ -333,7 +333,7 @@ inline_ bool awaited(struct sight *s, struct ports *p, u64 head, bool device)
 
 	s->time = bpf_ktime_get_ns();
 	s->answer = device ? BY_DEVICE : READ;
-	if (!slot || !last || !slot->asked || (s64)(s->time - slot->asked) > (s64)ASKED_LONG)
+	if (!slot || !last || !slot->asked || (__s64)(s->time - slot->asked) > (__s64)ASKED_LONG)
 		return 0;
 	p->size = least(p->size, p->payload + slot->most);
 	if (!device)

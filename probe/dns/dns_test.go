@@ -23,6 +23,7 @@ import (
 	"github.com/plumbnet/plumb/probe/bpf"
 	"github.com/plumbnet/plumb/probe/probetest"
 	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
@@ -127,7 +128,18 @@ func serveTCP(c net.Conn) {
 // ask sends n queries by one socket, each after the answer to the last, unless there is none.
 func ask(t *testing.T, l *probetest.Lab, ns *sandbox.NS, network, server, name string, typ dnsmessage.Type, n int) {
 	t.Helper()
-	l.In(t, ns, func() error {
+	l.In(t, ns, asking(t, network, server, name, typ, n))
+}
+
+func asking(t *testing.T, network, server, name string, typ dnsmessage.Type, n int) func() error {
+	t.Helper()
+	b := pack(t, dnsmessage.Header{}, name, typ)
+	id := b
+	if network == "tcp" {
+		b = append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...)
+		id = b[2:]
+	}
+	return func() error {
 		c, err := net.Dial(network, server)
 		if err != nil {
 			return err
@@ -135,10 +147,7 @@ func ask(t *testing.T, l *probetest.Lab, ns *sandbox.NS, network, server, name s
 		defer c.Close()
 		buf := make([]byte, 2000)
 		for i := range n {
-			b := pack(t, dnsmessage.Header{ID: uint16(i)}, name, typ)
-			if network == "tcp" {
-				b = append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...)
-			}
+			binary.BigEndian.PutUint16(id, uint16(i))
 			if _, err := c.Write(b); err != nil {
 				return err
 			}
@@ -153,7 +162,7 @@ func ask(t *testing.T, l *probetest.Lab, ns *sandbox.NS, network, server, name s
 			}
 		}
 		return nil
-	})
+	}
 }
 
 // begun asks once, which is answered, and waits until it is known how answers arrive.
@@ -219,6 +228,7 @@ func TestLookups(t *testing.T) {
 		event                 string // what each of them says; "" where there is none
 	}{
 		{"answered", "udp", v4, "web.shop.", dnsmessage.TypeA, n, answered(udp, "NOERROR", n), ""},
+		{"more at once than lanes have room for", "udp", v4, "web.shop.", dnsmessage.TypeA, 6 * n, answered(udp, "NOERROR", 6*n), ""},
 		{"by IPv6", "udp", v6, "web.shop.", dnsmessage.TypeAAAA, n, answered(by("fd00:2::2", "AAAA", "udp"), "NOERROR", n), ""},
 		{"by TCP", "tcp", v4, "web.shop.", dnsmessage.TypeSRV, n, answered(by("10.2.0.2", "SRV", "tcp"), "NOERROR", n), ""},
 		{"by TCP and IPv6", "tcp", v6, "web.shop.", dnsmessage.TypeA, n, answered(by("fd00:2::2", "A", "tcp"), "NOERROR", n), ""},
@@ -426,4 +436,30 @@ func TestFlood(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// TestOverrun: of lookups whose answers the agent was not given, none is said to have had no answer.
+func TestOverrun(t *testing.T) {
+	l := probetest.NewLab(t)
+	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places, Threshold: time.Minute})
+	events := probetest.Watch(t, p)
+	serve(t, l, l.B)
+	begun(t, l, p)
+	const n, sockets = 4000, 5
+	var all errgroup.Group
+	for range sockets {
+		f := asking(t, "udp", "10.2.0.2:53", "web.shop.", dnsmessage.TypeA, n)
+		all.Go(func() error { return l.A.Do(f) })
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(patience + 2*time.Second)
+	got, lost := read(t, p), losses(t, p)
+	answers := got["dns_answers_total{"+by("10.2.0.2", "A", "udp")+`,rcode="NOERROR"}`]
+	if late := got["dns_timeouts_total{"+by("10.2.0.2", "A", "udp")+"}"]; late > 0 || answers+float64(lost["rate"]+lost["ring"]+lost["table"]) < n*sockets {
+		t.Errorf("%v answered and %v not, %v lost, of %d", answers, late, lost, n*sockets)
+	}
+	t.Logf("%v answered, %v lost, of %d", answers, lost, n*sockets)
+	check(t, events, "", netip.AddrPort{}, 0)
 }

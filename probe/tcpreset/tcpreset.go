@@ -31,7 +31,7 @@ A reset sent without a state is for a port where nobody listens, or a connection
 whose endpoint moved, or a conntrack entry that was lost. One received in SYN_SENT is a refused connection; in ESTABLISHED the peer,
 or something on the way, cut it off. The reasons are the running kernel's (enum sk_rst_reason, since Linux 6.10; before,
 resets that no socket sent are not told at all).`,
-	Cost:   "250 to 330 ns a reset, 70 to 110 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
+	Cost:   "190 to 310 ns a reset, 70 to 110 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Source: "tp_btf/tcp_send_reset, tcp_receive_reset",
 	Needs:  []probe.Feature{bpf.Tracepoint("tcp_send_reset"), bpf.Tracepoint("tcp_receive_reset")},
 	Stats:  []*probe.Stat{resets},
