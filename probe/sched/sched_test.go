@@ -104,8 +104,10 @@ func TestWaits(t *testing.T) {
 			t.Fatalf("%s slept for %d datagrams of %d: there is nothing to measure", pod, slept, n)
 		}
 		probetest.Until(t, func() string {
-			// What comes between a look and the sleep wakes nobody: little does.
-			if got, _ := probetest.Hist(t, p, fmt.Sprintf(`sched_wait_seconds{pod=%q}`, pod), 0); got > slept || got+slept/10+20 < slept {
+			// What comes between a look and the sleep wakes nobody, and a thread may be woken for another reason just after
+			// data came that nobody slept for: both are rare.
+			got, _ := probetest.Hist(t, p, fmt.Sprintf(`sched_wait_seconds{pod=%q}`, pod), 0)
+			if rare := slept/10 + 20; got > slept+rare || got+rare < slept {
 				return fmt.Sprintf("%s waited %d times, and slept for %d datagrams of %d", pod, got, slept, n)
 			}
 			return ""
