@@ -19,7 +19,7 @@ type lanes struct {
 	memory, places []byte
 	size, long     int      // of a place, in bytes; and of a lane, in places
 	seen           []uint64 // of each lane, what had been given at the last look
-	until          uint64   // and when that was
+	until          uint64   // what Packets may return of that
 }
 
 // A lane is one of the map "lanes", as a program has it.

@@ -77,14 +77,11 @@ type dns struct {
 	sights  []sight // not in order, and not older than the last time that they were taken
 	expired uint64
 	until   uint64 // of which time on the next sights are
-	losses  []loss // the last one from before then, and those since
+	misses  misses
 }
 
-// A loss is how many packets the agent had not been given at a time.
-type loss struct{ at, packets uint64 }
-
 func open(env *probe.Env) (probe.Probe, error) {
-	p := &dns{env: env, seen: newLookups(env.Threshold), reading: []string{"skb_copy_datagram_iovec", "sk_data_ready"}, losses: []loss{{}}}
+	p := &dns{env: env, seen: newLookups(env.Threshold), reading: []string{"skb_copy_datagram_iovec", "sk_data_ready"}}
 	left := "consume_skb" // which sees each packet that is freed
 	if bpf.Tracepoint("sk_data_ready").Have() != nil {
 		p.reading[1], left = left, p.reading[1]
@@ -137,15 +134,12 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 		if err != nil {
 			return 0, err
 		}
-		for len(p.losses) > 1 && p.losses[1].at <= p.until {
-			p.losses = slices.Delete(p.losses, 0, 1)
-		}
 		slices.SortStableFunc(p.sights, func(a, b sight) int { return cmp.Compare(a.at, b.at) })
 		n, _ := slices.BinarySearchFunc(p.sights, until, func(s sight, t uint64) int { return cmp.Compare(s.at, t) })
 		var told []outcome
 		tell := func(o outcome) { told = append(told, o) }
 		p.mu.Lock()
-		p.seen.see(p.sights[:n], p.losses[0].packets, tell)
+		p.seen.see(p.sights[:n], p.misses.before(p.until), tell)
 		if due {
 			p.seen.expire(until, missed, tell)
 			p.expired = until
@@ -156,7 +150,7 @@ func (p *dns) Watch(ctx context.Context, emit func(event.Event)) error {
 			return found, err
 		}
 		p.sights = slices.Delete(p.sights, 0, n)
-		p.losses, p.until = append(p.losses, loss{now, missed}), until
+		p.misses, p.until = append(p.misses, miss{now, missed}), until
 		for _, o := range told {
 			emit(p.event(o))
 		}

@@ -131,6 +131,7 @@ func ask(t *testing.T, l *probetest.Lab, ns *sandbox.NS, network, server, name s
 	l.In(t, ns, asking(t, network, server, name, typ, n))
 }
 
+// asking is what ask does, in whatever namespace.
 func asking(t *testing.T, network, server, name string, typ dnsmessage.Type, n int) func() error {
 	t.Helper()
 	b := pack(t, dnsmessage.Header{}, name, typ)
@@ -454,7 +455,7 @@ func TestOverrun(t *testing.T) {
 	if err := all.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(patience + 2*time.Second)
+	time.Sleep(patience + 2*time.Second) // as long as a timeout takes to be told
 	got, lost := read(t, p), losses(t, p)
 	answers := got["dns_answers_total{"+by("10.2.0.2", "A", "udp")+`,rcode="NOERROR"}`]
 	if late := got["dns_timeouts_total{"+by("10.2.0.2", "A", "udp")+"}"]; late > 0 || answers+float64(lost["rate"]+lost["ring"]+lost["table"]) < n*sockets {

@@ -119,6 +119,25 @@ type outcome struct {
 	took     time.Duration
 }
 
+// A miss is how many packets the agent had not been given at a time.
+type miss struct{ at, packets uint64 }
+
+// misses are some, in the order of time.
+type misses []miss
+
+// before returns what had surely been lost before a time, and forgets what is older than that: times that are asked of never fall.
+func (l *misses) before(at uint64) uint64 {
+	n, found := slices.BinarySearchFunc(*l, at, func(o miss, at uint64) int { return cmp.Compare(o.at, at) })
+	if !found {
+		n--
+	}
+	if n < 0 {
+		return 0
+	}
+	*l = slices.Delete(*l, 0, n)
+	return (*l)[0].packets
+}
+
 // see takes messages in the order of time. Missed is how many packets had not been given to the agent before these.
 func (l *lookups) see(list []sight, missed uint64, tell func(outcome)) {
 	for _, s := range list {

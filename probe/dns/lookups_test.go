@@ -197,6 +197,27 @@ func TestNobodyLooked(t *testing.T) {
 	}
 }
 
+// TestMisses: what was lost after a query was sent is not taken for what was lost before it, however late the query is read.
+func TestMisses(t *testing.T) {
+	var known misses
+	for _, tt := range []struct{ look, lost, from, want uint64 }{
+		{100, 0, 0, 0},
+		{200, 5, 100, 0}, // 5 were lost since 100: maybe answers to what was asked since
+		{300, 5, 150, 0},
+		{400, 7, 200, 5},
+		{500, 7, 399, 5},
+		{600, 7, 400, 7},
+	} {
+		known = append(known, miss{tt.look, tt.lost})
+		if got := known.before(tt.from); got != tt.want {
+			t.Errorf("before %d: %d, want %d", tt.from, got, tt.want)
+		}
+	}
+	if len(known) > 3 {
+		t.Errorf("%d are kept", len(known))
+	}
+}
+
 // packetOf makes the headers and the body of a message's packet.
 func packetOf(v6, tcp bool, body []byte) (head [56]uint8, _ []byte) {
 	b := head[:]

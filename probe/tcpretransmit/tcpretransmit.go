@@ -30,7 +30,7 @@ var Kind = &probe.Kind{
 In SYN_SENT a connection is not answered: the peer is away or drops its SYN. In SYN_RECV its answer does not arrive. In
 ESTABLISHED, data or its acknowledgement was lost, or is late. The sum is that of RetransSegs without TCPRetransFail,
 which could not be sent, by Pod also on the node's network.`,
-	Cost:   "170 ns a segment where there are 10,000 a second, 0.7 to 1.4 µs where they are rare and each has its event, 70 to 110 ns of that the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
+	Cost:   "170 to 190 ns a segment where there are 10,000 a second, 0.7 to 1.4 µs where they are rare and each has its event, 70 to 110 ns of that the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Source: "tp_btf/tcp_retransmit_skb, tcp_retransmit_synack",
 	Needs:  []probe.Feature{bpf.Tracepoint("tcp_retransmit_skb")},
 	Stats:  []*probe.Stat{segments},
