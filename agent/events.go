@@ -87,8 +87,7 @@ func (s *Server) filter(r *http.Request) (func(event.Event) bool, error) {
 	namespace, pod := q.Get("namespace"), q.Get("pod")
 	return func(e event.Event) bool {
 		of, _ := event.Split(e.Pod)
-		peerOf, _ := event.Split(e.Peer)
 		return (kinds == nil || slices.Contains(kinds, e.Kind)) &&
-			(pod == "" || e.Pod == pod || e.Peer == pod) && (namespace == "" || of == namespace || peerOf == namespace)
+			(pod == "" || e.Pod == pod || e.Peer == pod) && (namespace == "" || of == namespace || event.NamespaceOf(e.Peer) == namespace)
 	}, nil
 }

@@ -20,7 +20,7 @@ type Event struct {
 	Kind   string        // the probe's name: "tcpretransmit"
 	Node   string        // where it happened
 	Pod    string        // whose it is: "shop/web-0", or "" for the node itself
-	Peer   string        // the Pod at the other end, or the node whose own the address is, where that is known
+	Peer   string        // the Pod at the other end, the node whose own the address is, or the Service ("svc/shop/api"), where that is known
 	By     Tier          // how Pod was told
 	Packet packet.Packet // without addresses where there was none
 	Detail []Field       // in the order in which they are shown
@@ -95,6 +95,30 @@ func Split(pod string) (namespace, name string) {
 		return "", pod
 	}
 	return namespace, name
+}
+
+// service begins the name of a Service, as a peer has it.
+const service = "svc/"
+
+// Service returns the name of a Service as a peer: "svc/shop/api".
+func Service(namespace, name string) string { return service + namespace + "/" + name }
+
+// SplitService splits what [Service] returns; ok is false for Pods and nodes, of which none has two slashes.
+func SplitService(peer string) (namespace, name string, ok bool) {
+	rest, ok := strings.CutPrefix(peer, service)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, "/")
+}
+
+// NamespaceOf returns the namespace of a Pod or of a Service, "" of a node.
+func NamespaceOf(peer string) string {
+	if namespace, _, ok := SplitService(peer); ok {
+		return namespace
+	}
+	namespace, _ := Split(peer)
+	return namespace
 }
 
 func endpoint(a netip.AddrPort) string {

@@ -48,6 +48,24 @@ var examples = []struct {
 	},
 }
 
+// TestPeerNames wants the namespace of what may be at the other end.
+func TestPeerNames(t *testing.T) {
+	for peer, want := range map[string]struct{ namespace, service, name string }{
+		"":                         {},
+		"node-a":                   {},
+		"shop/web-0":               {"shop", "", ""},
+		"svc/web-0":                {"svc", "", ""}, // a Pod of a namespace of that name
+		Service("shop", "api"):     {"shop", "shop", "api"},
+		"svc/kube-system/kube-dns": {"kube-system", "kube-system", "kube-dns"},
+		"node-a.svc.example.com":   {},
+	} {
+		namespace, name, ok := SplitService(peer)
+		if got := NamespaceOf(peer); got != want.namespace || ok != (want.name != "") || ok && (namespace != want.service || name != want.name) {
+			t.Errorf("%q: namespace %q, Service %q %q %v; want %+v", peer, got, namespace, name, ok, want)
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	for _, tt := range examples {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,14 +1,16 @@
 //go:build linux
 
-// Package peers knows who is at the other end of what happens on a node: it asks the API server which Pod has an
-// address, where an event names one that is not of this node. It asks little, keeps no event for longer than a
-// second, and remembers no more than the last answers. Services are not asked for: an address of one names nobody.
+// Package peers knows who is at the other end of what happens on a node: it asks the API server which Pod, or else which
+// Service, has an address, where an event names one that is not of this node. It asks little, keeps no event for longer than a
+// second, and remembers no more than the last answers.
 package peers
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -29,10 +31,11 @@ const (
 	maxWaiting = 256              // events
 	ownTime    = 10 * time.Second // between two looks which addresses this node has
 	skew       = 2 * time.Second  // by which clocks may differ
+	unservable = time.Hour        // that Services are not asked for, where the API server will not tell whose an address is
 )
 
 // Of its time the API server gives this node no more than a share, and at once no more than a burst: the answer for an address
-// is looked for among all Pods, which takes it microseconds in a small cluster and some 20 ms where there are 100,000.
+// is looked for among all Pods, and then all Services, which takes it microseconds in a small cluster and some 20 ms where there are 100,000.
 // 5,000 nodes that are all in trouble are 10 of its CPUs at the most, and mostly none. After no answer there is none for a minute.
 const (
 	share = 500
@@ -63,17 +66,20 @@ type Peers struct {
 	own   map[netip.Addr]bool // this node's addresses
 	looks time.Time           // when these were read
 	state State
+
+	services time.Time // until when they are not asked for; Run's alone
 }
 
 // A State is how Peers are. Its counters only rise.
 type State struct {
 	Named   uint64 `json:"named"`   // addresses that the API server named
-	None    uint64 `json:"none"`    // that are no Pod's
+	None    uint64 `json:"none"`    // that are no Pod's, and no Service's
 	Failed  uint64 `json:"failed"`  // questions that it did not answer
 	Unasked uint64 `json:"unasked"` // that were one too many
 	Windows uint64 `json:"windows"` // that other nodes keep, since this one asked for it
 	Refused uint64 `json:"refused"` // that they do not, or could not be asked for
 	Err     string `json:"error,omitempty"`
+	Blind   string `json:"services,omitempty"` // why no Service is named
 }
 
 // A question is an event's that waits for a name.
@@ -93,8 +99,8 @@ type answer struct {
 
 // A tenant has an address for a time.
 type tenant struct {
-	name     string // "shop/web-0", or the node's where the address is its own
-	node     string
+	name     string     // "shop/web-0", the node's where the address is its own, or a Service's
+	node     string     // "" of a Service
 	host     netip.Addr // of the node
 	from, to time.Time  // zero for always, and for still
 }
@@ -252,7 +258,7 @@ func (p *Peers) ask(ctx context.Context, a netip.Addr, until time.Time) {
 	start := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	pods, err := p.pods(ctx, a, before.tenants)
+	found, err := p.look(ctx, a, before.tenants)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left = max(-debt, p.left-time.Since(start))
@@ -266,19 +272,93 @@ func (p *Peers) ask(ctx context.Context, a netip.Addr, until time.Time) {
 		return
 	}
 	p.state.Err = ""
-	p.remember(a, tenants(pods, a))
-	if p.known[a].tenants == nil {
+	for addr, list := range found {
+		p.remember(addr, list)
+	}
+	if found[a] == nil {
 		p.state.None++
 		return
 	}
 	p.state.Named++
-	for i := range pods { // the address of its other family cannot be asked for
+}
+
+// answers are who has the addresses that were asked for, and those of the other family, which cannot be asked for.
+type answers map[netip.Addr][]tenant
+
+// look asks who has an address: a Pod, or else a Service. What was a Service's will be one's again.
+func (p *Peers) look(ctx context.Context, a netip.Addr, before []tenant) (answers, error) {
+	service := len(before) == 1 && isService(before[0].name)
+	if service {
+		if found, err := p.serving(ctx, a); err != nil || found[a] != nil {
+			return found, err
+		}
+	}
+	pods, err := p.pods(ctx, a, before)
+	if err != nil {
+		return nil, err
+	}
+	found := answers{a: tenants(pods, a)}
+	for i := range pods {
 		for _, ip := range pods[i].Status.PodIPs {
 			if other, err := netip.ParseAddr(ip.IP); err == nil && other != a && !pods[i].Spec.HostNetwork {
-				p.remember(other, tenants(pods, other))
+				found[other] = tenants(pods, other)
 			}
 		}
 	}
+	if found[a] != nil || service {
+		return found, nil
+	}
+	return p.serving(ctx, a)
+}
+
+func isService(name string) bool {
+	_, _, ok := event.SplitService(name)
+	return ok
+}
+
+// serving asks for the Service with a cluster address. It returns none where the API server will not tell.
+func (p *Peers) serving(ctx context.Context, a netip.Addr) (answers, error) {
+	found := answers{a: nil}
+	if time.Now().Before(p.services) {
+		return found, nil
+	}
+	list, err := p.o.Kube.ServicesBy(ctx, "", "spec.clusterIP="+a.String())
+	if refused(err) {
+		p.services = time.Now().Add(unservable)
+		p.blind(err.Error())
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.blind("")
+	for i := range list {
+		s := &list[i]
+		t := tenant{name: event.Service(s.Namespace, s.Name), from: s.CreationTimestamp.Time}
+		for _, ip := range s.Spec.ClusterIPs {
+			if addr, err := netip.ParseAddr(ip); err == nil {
+				found[addr] = append(found[addr], t)
+			}
+		}
+	}
+	return found, nil
+}
+
+// refused reports whether the API server will not pick Services by their address: it may not for this agent, or cannot before 1.31.
+func refused(err error) bool {
+	var forbidden *kube.Forbidden
+	var status *kube.StatusError
+	return errors.As(err, &forbidden) || errors.As(err, &status) && status.Code == http.StatusBadRequest
+}
+
+// blind notes why no Service is named, "" where one would be.
+func (p *Peers) blind(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if why != "" && why != p.state.Blind {
+		p.o.Log.Printf("addresses of Services have no names: %v", why)
+	}
+	p.state.Blind = why
 }
 
 // isOwn reports whether an address is this node's.
@@ -313,7 +393,7 @@ func (p *Peers) remember(a netip.Addr, list []tenant) {
 
 // pods asks for the Pods with an address. The one that had it is asked for by its name, which is no search.
 func (p *Peers) pods(ctx context.Context, a netip.Addr, before []tenant) ([]corev1.Pod, error) {
-	if len(before) == 1 {
+	if len(before) == 1 && !isService(before[0].name) {
 		if namespace, name := event.Split(before[0].name); namespace != "" {
 			pods, err := p.o.Kube.PodsBy(ctx, namespace, "metadata.name="+name)
 			if now := tenants(pods, a); err != nil || len(now) > 0 && now[0].to.IsZero() {

@@ -16,7 +16,9 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,15 +40,16 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// api is an API server that has some Pods, and picks them by a field.
+// api is an API server that has some Pods and Services, and picks them by a field.
 type api struct {
 	*httptest.Server
-	mu    sync.Mutex
-	pods  []corev1.Pod
-	asked []string      // selectors
-	slow  time.Duration // until it answers
-	code  int           // with which it refuses, if it does
-	token http.HandlerFunc
+	mu       sync.Mutex
+	pods     []corev1.Pod
+	services []corev1.Service
+	asked    []string       // selectors
+	slow     time.Duration  // until it answers
+	code     map[string]int // with which it refuses a resource, if it does
+	token    http.HandlerFunc
 }
 
 func newAPI(t *testing.T, pods ...corev1.Pod) (*api, *kube.Client) {
@@ -78,18 +81,28 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-time.After(a.slow):
 	case <-r.Context().Done():
 	}
-	if a.code != 0 {
-		http.Error(w, "no", a.code)
+	resource := path.Base(r.URL.Path)
+	if code := a.code[resource]; code != 0 {
+		http.Error(w, "no", code)
 		return
 	}
-	var list corev1.PodList
+	// As it is: the first address of a Pod, and of a Service, is what it can be picked by.
+	var pods corev1.PodList
 	for _, p := range a.pods {
-		// As it is: the first address of a Pod is what it can be picked by.
 		if selector == "status.podIP="+p.Status.PodIP || selector == "metadata.name="+p.Name && r.URL.Path == "/api/v1/namespaces/"+p.Namespace+"/pods" {
-			list.Items = append(list.Items, p)
+			pods.Items = append(pods.Items, p)
 		}
 	}
-	raw, _ := list.Marshal()
+	var services corev1.ServiceList
+	for _, s := range a.services {
+		if selector == "spec.clusterIP="+s.Spec.ClusterIP && r.URL.Path == "/api/v1/services" {
+			services.Items = append(services.Items, s)
+		}
+	}
+	raw, _ := pods.Marshal()
+	if resource == "services" {
+		raw, _ = services.Marshal()
+	}
 	raw, _ = (&runtime.Unknown{Raw: raw}).Marshal()
 	io.Copy(w, io.MultiReader(strings.NewReader("k8s\x00"), bytes.NewReader(raw)))
 }
@@ -209,7 +222,7 @@ func TestName(t *testing.T) {
 			}
 		})
 	}
-	if n := a.questions(); len(n) != 6 { // 10.0.0.5, .6, .7, the node's, 10.9.9.9, 203.0.113.7
+	if n := a.questions(); len(n) != 7 { // 10.0.0.5, .6, .7, the node's, 10.9.9.9 of Pods and of Services, 203.0.113.7
 		t.Errorf("asked %q", n)
 	}
 	if s := p.State(); s != (State{Named: 5, None: 1}) {
@@ -260,13 +273,80 @@ func TestHeld(t *testing.T) {
 	step("shop/web-7", "metadata.name=web-0", "status.podIP=10.0.0.5")
 	older(p, held)
 	a.set(func() { a.pods = nil })
-	step("", "metadata.name=web-7", "status.podIP=10.0.0.5", "status.podIP=198.51.100.7")
+	inside, outside := []string{"status.podIP=10.0.0.5", "spec.clusterIP=10.0.0.5"}, []string{"status.podIP=198.51.100.7", "spec.clusterIP=198.51.100.7"}
+	both := slices.Concat(inside, outside)
+	step("", append([]string{"metadata.name=web-7"}, both...)...)
 	older(p, held) // who is not of the cluster now will not soon be
-	step("", "status.podIP=10.0.0.5")
+	step("", inside...)
 	older(p, heldPublic)
-	step("", "status.podIP=10.0.0.5", "status.podIP=198.51.100.7")
+	step("", both...)
 	p.Forget()
-	step("", "status.podIP=10.0.0.5", "status.podIP=198.51.100.7")
+	step("", both...)
+}
+
+// TestService wants who asks for the address of a Service to be told which, of both its families, and to be asked for it first the next time.
+func TestService(t *testing.T) {
+	a, c := newAPI(t, pod("web-0", "node-b", "10.0.0.5"))
+	a.services = []corev1.Service{{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "api", CreationTimestamp: metav1.NewTime(born)},
+		Spec:       corev1.ServiceSpec{ClusterIP: "10.96.0.9", ClusterIPs: []string{"10.96.0.9", "fd00:96::9"}},
+	}}
+	p := start(t, c)
+	step := func(at time.Time, addr, name string, asked ...string) {
+		t.Helper()
+		if got := who(t, p, at, "shop/web-0", addr); got != name {
+			t.Errorf("%s: %q, want %q", addr, got, name)
+		}
+		if diff := cmp.Diff(asked, a.questions()); diff != "" {
+			t.Errorf("%s: %s", addr, diff)
+		}
+	}
+	step(time.Now(), "10.96.0.9", "svc/shop/api", "status.podIP=10.96.0.9", "spec.clusterIP=10.96.0.9")
+	step(time.Now(), "fd00:96::9", "svc/shop/api")
+	step(born.Add(-time.Minute), "10.96.0.9", "")
+	older(p, held)
+	step(time.Now(), "10.96.0.9", "svc/shop/api", "spec.clusterIP=10.96.0.9")
+	if nodes := p.nodes([]string{"svc/shop/api"}); nodes != nil {
+		t.Errorf("a Service is on %v", nodes)
+	}
+	older(p, held)
+	a.set(func() { a.services, a.pods = nil, []corev1.Pod{pod("web-1", "node-b", "10.96.0.9")} })
+	step(time.Now(), "10.96.0.9", "shop/web-1", "spec.clusterIP=10.96.0.9", "status.podIP=10.96.0.9")
+	older(p, held)
+	a.set(func() { a.pods = nil })
+	step(time.Now(), "10.96.0.9", "", "metadata.name=web-1", "status.podIP=10.96.0.9", "spec.clusterIP=10.96.0.9")
+	if s := p.State(); s != (State{Named: 3, None: 1}) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestNoServices has the API server not pick Services, since it is too old or may not for this agent: Pods are named, why no Service is
+// is said, and it is not asked again soon. That it is away is another matter.
+func TestNoServices(t *testing.T) {
+	for code, row := range map[int]struct {
+		asked int
+		why   string
+	}{
+		http.StatusBadRequest:         {1, "answers 400"},
+		http.StatusForbidden:          {1, `resources: ["services"], verbs: ["list"]`},
+		http.StatusServiceUnavailable: {1, ""},
+	} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			a, c := newAPI(t, pod("web-0", "node-b", "10.0.0.5"))
+			a.code = map[string]int{"services": code}
+			p := start(t, c)
+			for i := range 3 {
+				who(t, p, time.Now(), "", fmt.Sprintf("10.96.0.%d", i+1))
+			}
+			asked := strings.Count(strings.Join(a.questions(), " "), "spec.clusterIP")
+			if s := p.State(); asked != row.asked || !strings.Contains(s.Blind, row.why) || (s.Blind != "") != (row.why != "") || (s.Err != "") != (row.why == "") {
+				t.Errorf("asked %d times, %+v", asked, s)
+			}
+			if got := who(t, p, time.Now(), "", "10.0.0.5"); (got == "shop/web-0") != (row.why != "") {
+				t.Errorf("a Pod is %q", got)
+			}
+		})
+	}
 }
 
 // flood has n events wait, and returns how many were named, and how long the last one waited.
@@ -328,7 +408,7 @@ func TestAway(t *testing.T) {
 // TestForbidden has the right be missing: it is said, and a minute passes before the next question.
 func TestForbidden(t *testing.T) {
 	a, c := newAPI(t)
-	a.code = http.StatusForbidden
+	a.code = map[string]int{"pods": http.StatusForbidden}
 	p := start(t, c)
 	for range 10 {
 		who(t, p, time.Now(), "", "10.0.0.5")

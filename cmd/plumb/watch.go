@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type watchFlags struct {
 
 func (f *watchFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kind, "kind", "", "events of these `kinds` alone: packetloss,tcpreset")
-	fs.StringVar(&f.pod, "pod", "", "events of this `Pod` alone, at either end: web-0 with -n, or shop/web-0")
+	fs.StringVar(&f.pod, "pod", "", "events of this `Pod` alone, at either end: web-0 with -n, or shop/web-0; svc/shop/api for those at a Service's address")
 	fs.BoolVar(&f.json, "json", false, "an event a line, as JSON (schema: sink/README.md)")
 	f.cluster.flags(fs)
 	fs.Lookup("namespace").Usage = "events of Pods in this `namespace` alone"
@@ -78,22 +79,31 @@ func watchVerb(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	nodes := agents.Nodes()
-	heard, w := map[string]bool{}, fleet.Fleet{Asker: agents}
+	heard, asker := map[string]bool{}, fleet.Fleet{Asker: agents}
 	out := json.NewEncoder(stdout)
-	w.Watch(ctx, nodes, query, func(e event.Event) {
-		if f.json {
-			_ = out.Encode(e) // who reads it went: so does plumb, by SIGPIPE
-			return
-		}
-		fmt.Fprintln(stdout, report.Clean(e.String())) // a name in it may be anyone's
-	}, func(node string, err error) {
-		if err != nil {
-			fmt.Fprintf(stderr, "plumb: %s: %v\n", node, err)
-			return
-		}
-		heard[node] = true
-		fmt.Fprintf(stderr, "plumb: watching %s (%d of %d nodes)\n", node, len(heard), len(nodes))
+	asker.Watch(ctx, agents.Nodes(), &fleet.Watch{
+		Query: query,
+		Tell: func(e event.Event) {
+			if f.json {
+				_ = out.Encode(e) // who reads it went: so does plumb, by SIGPIPE
+				return
+			}
+			fmt.Fprintln(stdout, report.Clean(e.String())) // a name in it may be anyone's
+		},
+		State: func(node string, err error) {
+			if err != nil {
+				fmt.Fprintf(stderr, "plumb: %s: %v\n", node, err)
+				return
+			}
+			heard[node] = true
+			fmt.Fprintf(stderr, "plumb: watching %s (%d of %d nodes)\n", node, len(heard), len(agents.Nodes()))
+		},
+		Renew: func(ctx context.Context) []string {
+			if err := agents.Renew(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintf(stderr, "plumb: %v\n", err)
+			}
+			return agents.Nodes()
+		},
 	})
 	if len(heard) == 0 {
 		return statusUnsure

@@ -23,36 +23,61 @@ import (
 // gets a token of its own, with which it could do nothing at another node's.
 type Installed struct {
 	client *kube.Client
-	space  string                // the namespace of the agents
-	agents map[string]kube.Agent // by node
+	space  string // the namespace of the agents
 	mu     sync.Mutex
-	tokens map[string]string // by node
+	agents map[string]kube.Agent // by node
+	tokens map[string]string     // by node
 }
 
 // ErrNoAgents means that no agent is installed.
 var ErrNoAgents = errors.New("no plumbd runs in this cluster: install it (kubectl apply -f plumb.yaml), or run with --ephemeral")
 
+// ErrNoAgent means that none is on that node.
+var ErrNoAgent = errors.New("no plumbd runs on this node")
+
 // Connect finds the agents, and makes a token for one of them, which tells whether that may be done.
 func Connect(ctx context.Context, c *kube.Client, namespace string) (*Installed, error) {
-	agents, err := c.Agents(ctx, namespace)
-	if err != nil {
-		return nil, fmt.Errorf("the agents: %w", err)
+	i := &Installed{client: c, space: namespace, tokens: map[string]string{}}
+	if err := i.Renew(ctx); err != nil {
+		return nil, err
 	}
-	if len(agents) == 0 {
-		return nil, ErrNoAgents
-	}
-	i := &Installed{client: c, space: namespace, agents: map[string]kube.Agent{}, tokens: map[string]string{}}
-	for _, a := range agents {
-		if have, dup := i.agents[a.Node]; !dup || !have.Ready {
-			i.agents[a.Node] = a
-		}
-	}
-	_, err = i.token(ctx, agents[0].Node)
+	_, err := i.token(ctx, i.Nodes()[0])
 	return i, err
 }
 
+// Renew finds the agents anew: nodes come and go. With an error they are those of before.
+func (i *Installed) Renew(ctx context.Context) error {
+	list, err := i.client.Agents(ctx, i.space, "")
+	if err != nil {
+		return fmt.Errorf("the agents: %w", err)
+	}
+	agents := byNode(list)
+	if len(agents) == 0 {
+		return ErrNoAgents
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.agents = agents
+	return nil
+}
+
+// byNode returns one agent of each node: one that is ready, if there is.
+func byNode(list []kube.Agent) map[string]kube.Agent {
+	out := map[string]kube.Agent{}
+	for _, a := range list {
+		if have, dup := out[a.Node]; !dup || !have.Ready {
+			out[a.Node] = a
+		}
+	}
+	return out
+}
+
 // Nodes returns the nodes that have an agent.
-func (i *Installed) Nodes() []string { return slices.Sorted(maps.Keys(i.agents)) }
+func (i *Installed) Nodes() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Sorted(maps.Keys(i.agents))
+}
 
 // token returns a token for the agent of a node. Most runs of plumb are over before the token is.
 func (i *Installed) token(ctx context.Context, node string) (string, error) {
@@ -71,13 +96,37 @@ func (i *Installed) token(ctx context.Context, node string) (string, error) {
 	return t, err
 }
 
-// Ask asks the agent of a node.
-func (i *Installed) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (answer io.ReadCloser, err error) {
+// Ask asks the agent of a node. Where the Pod that ran it is no more, the one in its place is asked.
+func (i *Installed) Ask(ctx context.Context, node, method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
+	i.mu.Lock()
 	a, ok := i.agents[node]
+	i.mu.Unlock()
 	if !ok {
-		return nil, errors.New("no plumbd runs on this node")
+		return nil, ErrNoAgent
 	}
-	token, err := i.token(ctx, node)
+	answer, err := i.ask(ctx, a, method, path, query, body)
+	if !kube.Gone(err) {
+		return answer, err
+	}
+	list, failed := i.client.Agents(ctx, i.space, node)
+	if failed != nil {
+		return nil, failed
+	}
+	now, ok := byNode(list)[node]
+	if !ok {
+		return nil, ErrNoAgent
+	}
+	i.mu.Lock()
+	i.agents[node] = now
+	i.mu.Unlock()
+	if body != nil || now.Pod == a.Pod {
+		return nil, err // some of the body may have been read: who asks again is answered
+	}
+	return i.ask(ctx, now, method, path, query, nil)
+}
+
+func (i *Installed) ask(ctx context.Context, a kube.Agent, method, path string, query url.Values, body io.Reader) (answer io.ReadCloser, err error) {
+	token, err := i.token(ctx, a.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +134,7 @@ func (i *Installed) Ask(ctx context.Context, node, method, path string, query ur
 		if s := (*kube.StatusError)(nil); errors.As(err, &s) && s.Agent && s.Code == http.StatusUnauthorized {
 			i.mu.Lock()
 			defer i.mu.Unlock()
-			delete(i.tokens, node) // it ran out; who asks again gets a new one
+			delete(i.tokens, a.Node) // it ran out; who asks again gets a new one
 		}
 	}()
 	// One that is not ready may answer: it is where its node is not, which is when it is asked most.

@@ -20,47 +20,93 @@ const (
 	firstPause  = time.Second // until a node that went silent is asked again; each time twice as long
 	longestWait = 30 * time.Second
 	silence     = 40 * time.Second // of an agent, which sends an empty line every 15 s
+	renewTime   = time.Minute      // between two looks which nodes there are
 	maxEvent    = 64 << 10         // bytes
 )
 
 // ErrNoWatch means that an agent does not watch its node.
 var ErrNoWatch = errors.New("plumbd there does not watch its node: it runs without --config")
 
-// Watch follows what agents see happen until ctx ends, or none of them watches. It calls tell for each event, and state
-// when a node is heard, with nil, or not heard, with the reason; it is asked again then, unless what was asked is what it refuses. Both are called by one goroutine at a time.
-func (f *Fleet) Watch(ctx context.Context, nodes []string, query url.Values, tell func(event.Event), state func(node string, err error)) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for _, node := range nodes {
-		wg.Go(func() {
-			for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestWait) {
-				err := f.follow(ctx, node, query, func(e event.Event) {
-					mu.Lock()
-					defer mu.Unlock()
-					tell(e)
-				}, func() {
-					pause = firstPause
-					mu.Lock()
-					defer mu.Unlock()
-					state(node, nil)
-				})
-				if ctx.Err() != nil {
-					return
-				}
-				mu.Lock()
-				state(node, err)
-				mu.Unlock()
-				if said := (*kube.StatusError)(nil); errors.Is(err, ErrNoWatch) || errors.As(err, &said) && said.Agent && said.Code == http.StatusBadRequest {
-					return
-				}
-				select {
-				case <-ctx.Done():
-				case <-time.After(pause):
-				}
-			}
-		})
+// A Watch is what the events of many agents are followed with. Its functions are called one at a time.
+type Watch struct {
+	Query url.Values                     // what the agents are asked for
+	Tell  func(event.Event)              // is called for each event
+	State func(node string, err error)   // is called when a node is heard, with nil, or is not, with the reason where that is a new one
+	Renew func(context.Context) []string // if not nil, returns the nodes that there are by then, each minute
+
+	mu sync.Mutex
+}
+
+// Watch follows what the agents of nodes see happen until ctx ends, or none of them watches. One that is not heard is asked again,
+// unless it refuses what is asked, or half a minute later there is none on that node.
+func (f *Fleet) Watch(ctx context.Context, nodes []string, w *Watch) {
+	known, running := map[string]bool{}, 0
+	type end struct {
+		node  string
+		again bool // there may be an agent later
 	}
-	wg.Wait()
+	ended := make(chan end)
+	follow := func(nodes []string) {
+		for _, node := range nodes {
+			if !known[node] {
+				known[node] = true
+				running++
+				go func() { ended <- end{node, f.keep(ctx, node, w)} }()
+			}
+		}
+	}
+	follow(nodes)
+	renew := time.NewTicker(renewTime)
+	defer renew.Stop()
+	for running > 0 {
+		select {
+		case e := <-ended:
+			running--
+			known[e.node] = !e.again
+		case <-renew.C:
+			if w.Renew != nil && ctx.Err() == nil {
+				follow(w.Renew(ctx))
+			}
+		}
+	}
+}
+
+// keep follows one node until ctx ends or its agent does not watch, or, which it reports, there is none.
+func (f *Fleet) keep(ctx context.Context, node string, w *Watch) (gone bool) {
+	said := ""
+	state := func(err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if why := fmt.Sprint(err); why != said {
+			said = why
+			w.State(node, err)
+		}
+	}
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestWait) {
+		err := f.follow(ctx, node, w.Query, func(e event.Event) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.Tell(e)
+		}, func() {
+			pause = firstPause
+			state(nil)
+		})
+		if ctx.Err() != nil {
+			break
+		}
+		state(err)
+		if said := (*kube.StatusError)(nil); errors.Is(err, ErrNoWatch) || errors.As(err, &said) && said.Agent && said.Code == http.StatusBadRequest {
+			break
+		}
+		if errors.Is(err, ErrNoAgent) && pause == longestWait {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return false
 }
 
 // follow reads the events of one node until they end, which they do not without an error.

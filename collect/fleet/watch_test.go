@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/event"
 )
@@ -54,6 +56,22 @@ func wait(ctx context.Context) (io.ReadCloser, error) {
 	return r, nil
 }
 
+// beat is a stream that has nothing but the empty lines that an agent sends, until it is ended.
+func beat(ctx context.Context) (io.ReadCloser, error) {
+	r, w := io.Pipe()
+	go func() {
+		for tick := time.NewTicker(15 * time.Second); ctx.Err() == nil; {
+			w.Write([]byte("\n"))
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+		w.CloseWithError(ctx.Err())
+	}()
+	return r, nil
+}
+
 // TestWatch: a node that ends its stream, or cannot be asked, is asked again; one that does not watch is not.
 func TestWatch(t *testing.T) {
 	line := func(node, pod string) string {
@@ -70,12 +88,12 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var told, said []string
-	f.Watch(ctx, []string{"a", "b", "c", "d", "e"}, url.Values{"kind": {"x"}}, func(e event.Event) {
+	f.Watch(ctx, []string{"a", "b", "c", "d", "e"}, &Watch{Query: url.Values{"kind": {"x"}}, Tell: func(e event.Event) {
 		told = append(told, e.Node+" "+e.Pod)
 		if len(told) == 4 {
 			time.AfterFunc(50*time.Millisecond, cancel)
 		}
-	}, func(node string, err error) { said = append(said, fmt.Sprint(node, " ", err)) })
+	}, State: func(node string, err error) { said = append(said, fmt.Sprint(node, " ", err)) }})
 	slices.Sort(told)
 	if want := []string{"a 1", "a 2", "a 3", "b 4"}; !slices.Equal(told, want) {
 		t.Errorf("%q, want %q", told, want)
@@ -99,10 +117,43 @@ func TestWatchNobody(t *testing.T) {
 		"a": {refused(&kube.StatusError{Code: http.StatusNotFound, Agent: true})},
 	}}
 	f, n := Fleet{Asker: s}, 0
-	f.Watch(context.Background(), []string{"a"}, nil, func(event.Event) {}, func(string, error) { n++ })
+	f.Watch(context.Background(), []string{"a"}, &Watch{State: func(string, error) { n++ }})
 	if n != 1 {
 		t.Errorf("said %d times", n)
 	}
+}
+
+// TestWatchNodes: a node that comes is watched, of one that goes it is said once, and when it is back it is watched again; one
+// that does not watch is not asked twice.
+func TestWatchNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		none := refused(fmt.Errorf("plumbd is not ready: %w", ErrNoAgent))
+		s := &streams{asked: map[string]int{}, answers: map[string][]func(context.Context) (io.ReadCloser, error){
+			"a": {beat},
+			"b": {lines("\n"), none, none, none, none, none, beat},
+			"c": {beat},
+			"d": {refused(&kube.StatusError{Code: http.StatusNotFound, Agent: true})},
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Second)
+		defer cancel()
+		var said []string
+		renewed := 0
+		(&Fleet{Asker: s}).Watch(ctx, []string{"a", "b", "d"}, &Watch{
+			State: func(node string, err error) { said = append(said, fmt.Sprint(node, " ", err)) },
+			Renew: func(context.Context) []string {
+				renewed++
+				return [][]string{{"a", "c", "d"}, {"a", "b", "c", "d"}}[renewed-1]
+			},
+		})
+		slices.Sort(said)
+		want := []string{"a <nil>", "b <nil>", "b <nil>", "b plumbd is not ready: " + ErrNoAgent.Error(), "b " + io.ErrUnexpectedEOF.Error(), "c <nil>", "d " + ErrNoWatch.Error()}
+		if diff := cmp.Diff(want, said); diff != "" {
+			t.Error(diff)
+		}
+		if want := map[string]int{"a": 1, "b": 7, "c": 1, "d": 1}; !maps.Equal(s.asked, want) {
+			t.Errorf("asked %v, want %v", s.asked, want)
+		}
+	})
 }
 
 // TestAway: of a node that takes the question and is heard no more, whether before or in the middle of its answer, that is said.

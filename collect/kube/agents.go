@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,9 +42,13 @@ type Agent struct {
 	job       string // that runs it, of one that [Client.RunOn] made
 }
 
-// Agents finds the agents in a namespace, by node.
-func (c *Client) Agents(ctx context.Context, namespace string) ([]Agent, error) {
+// Agents finds the agents in a namespace, by node: those of all nodes, or with a name that of one, as the API server remembers it.
+func (c *Client) Agents(ctx context.Context, namespace, node string) ([]Agent, error) {
 	query := url.Values{"labelSelector": {AgentSelector}, "limit": {fmt.Sprint(pageSize)}}
+	if node != "" {
+		query.Set("fieldSelector", "spec.nodeName="+node)
+		query.Set("resourceVersion", "0")
+	}
 	t := target{verb: "list", version: "v1", namespace: namespace, resource: "pods"}
 	var out []Agent
 	for {
@@ -89,6 +94,12 @@ func newAgent(p *corev1.Pod) Agent {
 		a.Why = "being deleted"
 	}
 	return a
+}
+
+// Gone reports whether the API server says that an agent which was asked is no more.
+func Gone(err error) bool {
+	var s *StatusError
+	return errors.As(err, &s) && s.Code == http.StatusNotFound && !s.Agent
 }
 
 // Audience is that of the tokens which the agent of a node takes: worth nothing at the API server,

@@ -184,7 +184,7 @@ func TestAgents(t *testing.T) {
 			protobuf(t, w, &corev1.PodList{Items: []corev1.Pod{gone, agent("b", "plumbd-b", corev1.ConditionFalse, "no image"), agent("a", "plumbd-a", corev1.ConditionTrue, "")}})
 		},
 	}))
-	got, err := c.Agents(context.Background(), "plumb")
+	got, err := c.Agents(context.Background(), "plumb", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,8 +125,11 @@ func (s source) file() string {
 // magic is what an object in protobuf begins with.
 var magic = []byte("k8s\x00")
 
+// An unmarshaler is an object or a list of the API that its bytes can be read into.
+type unmarshaler interface{ Unmarshal([]byte) error }
+
 // unmarshal reads an object as the API server sends it in protobuf.
-func unmarshal(data []byte, to interface{ Unmarshal([]byte) error }) error {
+func unmarshal(data []byte, to unmarshaler) error {
 	data, ok := bytes.CutPrefix(data, magic)
 	if !ok {
 		return errors.New("the API server does not answer in protobuf")

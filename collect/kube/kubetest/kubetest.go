@@ -53,6 +53,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	asked  []string
+	pods   int // how often the agents' Pods were replaced
 	server *httptest.Server
 }
 
@@ -108,6 +109,20 @@ func (s *Server) Asked() []string {
 	return slices.Sorted(slices.Values(s.asked))
 }
 
+// Replace has other Pods run the agents, as after an update of their DaemonSet.
+func (s *Server) Replace() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pods++
+}
+
+// agentPod begins the names of the agents' Pods.
+func (s *Server) agentPod() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "plumbd-" + strings.Repeat("again-", s.pods)
+}
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
@@ -118,7 +133,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status(w, http.StatusForbidden, "forbidden")
 	case s.table(w, r):
 	case path == "/api/v1/namespaces/plumb/pods":
-		page(w, r, s.agents(), func(items []corev1.Pod, m metav1.ListMeta) marshaler {
+		page(w, r, s.agents(r.URL.Query().Get("fieldSelector")), func(items []corev1.Pod, m metav1.ListMeta) marshaler {
 			return &corev1.PodList{ListMeta: m, Items: items}
 		})
 	case path == "/api/v1/namespaces/plumb/serviceaccounts/plumb-cli/token":
@@ -129,20 +144,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		in.Status.Token = token(in.Spec.Audiences[0])
 		json.NewEncoder(w).Encode(in)
-	case strings.HasPrefix(path, "/api/v1/namespaces/plumb/pods/https:plumbd-"):
-		s.agent(w, r, strings.TrimPrefix(path, "/api/v1/namespaces/plumb/pods/https:plumbd-"))
+	case strings.HasPrefix(path, "/api/v1/namespaces/plumb/pods/https:"):
+		rest, ok := strings.CutPrefix(path, "/api/v1/namespaces/plumb/pods/https:"+s.agentPod())
+		if !ok {
+			status(w, http.StatusNotFound, "there is no such Pod")
+			return
+		}
+		s.agent(w, r, rest)
 	default:
 		s.list(w, r)
 	}
 }
 
-// agents are the Pods that the agents run in.
-func (s *Server) agents() []corev1.Pod {
+// agents are the Pods that the agents run in: all, or with a selector ("spec.nodeName=a") that of a node.
+func (s *Server) agents(selector string) []corev1.Pod {
 	var out []corev1.Pod
 	for i := range s.Objects.Nodes {
 		node := s.Objects.Nodes[i].Name
+		if selector != "" && selector != "spec.nodeName="+node {
+			continue
+		}
 		out = append(out, corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "plumb", Name: "plumbd-" + node},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "plumb", Name: s.agentPod() + node},
 			Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "https", ContainerPort: 10270}}}}},
 			Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 		})
