@@ -166,3 +166,24 @@ func BenchmarkFreeze(b *testing.B) {
 	}
 	b.ReportMetric(float64(disk)/(1<<20), "MiB-rings")
 }
+
+// BenchmarkCopy asks for the last 5 seconds of a full ring, as plumb top does.
+func BenchmarkCopy(b *testing.B) {
+	n := newNode(100, .2)
+	r := open(b, Options{Dir: b.TempDir(), Node: "node-a"})
+	for i := range 5000 {
+		n.second()
+		tick(r, i, n.samples...)
+	}
+	var sent written
+	for b.Loop() {
+		sent = 0
+		must(b, r.Copy(&sent, Query{Last: 5 * time.Second}))
+	}
+	b.ReportMetric(float64(sent)/1e3, "kB-sent")
+}
+
+// written counts what is written to it.
+type written int
+
+func (w *written) Write(p []byte) (int, error) { *w += written(len(p)); return len(p), nil }

@@ -174,7 +174,7 @@ func TestLarge(t *testing.T) {
 	}
 	must(t, r.put(&s))
 	seen := 0
-	must(t, r.each(held{}, func(data []byte) {
+	must(t, r.each(held{}, &Query{}, func(data []byte) {
 		frames(data, map[string]*Series{}, &Query{}, false, func(s Second, _ *decoder) bool { seen += len(s.Values); return true })
 	}))
 	if seen != 200 {

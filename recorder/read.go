@@ -160,7 +160,7 @@ func (r *Recorder) Copy(w io.Writer, q Query) error {
 	return copyRings(w, rings, &r.writing, q, Episode{Node: r.o.Node})
 }
 
-// copyRings writes a stream with meta. It holds one segment in memory at a time.
+// copyRings writes a stream with meta. It holds one segment in memory at a time, and reads none whose seconds are all before the wanted ones.
 func copyRings(w io.Writer, rings []*ring, lock sync.Locker, q Query, meta Episode) (err error) {
 	enc, known := newEncoder(1, meta), map[string]*Series{}
 	write := func(s Second, _ *decoder) bool {
@@ -171,7 +171,7 @@ func copyRings(w io.Writer, rings []*ring, lock sync.Locker, q Query, meta Episo
 		return err == nil
 	}
 	for _, ring := range rings {
-		bad := ring.each(lock, func(data []byte) {
+		bad := ring.each(lock, &q, func(data []byte) {
 			if err == nil {
 				frames(data, known, &q, true, write)
 			}

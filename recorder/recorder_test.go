@@ -405,6 +405,51 @@ func TestClockSet(t *testing.T) {
 	}
 }
 
+// TestRecent asks for the last seconds of a full ring, also after a restart and a step of the clock: they are those that the files have, and
+// of the ring one or two segments are read for them.
+func TestRecent(t *testing.T) {
+	dir := t.TempDir()
+	n := newNode(20, 1)
+	clock := time.Duration(0)
+	for run, step := range []time.Duration{0, time.Hour, -2 * time.Hour, 3 * time.Hour} {
+		r := open(t, Options{Dir: dir, Disk: minDisk})
+		clock += step
+		for i := range 600 {
+			n.second()
+			r.second(at.Add(clock), time.Duration(i)*time.Second, n.samples)
+			clock += time.Second
+		}
+		for _, q := range []Query{{Last: 5 * time.Second}, {Last: 5 * time.Minute}, {Last: time.Hour}, {From: at.Add(clock - 10*time.Second)}, {}} {
+			tl, err := Read(dir, q)
+			must(t, err)
+			var b bytes.Buffer
+			must(t, r.Copy(&b, q))
+			live, err := Decode(&b, Query{})
+			must(t, err)
+			if diff := cmp.Diff(seqs(tl), seqs(live)); diff != "" || len(live.Seconds) == 0 {
+				t.Errorf("run %d, %+v: %d seconds: %s", run, q, len(live.Seconds), diff)
+			}
+			visited := 0
+			if q.Last > 0 {
+				q.until(r.last)
+			}
+			must(t, r.seconds.each(held{}, &q, func([]byte) { visited++ }))
+			// While the clock is set back, what was recorded before may be of later.
+			if few := q.Last == 5*time.Second && run != 2; few && visited > 2 || q.From.IsZero() && visited != secondSegments {
+				t.Errorf("run %d, %+v: %d segments of %d are read", run, q, visited, secondSegments)
+			}
+		}
+		must(t, r.Close())
+	}
+}
+
+func seqs(t *Timeline) (out []uint64) {
+	for _, s := range t.Seconds {
+		out = append(out, s.Seq)
+	}
+	return out
+}
+
 // TestRealClock has times as time.Now tells them, with the clock that nobody sets.
 func TestRealClock(t *testing.T) {
 	r := open(t, Options{Dir: t.TempDir(), Disk: minDisk})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // A segment is a file, all of whose blocks it has from the start, or memory.
@@ -26,13 +27,27 @@ func (m memory) Close() error                            { return nil }
 // A ring is segments that are written one after the other, and then again.
 type ring struct {
 	segments []segment
-	size     int64 // of each
-	at       int   // the one that is written
-	end      int64 // of what is written in it
+	extents  []extent // of the segments
+	size     int64    // of each
+	at       int      // the one that is written
+	end      int64    // of what is written in it
 	enc      *encoder
 	meta     Episode
 	last     uint64 // the number of the last segment
 	seq      uint64 // of the last second that it had when it was opened
+}
+
+// An extent is until when a segment has something; zero where it has nothing.
+type extent struct {
+	last   Second    // without its content
+	latest time.Time // that one of its seconds has, which is another one where the clock was set back
+}
+
+func (e *extent) add(s *Second) {
+	e.last = Second{Seq: s.Seq, Run: s.Run, Time: s.Time, Mono: s.Mono}
+	if s.Time.After(e.latest) {
+		e.latest = s.Time
+	}
 }
 
 // memoryRing makes a ring in memory.
@@ -41,12 +56,13 @@ func memoryRing(n int, size int64, meta Episode) *ring {
 	for range n {
 		r.segments = append(r.segments, make(memory, size))
 	}
+	r.extents = make([]extent, n)
 	return r
 }
 
 // fileRing opens the files of a ring, and makes those that are not there or have another size.
 func fileRing(dir, name string, n int, size int64, meta Episode) (_ *ring, err error) {
-	r := &ring{size: size, meta: meta}
+	r := &ring{size: size, meta: meta, extents: make([]extent, n)}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -68,9 +84,11 @@ func fileRing(dir, name string, n int, size int64, meta Episode) (_ *ring, err e
 // find goes to the end of what was written last.
 func (r *ring) find() error {
 	i := 0
-	return r.each(held{}, func(data []byte) {
+	return r.each(held{}, &Query{}, func(data []byte) {
 		s := newScanner(data)
 		for h, _, ok := s.next(); ok; h, _, ok = s.next() {
+			second := h.second()
+			r.extents[i].add(&second)
 			r.seq = max(r.seq, h.seq)
 			if h.segment >= r.last {
 				r.at, r.end, r.last = i, int64(s.end), h.segment
@@ -104,7 +122,11 @@ func (r *ring) put(s *Second) error {
 		r.enc = nil // what it defines may not be there
 		return err
 	}
+	if r.end == 0 {
+		r.extents[r.at] = extent{}
+	}
 	r.end += int64(len(frame))
+	r.extents[r.at].add(s)
 	return nil
 }
 
@@ -134,13 +156,17 @@ func (r *ring) number() uint64 {
 	return r.last
 }
 
-// each calls visit with the content of each segment, which is valid until visit returns. It holds the lock while
+// each calls visit with the content of each segment that may have what is wanted, which is valid until visit returns. It holds the lock while
 // it reads, and not while it visits: who is told may be slow.
-func (r *ring) each(lock sync.Locker, visit func([]byte)) error {
+func (r *ring) each(lock sync.Locker, q *Query, visit func([]byte)) error {
 	data, free := scratch(int(r.size))
 	defer free()
-	for _, f := range r.segments {
+	for i, f := range r.segments {
 		lock.Lock()
+		if q.past(&r.extents[i]) {
+			lock.Unlock()
+			continue
+		}
 		n, err := f.ReadAt(data, 0)
 		lock.Unlock()
 		if err != nil && err != io.EOF {

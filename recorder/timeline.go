@@ -75,11 +75,21 @@ type Query struct {
 // until has Last be up to a second.
 func (q *Query) until(now Second) { q.From, q.now = now.Time.Add(-q.Last), now }
 
-func (q *Query) during(s *Second) bool {
-	t := s.Time
+// time returns when a second was, as the query's times are meant.
+func (q *Query) time(s *Second) time.Time {
 	if s.Run.Equal(q.now.Run) {
-		t = q.now.Time.Add(s.Mono - q.now.Mono)
+		return q.now.Time.Add(s.Mono - q.now.Mono)
 	}
+	return s.Time
+}
+
+// past reports whether all that a segment has is of before the wanted time.
+func (q *Query) past(e *extent) bool {
+	return e.latest.Before(q.From) && q.time(&e.last).Before(q.From)
+}
+
+func (q *Query) during(s *Second) bool {
+	t := q.time(s)
 	return (q.From.IsZero() || !t.Before(q.From)) && (q.To.IsZero() || !t.After(q.To))
 }
 
