@@ -53,10 +53,11 @@ const (
 
 // Stats say how a recorder fares. Its counters rise only.
 type Stats struct {
-	Seconds uint64 // recorded
-	Failed  uint64 // not recorded, for an error
-	Events  uint64 // recorded
-	Lost    uint64 // events that there was no room for; the timeline says when, and of which kind
+	Seconds uint64    // recorded
+	Failed  uint64    // not recorded, for an error
+	Events  uint64    // recorded
+	Lost    uint64    // events that there was no room for; the timeline says when, and of which kind
+	Newest  time.Time // when the last second was recorded, or it was opened, by time.Now
 	Series  int
 	Refused int    // samples of the last second beyond the most series
 	Memory  bool   // it runs from memory, and why is in Err
@@ -94,7 +95,8 @@ func Open(o Options) (*Recorder, error) {
 		return nil, fmt.Errorf("recorder: %d bytes of disk: want %d or more", o.Disk, minDisk)
 	}
 	r := &Recorder{o: o, lost: map[string]uint64{}, tracker: newTracker()}
-	r.run = time.Now().UTC()
+	r.stats.Newest = time.Now()
+	r.run = r.stats.Newest.UTC()
 	err := errors.New("no folder is configured")
 	if o.Dir != "" {
 		err = r.files()
@@ -243,6 +245,7 @@ func (r *Recorder) count(s *Second, err error) {
 		return
 	}
 	r.stats.Seconds++
+	r.stats.Newest = time.Now()
 	r.stats.Events += uint64(len(s.Events))
 }
 

@@ -176,11 +176,12 @@ func (o *Observer) Freeze(id, why string, from, to time.Time) error {
 
 // A RecorderState is how the recorder is.
 type RecorderState struct {
-	Seconds uint64 `json:"seconds"` // recorded since the agent started
-	Events  uint64 `json:"events"`
-	Lost    uint64 `json:"lost"`
-	Memory  bool   `json:"memory"` // it has no disk
-	Err     string `json:"error,omitempty"`
+	Seconds uint64  `json:"seconds"`    // recorded since the agent started
+	Age     float64 `json:"ageSeconds"` // of the last one
+	Events  uint64  `json:"events"`
+	Lost    uint64  `json:"lost"`
+	Memory  bool    `json:"memory"` // it has no disk
+	Err     string  `json:"error,omitempty"`
 }
 
 // Recorder returns how the recorder is; nil where none runs.
@@ -189,5 +190,5 @@ func (o *Observer) Recorder() *RecorderState {
 	if !ok {
 		return nil
 	}
-	return &RecorderState{st.Seconds, st.Events, st.Lost, st.Memory, st.Err}
+	return &RecorderState{st.Seconds, time.Since(st.Newest).Seconds(), st.Events, st.Lost, st.Memory, st.Err}
 }

@@ -1,29 +1,37 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/plumbnet/plumb/collect/fleet"
+	"github.com/plumbnet/plumb/recorder"
 	"github.com/plumbnet/plumb/report"
 	"github.com/spf13/pflag"
 )
 
 const (
-	scrapeTime  = 10 * time.Second // that an agent has for its answer
-	maxAnswer   = 64 << 20         // bytes of one
+	askTime     = 10 * time.Second // that an agent has for its answers
+	maxStatus   = 1 << 20          // bytes
 	topRows     = 20
+	topWindow   = 5 * time.Second // of which the rates are
+	tooOld      = 10 * time.Second
+	renewTime   = time.Minute // between two looks which nodes there are
 	clearScreen = "\x1b[H\x1b[2J"
 
-	scrapesAtOnce = 64 // by the one API server
+	asksAtOnce = 64 // by the one API server
 )
 
-// topPause is how long is looked at; a variable for the tests.
+// topPause is how long a terminal shows the same; a variable for the tests.
 var topPause = 2 * time.Second
 
 // topFlags are what the flags say.
@@ -58,7 +66,7 @@ func topVerb(args []string, stdout, stderr io.Writer) int {
 	return statusFine
 }
 
-// run prints the table once, and on a terminal again and again until ^C.
+// run prints the table once, and on a terminal again and again until ^C or q.
 func (f *topFlags) run(stdout, stderr io.Writer) error {
 	client, err := f.cluster.connect(nil)
 	if err == nil && client == nil {
@@ -75,19 +83,19 @@ func (f *topFlags) run(stdout, stderr io.Writer) error {
 	}
 	file, ok := stdout.(*os.File)
 	terminal := ok && isTerminal(file)
-	f2 := fleet.Fleet{Asker: agents}
-	before, _ := scrape(ctx, &f2, agents.Nodes())
+	o := options(stdout, f.lang)
+	if terminal {
+		defer quitKey(os.Stdin, stop)()
+	} else {
+		o.Width = 0 // whole names, for programs
+	}
+	asker, renewed := fleet.Fleet{Asker: agents}, time.Now()
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(topPause):
-		}
-		now, errs := scrape(ctx, &f2, agents.Nodes())
+		now, errs := look(ctx, &asker, agents.Nodes(), f.cluster.kube.Namespace)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if len(now) == 0 {
+		if now.nodes == 0 {
 			return errors.Join(append(errs, errors.New("no agent answers"))...)
 		}
 		if terminal {
@@ -96,50 +104,85 @@ func (f *topFlags) run(stdout, stderr io.Writer) error {
 		for _, err := range errs {
 			fmt.Fprintln(stderr, "plumb:", report.Clean(err.Error()))
 		}
-		o := options(stdout, f.lang)
-		if !terminal {
-			o.Width = 0 // whole names, for programs
-		}
-		if err := topText(stdout, worst(before, now, f.cluster.kube.Namespace), o); err != nil || !terminal {
+		if err := topText(stdout, now, o); err != nil || !terminal {
 			return err
 		}
-		before = now
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(topPause):
+		}
+		if time.Since(renewed) > renewTime {
+			renewed = time.Now()
+			_ = agents.Renew(ctx) // those that are known say themselves how they are
+		}
+		o = options(stdout, f.lang) // its size may be another
 	}
 }
 
-// scrape asks all agents for their metrics, many at once.
-func scrape(ctx context.Context, f *fleet.Fleet, nodes []string) (out map[string]reading, errs []error) {
-	out = map[string]reading{}
+// look asks all agents, many at once.
+func look(ctx context.Context, f *fleet.Fleet, nodes []string, namespace string) (out standing, errs []error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	turn := make(chan struct{}, scrapesAtOnce)
+	turn := make(chan struct{}, asksAtOnce)
 	for _, node := range nodes {
 		turn <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turn }()
-			r, err := scrapeNode(ctx, f, node)
+			one, err := lookAt(ctx, f, node, namespace)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", node, err))
 				return
 			}
-			out[node] = r
+			out.add(one)
 		})
 	}
 	wg.Wait()
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return out, errs
 }
 
-func scrapeNode(ctx context.Context, f *fleet.Fleet, node string) (reading, error) {
-	ctx, cancel := context.WithTimeout(ctx, scrapeTime)
+// agentStatus is what of an agent's status is used.
+type agentStatus struct {
+	Probes []struct {
+		Name string `json:"name"`
+		Up   bool   `json:"up"`
+	} `json:"probes"`
+	Recorder *struct {
+		Age float64 `json:"ageSeconds"`
+	} `json:"recorder"`
+}
+
+// lookAt asks one agent what its recorder has of the last seconds, and which probes tell it.
+func lookAt(ctx context.Context, f *fleet.Fleet, node, namespace string) (out standing, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	body, err := f.Metrics(ctx, node)
+	body, err := f.Recorded(ctx, node, "record", url.Values{"since": {topWindow.String()}})
 	if err != nil {
-		return reading{}, err
+		return out, err
 	}
 	defer body.Close()
-	at := time.Now()
-	values, err := readMetrics(io.LimitReader(body, maxAnswer))
-	return reading{at, values}, err
+	t, err := recorder.Decode(io.LimitReader(body, maxRecord), recorder.Query{})
+	if err != nil {
+		return out, err
+	}
+	said, err := f.Recorded(ctx, node, "status", nil)
+	if err != nil {
+		return out, err
+	}
+	defer said.Close()
+	var status agentStatus
+	if err := json.NewDecoder(io.LimitReader(said, maxStatus)).Decode(&status); err != nil {
+		return out, fmt.Errorf("its status: %w", err)
+	}
+	if r := status.Recorder; r == nil || r.Age > tooOld.Seconds() || len(t.Seconds) == 0 {
+		return out, errors.New("nothing has been recorded of the last seconds")
+	}
+	up := map[string]bool{}
+	for _, p := range status.Probes {
+		up[p.Name] = p.Up
+	}
+	return standingOf(node, t, up, namespace), nil
 }

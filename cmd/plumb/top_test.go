@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -11,64 +13,87 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/recorder"
 	"github.com/plumbnet/plumb/report"
 )
 
-// metrics are those of an agent, n readings on.
-func metrics(n int) string {
-	return fmt.Sprintf(`# HELP plumb_packetloss_packets_total Packets.
-# TYPE plumb_packetloss_packets_total counter
-plumb_packetloss_packets_total{namespace="shop",pod="web-0",reason="NO_SOCKET"} %d
-plumb_packetloss_packets_total{namespace="shop",pod="web-0",reason="a \\"b\\", {c}"} %d
-plumb_packetloss_packets_total{namespace="shop",pod="api-1",reason="NO_SOCKET"} 7
-plumb_packetloss_packets_total{namespace="",pod="",reason="NO_SOCKET"} %d
-plumb_netdev_dropped_total{namespace="db",pod="pg-0",device="eth0"} %d
-plumb_tcpreset_resets_total{namespace="db",pod="pg-0"} %d
-plumb_softnet_dropped_total{cpu="0"} 3
-plumb_dns_lookup_seconds_bucket{namespace="db",pod="pg-0",le="0.001"} %d
-plumb_dns_lookup_seconds_bucket{namespace="db",pod="pg-0",le="0.25"} %d
-plumb_dns_lookup_seconds_bucket{namespace="db",pod="pg-0",le="+Inf"} %d
-plumb_tcpconnect_seconds_bucket{namespace="db",pod="pg-0",le="0.001"} %d
-plumb_tcpconnect_seconds_bucket{namespace="db",pod="pg-0",le="+Inf"} %d
-go_goroutines 5
-`, 100*n, 20*n, n, 1000*n, 4*n, 10*n, 18*n, 20*n, 20*n, 20*n)
+// told is what the probes of a node tell after n seconds.
+func told(n int) []probe.Sample {
+	counter := func(name, pod string, value int, labels ...string) probe.Sample {
+		return probe.Sample{Stat: counters[name], Pod: pod, Value: float64(value), Labels: labels}
+	}
+	hist := func(name, pod string, counts ...uint64) probe.Sample {
+		for i := range counts {
+			counts[i] *= uint64(n)
+		}
+		return probe.Sample{Stat: counters[name], Pod: pod, Hist: &probe.Hist{Bounds: []float64{.001, .25}, Counts: counts}}
+	}
+	return []probe.Sample{
+		counter("packetloss_packets_total", "shop/web-0", 50*n, "NO_SOCKET"), counter("packetloss_packets_total", "shop/web-0", 10*n, `a "b", {c}`),
+		counter("packetloss_packets_total", "shop/api-1", 7, "NO_SOCKET"), counter("packetloss_packets_total", "", n/2, "NO_SOCKET"),
+		counter("tcpreset_resets_total", "db/pg-0", 2*n), counter("ip_forwarded_total", "db/pg-1", n),
+		hist("dns_lookup_seconds", "db/pg-0", 4, 6, 0), hist("tcpconnect_seconds", "db/pg-0", 10, 0, 0), hist("tcpconnect_seconds", "shop/api-1", 1, 0, 0),
+	}
 }
 
-func at(t *testing.T, n int) reading {
+// counters are metrics of the agent.
+var counters = map[string]*probe.Stat{
+	"packetloss_packets_total": {Name: "packetloss_packets_total", Labels: []string{"reason"}, Second: true, Alarm: true},
+	"tcpreset_resets_total":    {Name: "tcpreset_resets_total", Second: true},
+	"ip_forwarded_total":       {Name: "ip_forwarded_total", Second: true},
+	"dns_lookup_seconds":       {Name: "dns_lookup_seconds", Type: probe.Histogram, Second: true},
+	"tcpconnect_seconds":       {Name: "tcpconnect_seconds", Type: probe.Histogram, Second: true},
+}
+
+// lastSeconds returns what a recorder sends of the last seconds.
+func lastSeconds(t *testing.T) []byte {
 	t.Helper()
-	v, err := readMetrics(strings.NewReader(metrics(n)))
+	r, err := recorder.Open(recorder.Options{Node: "elsewhere"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reading{time.Unix(int64(2*n), 0), v}
+	defer r.Close()
+	for i := range 9 {
+		r.Second(time.Unix(int64(i), 0), told(i))
+	}
+	var b bytes.Buffer
+	if err := r.Copy(&b, recorder.Query{Last: 3 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
-func TestWorst(t *testing.T) {
+var without = map[string]bool{"packetloss": true, "tcpreset": true, "dns": true, "tcpconnect": true} // tcpretransmit
+
+func TestStanding(t *testing.T) {
+	tl, err := recorder.Decode(bytes.NewReader(lastSeconds(t)), recorder.Query{})
+	if err != nil || len(tl.Seconds) != 4 {
+		t.Fatalf("%v: %d seconds", err, len(tl.Seconds))
+	}
 	none := math.NaN()
-	before, now := map[string]reading{"node-a": at(t, 1), "gone": at(t, 1)}, map[string]reading{"node-a": at(t, 2), "new": at(t, 2)}
-	want := []fare{
+	want := standing{pods: 4, nodes: 1, mute: [3]int{0, 1, 0}, worst: []fare{
 		{node: "node-a", pod: "shop/web-0", rates: [3]float64{60, none, 0}},
 		{node: "node-a", rates: [3]float64{.5, none, 0}},
 		{node: "node-a", pod: "db/pg-0", rates: [3]float64{0, none, 2}, slow: 250 * time.Millisecond, stage: "dns_lookup"},
 		{node: "node-a", pod: "shop/api-1", rates: [3]float64{0, none, 0}},
-	}
-	got := worst(before, now, "")
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(fare{}), cmpopts.EquateNaNs()); diff != "" {
+	}}
+	got := standingOf("node-a", tl, without, "")
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(fare{}, standing{}), cmpopts.EquateNaNs(), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
 		t.Error(diff)
 	}
-	if got := worst(before, now, "db"); len(got) != 1 || got[0].pod != "db/pg-0" {
+	if got := standingOf("node-a", tl, without, "db"); len(got.worst) != 1 || got.worst[0].pod != "db/pg-0" {
 		t.Errorf("%+v", got)
 	}
-	if got := worst(now, map[string]reading{"node-a": {time.Unix(9, 0), at(t, 1).values}}, "shop"); got[0].rates[0] != 24 { // the agent began anew
-		t.Errorf("%+v", got)
-	}
+	got.worst[0].rates[0], got.worst[1].rates[0] = 60, .5
+	const mute = "? the probe tcpretransmit does not run on 1 of 1 nodes\n"
 	for lang, want := range map[string]string{
-		"en": "lost/s  resent/s  resets/s  slowest stage, 9 of 10 within  Pod              node\n" +
+		"en": mute + "lost/s  resent/s  resets/s  slowest stage, 9 of 10 within  Pod              node\n" +
 			"    60         ?         0  -                              shop/web-0       node-a\n" +
 			"   0.5         ?         0  -                              the node itself  node-a\n" +
 			"     0         ?       2.0  250ms dns_lookup               db/pg-0          node-a\n" +
 			"     0         ?         0  -                              shop/api-1       node-a\n",
-		"zh": "丢包/秒  重传/秒  重置/秒  最慢阶段，十分之九不超过  Pod         节点\n" +
+		"zh": "? 1 个节点中有 1 个未运行探针 tcpretransmit\n丢包/秒  重传/秒  重置/秒  最慢阶段，十分之九不超过  Pod         节点\n" +
 			"     60        ?        0  -                         shop/web-0  node-a\n" +
 			"    0.5        ?        0  -                         节点本身    node-a\n" +
 			"      0        ?      2.0  250ms dns_lookup          db/pg-0     node-a\n" +
@@ -83,7 +108,8 @@ func TestWorst(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := topText(&b, []fare{{pod: "ingress-nginx/ingress-nginx-controller-5c698bb56f-pcvjf", node: "node-a", stage: "dns_lookup", slow: 4194304}}, report.Options{Width: 80}); err != nil {
+	long := standing{pods: 1, nodes: 1, worst: []fare{{pod: "ingress-nginx/ingress-nginx-controller-5c698bb56f-pcvjf", node: "node-a", stage: "dns_lookup", slow: 4194304}}}
+	if err := topText(&b, long, report.Options{Width: 80}); err != nil {
 		t.Fatal(err)
 	}
 	const narrow = "lost/s  resent/s  resets/s  slowest stage, 9 of 10 within  Pod            node\n" +
@@ -92,30 +118,16 @@ func TestWorst(t *testing.T) {
 		t.Error(diff)
 	}
 	b.Reset()
-	if err := topText(&b, make([]fare, topRows+3), report.Options{}); err != nil || !strings.HasSuffix(b.String(), "\nand 3 others\n") {
+	var all standing
+	for i := range topRows + 3 {
+		all.add(standing{pods: 1, nodes: 1, worst: []fare{{pod: fmt.Sprint("shop/web-", i), rates: [3]float64{float64(i)}}}})
+	}
+	if err := topText(&b, all, report.Options{}); err != nil || !strings.HasSuffix(b.String(), "\nand 3 others\n") || !strings.Contains(b.String(), "\n    22 ") || strings.Contains(b.String(), "web-2\n") {
 		t.Errorf("%v: %s", err, b.String())
 	}
-}
-
-func TestReadMetrics(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "", "# TYPE plumb_x counter\n": "", "plumb_x 5\n": "", "plumb_x{a=\"b c\"} NaN\n": "", "other stuff\n": "",
-		"plumb_x\n": "line 1: want a series and its value", "plumb_x 1\nplumb_x{} five\n": "line 2: ",
-	} {
-		if _, err := readMetrics(strings.NewReader(in)); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", in, err, want)
-		}
-	}
-	kept, err := readMetrics(strings.NewReader("plumb_netdev_bytes_total{pod=\"a\"} 1\nplumb_netdev_dropped_total{pod=\"a\"} 2\nplumb_dns_lookup_seconds_sum{pod=\"a\"} 3\nplumb_dns_lookup_seconds_bucket{le=\"1\"} 4\n"))
-	if want := (map[string]float64{`plumb_netdev_dropped_total{pod="a"}`: 2, `plumb_dns_lookup_seconds_bucket{le="1"}`: 4}); err != nil || !cmp.Equal(kept, want) {
-		t.Errorf("%v, %v, want %v", kept, err, want)
-	}
-	name, labels := splitSeries(`plumb_x{a="1",b="a \"q\", {c}",d=""}`)
-	if diff := cmp.Diff(map[string]string{"a": "1", "b": `a "q", {c}`, "d": ""}, labels); diff != "" || name != "x" {
-		t.Error(name, diff)
-	}
-	if name, labels := splitSeries(`plumb_y{a=b}`); name != "y" || len(labels) != 0 {
-		t.Error(name, labels)
+	b.Reset()
+	if err := topText(&b, standing{nodes: 3}, report.Options{}); err != nil || b.String() != "in the last 5s on 3 nodes nothing was lost, sent again, reset or measured\n" {
+		t.Errorf("%v: %s", err, b.String())
 	}
 }
 
@@ -126,41 +138,37 @@ func TestTopVerb(t *testing.T) {
 	if status != statusUnsure || !strings.Contains(errOut, "no agent answers") || !strings.Contains(errOut, "does not watch its node") {
 		t.Errorf("status %d: %s", status, errOut)
 	}
+	stream := lastSeconds(t)
 	var mu sync.Mutex
-	asked := map[string]int{}
-	s.Metrics = func(node string) string {
+	asked := map[string]bool{}
+	s.Recorded = func(node, what string, query url.Values) []byte {
 		mu.Lock()
 		defer mu.Unlock()
-		asked[node]++
-		if node == "node-c" {
-			return "plumb_x"
+		asked[what+" "+query.Encode()] = true
+		switch {
+		case what == "status":
+			age := map[string]float64{"node-b": 60}[node] // it records no more
+			data, _ := json.Marshal(map[string]any{"probes": []map[string]any{{"name": "packetloss", "up": true}, {"name": "tcpreset", "up": false}}, "recorder": map[string]any{"ageSeconds": age}})
+			return data
+		case node == "node-c":
+			return []byte("x")
 		}
-		return metrics(asked[node])
+		return stream
 	}
 	status, out, errOut := plumb("top", "--kubeconfig", config, "-n", "shop")
-	if lines := strings.Split(strings.TrimSpace(out), "\n"); status != statusFine || len(lines) != 5 || !strings.Contains(lines[1], "shop/web-0  node-") || strings.Contains(out, "db/") {
+	if lines := strings.Split(strings.TrimSpace(out), "\n"); status != statusFine || len(lines) != 5 || !strings.HasSuffix(lines[3], "shop/web-0  node-a") || strings.Contains(out, "db/") ||
+		lines[0] != "? the probe tcpretransmit does not run on 1 of 1 nodes" || !strings.HasPrefix(lines[3], "    60         ?         ?") {
 		t.Errorf("status %d:\n%s", status, out)
 	}
-	if !strings.Contains(errOut, "plumb: node-c: metrics: line 1") {
-		t.Error(errOut)
+	if want := "plumb: node-b: nothing has been recorded of the last seconds\nplumb: node-c: recorder: nothing that a recorder wrote\n"; !strings.HasSuffix(errOut, want) {
+		t.Errorf("%s, want %s", errOut, want)
+	}
+	if !asked["record since=5s"] || !asked["status "] || len(asked) != 2 {
+		t.Errorf("asked %v", asked)
 	}
 	for _, row := range []struct{ arg, want string }{{"--kubeconfig=/does/not/exist", "no such file"}, {"--lang=fr", "want en or zh"}, {"x", "unexpected argument"}} {
 		if status, _, errOut := plumb("top", row.arg); status != statusUnsure || !strings.Contains(errOut, row.want) {
 			t.Errorf("%s: status %d: %s", row.arg, status, errOut)
 		}
 	}
-}
-
-func FuzzReadMetrics(f *testing.F) {
-	f.Add(metrics(3))
-	f.Fuzz(func(t *testing.T, in string) {
-		v, err := readMetrics(strings.NewReader(in))
-		if err != nil {
-			return
-		}
-		var b bytes.Buffer
-		if err := topText(&b, worst(map[string]reading{"n": {}}, map[string]reading{"n": {time.Unix(1, 0), v}}, ""), report.Options{}); err != nil {
-			t.Error(err)
-		}
-	})
 }

@@ -1,82 +1,28 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"fmt"
-	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/plumbnet/plumb/event"
+	"github.com/plumbnet/plumb/probe"
+	"github.com/plumbnet/plumb/recorder"
 )
 
-// A reading is what an agent told at a time: the values of its series, by the series as it is written.
-type reading struct {
-	at     time.Time
-	values map[string]float64
+// The columns of rates, each with the probe that tells it and the counter.
+var topColumns = [...]struct{ probe, metric string }{
+	{"packetloss", "packetloss_packets_total"},
+	{"tcpretransmit", "tcpretransmit_segments_total"},
+	{"tcpreset", "tcpreset_resets_total"},
 }
 
-// metricPrefix is that of all metrics of the agent.
-const metricPrefix = "plumb_"
+// stageSuffix ends the names of the histograms that say how long a stage took.
+const stageSuffix = "_seconds"
 
-// readMetrics reads of the agent's metrics those that the table is made of, in Prometheus' text format, which has a series a line.
-func readMetrics(r io.Reader) (map[string]float64, error) {
-	out := map[string]float64{}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
-		line := lines.Text()
-		if !strings.HasPrefix(line, metricPrefix) {
-			continue
-		}
-		i := strings.LastIndexByte(line, ' ')
-		v, err := strconv.ParseFloat(line[i+1:], 64)
-		if i < 0 || err != nil {
-			return nil, fmt.Errorf("metrics: line %d: want a series and its value: %.80q", n, line)
-		}
-		if used(line[:i]) {
-			out[line[:i]] = v
-		}
-	}
-	return out, lines.Err()
-}
-
-// used reports whether the table is made of a series: of all nodes' together there are too many to keep them all.
-func used(series string) bool {
-	name, _, _ := strings.Cut(strings.TrimPrefix(series, metricPrefix), "{")
-	return strings.HasSuffix(name, stageSuffix) || slices.ContainsFunc(topColumns[:], func(names []string) bool { return slices.Contains(names, name) })
-}
-
-// stageSuffix ends the names of the histograms' series that say how long a stage took.
-const stageSuffix = "_seconds_bucket"
-
-// splitSeries splits a series into its name without the prefix, and its labels.
-func splitSeries(s string) (name string, labels map[string]string) {
-	name, rest, _ := strings.Cut(strings.TrimPrefix(s, metricPrefix), "{")
-	labels = map[string]string{}
-	for rest != "" && rest != "}" {
-		key, quoted, ok := strings.Cut(rest, "=")
-		end, err := strconv.QuotedPrefix(quoted)
-		if !ok || err != nil {
-			break
-		}
-		labels[key], _ = strconv.Unquote(end)
-		rest = strings.TrimPrefix(quoted[len(end):], ",")
-	}
-	return name, labels
-}
-
-// The columns of rates, each with the counters that it sums. The first of them that the agent has is taken: the
-// second tells less, and is there where the kernel lacks what the first needs.
-var topColumns = [...][]string{
-	{"packetloss_packets_total", "netdev_dropped_total"},
-	{"tcpretransmit_segments_total"},
-	{"tcpreset_resets_total"},
-}
-
-// A fare is how a Pod fared between two readings.
+// A fare is how a Pod fared in the last seconds.
 type fare struct {
 	node, pod string
 	rates     [len(topColumns)]float64 // a second; NaN where no probe tells
@@ -84,17 +30,23 @@ type fare struct {
 	stage     string
 }
 
-// fewSlow are the measurements of which nine of ten say something.
-const fewSlow = 10
+// A standing is how the Pods of some nodes fared.
+type standing struct {
+	worst []fare // the worst first, topRows at most
+	pods  int    // of which there was something to tell
+	nodes int
+	mute  [len(topColumns)]int // nodes on which a column's probe does not run
+}
 
-// worst returns the Pods of a namespace, or of all, the worst first.
-func worst(before, now map[string]reading, namespace string) (out []fare) {
-	for node, after := range now {
-		if prev, ok := before[node]; ok && after.at.After(prev.at) {
-			out = append(out, worstOf(node, prev, after, namespace)...)
-		}
+// add adds other nodes.
+func (s *standing) add(o standing) {
+	s.pods += o.pods
+	s.nodes += o.nodes
+	for i, n := range o.mute {
+		s.mute[i] += n
 	}
-	slices.SortFunc(out, func(a, b fare) int {
+	s.worst = append(s.worst, o.worst...)
+	slices.SortFunc(s.worst, func(a, b fare) int {
 		for i := range a.rates {
 			if c := cmp.Compare(b.rates[i], a.rates[i]); c != 0 {
 				return c
@@ -102,84 +54,73 @@ func worst(before, now map[string]reading, namespace string) (out []fare) {
 		}
 		return cmp.Or(cmp.Compare(b.slow, a.slow), cmp.Compare(a.pod, b.pod), cmp.Compare(a.node, b.node))
 	})
-	return out
+	s.worst = s.worst[:min(len(s.worst), topRows)]
 }
+
+// fewSlow are the measurements of which nine of ten say something.
+const fewSlow = 10
 
 // stageKey is a Pod's series of a stage, all other labels together.
 type stageKey struct{ pod, stage string }
 
-func worstOf(node string, before, now reading, namespace string) (out []fare) {
-	passed := now.at.Sub(before.at).Seconds()
-	pods, told := map[string]*fare{}, map[string]bool{}
-	sums := map[string]map[string]float64{} // by counter and Pod
-	stages := map[stageKey]map[float64]float64{}
-	for series, v := range now.values {
-		name, labels := splitSeries(series)
-		pod, ok := labels["pod"]
-		if !ok || namespace != "" && labels["namespace"] != namespace {
-			told[name] = true
-			continue
+// standingOf returns how the Pods of a node fared, those of a namespace or all, by what is recorded of some seconds and which probes run.
+func standingOf(node string, t *recorder.Timeline, up map[string]bool, namespace string) standing {
+	pods, stages := map[string]*fare{}, map[stageKey]*probe.Hist{}
+	out := standing{nodes: 1}
+	var none [len(topColumns)]float64
+	for i, c := range topColumns {
+		if !up[c.probe] {
+			none[i], out.mute[i] = math.NaN(), 1
 		}
-		pod = strings.TrimPrefix(labels["namespace"]+"/"+pod, "/")
-		told[name] = true
+	}
+	of := func(pod string) *fare {
 		if pods[pod] == nil {
-			pods[pod] = &fare{node: node, pod: pod}
+			pods[pod] = &fare{node: node, pod: pod, rates: none}
 		}
-		rose := v - before.values[series]
-		if rose < 0 {
-			rose = v
-		}
-		if stage, ok := strings.CutSuffix(name, stageSuffix); ok {
-			le, err := strconv.ParseFloat(labels["le"], 64)
-			if key := (stageKey{pod, stage}); err == nil && stages[key] == nil {
-				stages[key] = map[float64]float64{le: rose}
-			} else if err == nil {
-				stages[key][le] += rose
-			}
-			continue
-		}
-		if sums[name] == nil {
-			sums[name] = map[string]float64{}
-		}
-		sums[name][pod] += rose
+		return pods[pod]
 	}
-	for _, u := range pods {
-		for i, names := range topColumns {
-			u.rates[i] = math.NaN()
-			if at := slices.IndexFunc(names, func(n string) bool { return told[n] }); at >= 0 {
-				u.rates[i] = sums[names[at]][u.pod] / passed
+	seconds := float64(len(t.Seconds))
+	for _, s := range t.Seconds {
+		for _, v := range s.Values {
+			if space, _ := event.Split(v.Pod); namespace != "" && space != namespace {
+				continue
+			}
+			for i, c := range topColumns {
+				if v.Name == c.metric {
+					of(v.Pod).rates[i] += v.Value / seconds
+				}
+			}
+			if stage, ok := strings.CutSuffix(v.Name, stageSuffix); ok && v.Hist != nil {
+				of(v.Pod)
+				addHist(stages, stageKey{v.Pod, stage}, v.Hist)
 			}
 		}
 	}
-	for key, buckets := range stages {
-		u := pods[key.pod]
-		if slow, n := slowOf(buckets); n >= fewSlow && (slow > u.slow || slow == u.slow && key.stage < u.stage) {
-			u.slow, u.stage = slow, key.stage
+	for key, h := range stages {
+		f := pods[key.pod]
+		seconds, n := recorder.Slow(h)
+		slow := time.Duration(seconds * 1e9)
+		if n >= fewSlow && (slow > f.slow || slow == f.slow && key.stage < f.stage) {
+			f.slow, f.stage = slow, key.stage
 		}
 	}
-	for _, u := range pods {
-		out = append(out, *u)
+	out.pods = len(pods)
+	all := standing{}
+	for _, f := range pods {
+		all.worst = append(all.worst, *f)
 	}
+	out.add(all)
 	return out
 }
 
-// slowOf returns what nine of ten measurements are within, by the cumulative buckets of a histogram; beyond the
-// last bound it is that.
-func slowOf(buckets map[float64]float64) (time.Duration, float64) {
-	var bounds []float64
-	for le := range buckets {
-		bounds = append(bounds, le)
+// addHist adds measurements to those of a stage, whose buckets are always the same ones.
+func addHist(stages map[stageKey]*probe.Hist, key stageKey, h *probe.Hist) {
+	have := stages[key]
+	if have == nil {
+		have = &probe.Hist{Bounds: h.Bounds, Counts: make([]uint64, len(h.Counts))}
+		stages[key] = have
 	}
-	slices.Sort(bounds)
-	n := buckets[math.Inf(1)]
-	last := 0.
-	for _, le := range bounds {
-		if !math.IsInf(le, 1) {
-			last = le
-		}
-		if buckets[le] >= .9*n {
-			break
-		}
+	for i := range min(len(have.Counts), len(h.Counts)) {
+		have.Counts[i] += h.Counts[i]
 	}
-	return time.Duration(last * 1e9), n
 }

@@ -12,11 +12,21 @@ import (
 	"github.com/plumbnet/plumb/text"
 )
 
-// topText prints the worst Pods as a table. What no probe tells is "?", and not 0.
-func topText(w io.Writer, all []fare, o report.Options) error {
+// topText prints the worst Pods as a table. What no probe tells is "?", and not 0, and it is said which does not.
+func topText(w io.Writer, all standing, o report.Options) error {
 	say := func(t text.Text) string { return report.Say(t, o.Lang) }
+	out := bufio.NewWriter(w)
+	for i, n := range all.mute {
+		if n > 0 {
+			fmt.Fprintln(out, "? "+say(text.F("the probe %s does not run on %d of %d nodes", topColumns[i].probe, n, all.nodes)))
+		}
+	}
+	if len(all.worst) == 0 {
+		fmt.Fprintln(out, say(text.F("in the last %s on %d nodes nothing was lost, sent again, reset or measured", topWindow, all.nodes)))
+		return out.Flush()
+	}
 	rows := [][]string{{say(text.F("lost/s")), say(text.F("resent/s")), say(text.F("resets/s")), say(text.F("slowest stage, 9 of 10 within")), say(text.F("Pod")), say(text.F("node"))}}
-	for _, u := range all[:min(len(all), topRows)] {
+	for _, u := range all.worst {
 		var row []string
 		for _, rate := range u.rates {
 			row = append(row, rateOf(rate))
@@ -31,7 +41,6 @@ func topText(w io.Writer, all []fare, o report.Options) error {
 		}
 		rows = append(rows, append(row, slow, pod, report.Clean(u.node)))
 	}
-	out := bufio.NewWriter(w)
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, s := range row {
@@ -51,7 +60,7 @@ func topText(w io.Writer, all []fare, o report.Options) error {
 		}
 		fmt.Fprintln(out, strings.TrimRight(line, " "))
 	}
-	if more := len(all) - topRows; more > 0 {
+	if more := all.pods - len(all.worst); more > 0 {
 		fmt.Fprintln(out, say(text.F("and %d others", more)))
 	}
 	return out.Flush()

@@ -138,12 +138,7 @@ func (f *Fleet) follow(ctx context.Context, node string, query url.Values, tell 
 	return io.ErrUnexpectedEOF
 }
 
-// Metrics returns what the agent of a node answers to a scrape, which the caller closes.
-func (f *Fleet) Metrics(ctx context.Context, node string) (io.ReadCloser, error) {
-	return f.Recorded(ctx, node, "metrics", nil)
-}
-
-// Recorded returns what the agent of a node tells of what it watched: its "record" or its "episodes". The caller closes it. It ends with an
+// Recorded returns what the agent of a node tells of what it watches: its "record", "episodes" or "status". The caller closes it. It ends with an
 // error where nothing is heard for 40 s: a node that is away does not say so.
 func (f *Fleet) Recorded(ctx context.Context, node, what string, query url.Values) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -44,9 +44,7 @@ type Server struct {
 	Probe func(node string, ask snapshot.ProbeAsk) snapshot.Probe
 	// Events returns what the agent of a node has to tell; nil: it does not watch. The stream ends then.
 	Events func(node string) []event.Event
-	// Metrics returns what the agent of a node answers to a scrape; nil: it does not watch.
-	Metrics func(node string) string
-	// Recorded returns what the agent of a node answers to "record" or "episodes"; nil: it does not watch.
+	// Recorded returns what the agent of a node answers to "record", "episodes" or "status"; nil: it does not watch.
 	Recorded func(node, what string, query url.Values) []byte
 	// Forbid lists paths that are forbidden: "/apis/apps/v1/daemonsets".
 	Forbid []string
@@ -197,7 +195,7 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 		s.events(w, node)
 		return
 	}
-	if path == "record" || path == "episodes" {
+	if path == "record" || path == "episodes" || path == "status" {
 		w.Header().Set("Plumb-Agent", "test")
 		var data []byte
 		if s.Recorded != nil {
@@ -208,15 +206,6 @@ func (s *Server) agent(w http.ResponseWriter, r *http.Request, rest string) {
 			return
 		}
 		w.Write(data)
-		return
-	}
-	if path == "metrics" {
-		w.Header().Set("Plumb-Agent", "test")
-		if s.Metrics == nil {
-			http.Error(w, "no such thing", http.StatusNotFound)
-			return
-		}
-		fmt.Fprint(w, s.Metrics(node))
 		return
 	}
 	var files snapshot.Files
