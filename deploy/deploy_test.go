@@ -183,7 +183,7 @@ func TestObjects(t *testing.T) {
 		t.Errorf("plumbd may %v", got)
 	}
 	g := "[" + kube.AgentGroup + "]" + kube.AgentResource
-	if got := rules(all["ClusterRole plumb-cli"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/snapshot[get]", g + "/status[get]", g + "/metrics[get]", g + "/events[get]", g + "/probe[create]"}) {
+	if got := rules(all["ClusterRole plumb-cli"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/snapshot[get]", g + "/status[get]", g + "/events[get]", g + "/probe[create]"}) {
 		t.Errorf("plumb-cli may %v", got)
 	}
 	if got := rules(all["ClusterRole plumb-metrics"].(*rbacv1.ClusterRole).Rules); !cmp.Equal(squeeze(got), []string{g + "/metrics[get]"}) {

@@ -102,7 +102,7 @@ func TestEpisode(t *testing.T) {
 	tick(r, i, counter(drops, "shop/a", 503, "X"), counter(octets, "shop/b", float64(i)))
 	i++
 	// Who is at the other end is also told later, and of those that are new.
-	for _, peer := range []string{"shop/b", "shop/c"} {
+	for _, peer := range []string{"shop/b", "svc/shop/api", "shop/c"} { // a Service is on no node
 		r.Event(event.Event{Time: at.Add(301 * time.Second), Kind: "packetloss", Pod: "shop/a", Peer: peer})
 	}
 	r.Event(event.Event{Time: at.Add(301 * time.Second), Kind: "packetloss", Pod: "shop/x", Peer: "shop/y"}) // another Pod's

@@ -49,6 +49,11 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // own makes sure that this process alone writes to a folder, for as long as the file is open.
 func own(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 
+// disown gives that up. To close the file is not enough: a child that is being started has it too, until it becomes another program.
+func disown(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // scratch returns memory for a while, which the collector knows nothing of: it would let the heap grow by twice as much.
 func scratch(n int) (data []byte, free func()) {
 	data, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

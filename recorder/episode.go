@@ -147,11 +147,12 @@ func (r *Recorder) begin(reasons []Reason, events []event.Event) *Episode {
 	return &e
 }
 
-// peers adds those at the other end in events of Pods that the episode is for.
+// peers adds those at the other end in events of Pods that the episode is for; no Services, which are on no node.
 func (e *Episode) peers(events []event.Event) {
 	for _, v := range events {
 		of := func(x Reason) bool { return x.Pod == v.Pod }
-		if v.Peer != "" && len(e.Peers) < maxReasons && slices.ContainsFunc(e.Reasons, of) && !slices.Contains(e.Peers, v.Peer) {
+		_, _, service := event.SplitService(v.Peer)
+		if v.Peer != "" && !service && len(e.Peers) < maxReasons && slices.ContainsFunc(e.Reasons, of) && !slices.Contains(e.Peers, v.Peer) {
 			e.Peers = append(e.Peers, v.Peer)
 		}
 	}

@@ -134,7 +134,7 @@ func (r *Recorder) files() (err error) {
 		}
 	}
 	if err != nil {
-		lock.Close()
+		_ = disown(lock)
 		return err
 	}
 	r.lock = lock
@@ -251,7 +251,7 @@ func (r *Recorder) count(s *Second, err error) {
 
 // away goes on in memory after the disk failed.
 func (r *Recorder) away(err error) {
-	_ = errors.Join(r.seconds.close(), r.events.close(), r.lock.Close())
+	_ = errors.Join(r.seconds.close(), r.events.close(), disown(r.lock))
 	r.lock = nil
 	r.fromMemory(err)
 }
@@ -286,7 +286,7 @@ func (r *Recorder) Close() error {
 	}
 	err = errors.Join(err, r.seconds.close(), r.events.close())
 	if r.lock != nil {
-		err = errors.Join(err, r.lock.Close())
+		err = errors.Join(err, disown(r.lock))
 	}
 	return err
 }

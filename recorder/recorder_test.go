@@ -368,6 +368,18 @@ func TestBreaks(t *testing.T) {
 	}
 }
 
+// asked returns what a query has of the files, and of the recorder that writes them.
+func asked(t *testing.T, r *Recorder, dir string, q Query) (disk, live *Timeline) {
+	t.Helper()
+	disk, err := Read(dir, q)
+	must(t, err)
+	var b bytes.Buffer
+	must(t, r.Copy(&b, q))
+	live, err = Decode(&b, Query{})
+	must(t, err)
+	return disk, live
+}
+
 // TestClockSet has the clock set by an hour, there and back: what is asked for by how long ago it was is that, and so is the
 // window of an episode that was begun before.
 func TestClockSet(t *testing.T) {
@@ -385,12 +397,7 @@ func TestClockSet(t *testing.T) {
 		for _, last := range []int{10, 49, 70} {
 			want := min(last+1, i)
 			q := Query{Last: time.Duration(last) * time.Second}
-			tl, err := Read(dir, q)
-			must(t, err)
-			var b bytes.Buffer
-			must(t, r.Copy(&b, q))
-			live, err := Decode(&b, Query{})
-			must(t, err)
+			tl, live := asked(t, r, dir, q)
 			if len(tl.Seconds) != want || len(live.Seconds) != want {
 				t.Errorf("set by %s: of %d s there are %d on disk, %d live", set, last, len(tl.Seconds), len(live.Seconds))
 			}
@@ -420,12 +427,7 @@ func TestRecent(t *testing.T) {
 			clock += time.Second
 		}
 		for _, q := range []Query{{Last: 5 * time.Second}, {Last: 5 * time.Minute}, {Last: time.Hour}, {From: at.Add(clock - 10*time.Second)}, {}} {
-			tl, err := Read(dir, q)
-			must(t, err)
-			var b bytes.Buffer
-			must(t, r.Copy(&b, q))
-			live, err := Decode(&b, Query{})
-			must(t, err)
+			tl, live := asked(t, r, dir, q)
 			if diff := cmp.Diff(seqs(tl), seqs(live)); diff != "" || len(live.Seconds) == 0 {
 				t.Errorf("run %d, %+v: %d seconds: %s", run, q, len(live.Seconds), diff)
 			}
@@ -448,6 +450,22 @@ func seqs(t *Timeline) (out []uint64) {
 		out = append(out, s.Seq)
 	}
 	return out
+}
+
+// TestOpenAgain wants a folder to be free at once when its recorder has ended, also while a program is being started, which has its files until then.
+func TestOpenAgain(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Disk: minDisk}
+	r := open(t, o)
+	child, err := unix.Dup(int(r.lock.Fd()))
+	must(t, err)
+	defer unix.Close(child)
+	if st := open(t, o).Stats(); !st.Memory {
+		t.Errorf("two write to one folder: %+v", st)
+	}
+	must(t, r.Close())
+	if st := open(t, o).Stats(); st.Memory {
+		t.Errorf("%+v", st)
+	}
 }
 
 // TestRealClock has times as time.Now tells them, with the clock that nobody sets.

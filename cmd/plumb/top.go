@@ -24,8 +24,7 @@ const (
 	maxStatus   = 1 << 20          // bytes
 	topRows     = 20
 	topWindow   = 5 * time.Second // of which the rates are
-	tooOld      = 10 * time.Second
-	renewTime   = time.Minute // between two looks which nodes there are
+	topErrors   = 5               // that a terminal shows
 	clearScreen = "\x1b[H\x1b[2J"
 
 	asksAtOnce = 64 // by the one API server
@@ -101,7 +100,11 @@ func (f *topFlags) run(stdout, stderr io.Writer) error {
 		if terminal {
 			fmt.Fprint(stdout, clearScreen)
 		}
-		for _, err := range errs {
+		for i, err := range errs {
+			if terminal && i == topErrors {
+				fmt.Fprintf(stderr, "plumb: and %d other nodes do not answer\n", len(errs)-i)
+				break
+			}
 			fmt.Fprintln(stderr, "plumb:", report.Clean(err.Error()))
 		}
 		if err := topText(stdout, now, o); err != nil || !terminal {
@@ -112,7 +115,7 @@ func (f *topFlags) run(stdout, stderr io.Writer) error {
 			return nil
 		case <-time.After(topPause):
 		}
-		if time.Since(renewed) > renewTime {
+		if time.Since(renewed) > fleet.RenewTime {
 			renewed = time.Now()
 			_ = agents.Renew(ctx) // those that are known say themselves how they are
 		}
@@ -177,7 +180,7 @@ func lookAt(ctx context.Context, f *fleet.Fleet, node, namespace string) (out st
 	if err := json.NewDecoder(io.LimitReader(said, maxStatus)).Decode(&status); err != nil {
 		return out, fmt.Errorf("its status: %w", err)
 	}
-	if r := status.Recorder; r == nil || r.Age > tooOld.Seconds() || len(t.Seconds) == 0 {
+	if r := status.Recorder; r == nil || r.Age > topWindow.Seconds() || len(t.Seconds) == 0 {
 		return out, errors.New("nothing has been recorded of the last seconds")
 	}
 	up := map[string]bool{}

@@ -54,7 +54,7 @@ func lastSeconds(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for i := range 9 {
+	for _, i := range []int{0, 1, 2, 3, 4, 5, 7, 8} { // one is missing, which what comes next has
 		r.Second(time.Unix(int64(i), 0), told(i))
 	}
 	var b bytes.Buffer
@@ -68,7 +68,7 @@ var without = map[string]bool{"packetloss": true, "tcpreset": true, "dns": true,
 
 func TestStanding(t *testing.T) {
 	tl, err := recorder.Decode(bytes.NewReader(lastSeconds(t)), recorder.Query{})
-	if err != nil || len(tl.Seconds) != 4 {
+	if err != nil || len(tl.Seconds) != 3 {
 		t.Fatalf("%v: %d seconds", err, len(tl.Seconds))
 	}
 	none := math.NaN()

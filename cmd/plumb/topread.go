@@ -79,7 +79,13 @@ func standingOf(node string, t *recorder.Timeline, up map[string]bool, namespace
 		}
 		return pods[pod]
 	}
-	seconds := float64(len(t.Seconds))
+	passed := time.Duration(0)
+	for _, s := range t.Seconds {
+		passed += time.Second
+		if !s.Break.Restart { // what counters rose by while no recorder ran is not in it
+			passed += s.Break.Missing
+		}
+	}
 	for _, s := range t.Seconds {
 		for _, v := range s.Values {
 			if space, _ := event.Split(v.Pod); namespace != "" && space != namespace {
@@ -87,7 +93,7 @@ func standingOf(node string, t *recorder.Timeline, up map[string]bool, namespace
 			}
 			for i, c := range topColumns {
 				if v.Name == c.metric {
-					of(v.Pod).rates[i] += v.Value / seconds
+					of(v.Pod).rates[i] += v.Value / passed.Seconds()
 				}
 			}
 			if stage, ok := strings.CutSuffix(v.Name, stageSuffix); ok && v.Hist != nil {

@@ -20,9 +20,11 @@ const (
 	firstPause  = time.Second // until a node that went silent is asked again; each time twice as long
 	longestWait = 30 * time.Second
 	silence     = 40 * time.Second // of an agent, which sends an empty line every 15 s
-	renewTime   = time.Minute      // between two looks which nodes there are
 	maxEvent    = 64 << 10         // bytes
 )
+
+// RenewTime lies between two looks which nodes there are, by who goes on asking.
+const RenewTime = time.Minute
 
 // ErrNoWatch means that an agent does not watch its node.
 var ErrNoWatch = errors.New("plumbd there does not watch its node: it runs without --config")
@@ -56,7 +58,7 @@ func (f *Fleet) Watch(ctx context.Context, nodes []string, w *Watch) {
 		}
 	}
 	follow(nodes)
-	renew := time.NewTicker(renewTime)
+	renew := time.NewTicker(RenewTime)
 	defer renew.Stop()
 	for running > 0 {
 		select {
