@@ -31,7 +31,7 @@ var Kind = &probe.Kind{
 The reasons are the running kernel's (enum skb_drop_reason, since Linux 5.17): NETFILTER_DROP by a rule, NO_SOCKET where
 nobody listens, SOCKET_RCVBUFF where the application reads too slowly, QDISC_DROP, NEIGH_FAILED. A packet is
 counted where it was dropped: one that was on its way through the node counts for the Pod whose device it came in by,
-as direction "forward". What arrived twice, or was not for this machine, is no loss and not counted.`,
+as direction "forward". What arrived twice, an ACK that a later one overtook, and what was not for this machine are no loss and not counted.`,
 	Source: "tp_btf/kfree_skb",
 	Cost:   "150 to 230 ns a drop, 70 to 110 of them the measuring's own (Linux 6.18, 2 virtual CPUs, busy)",
 	Needs:  []probe.Feature{bpf.Tracepoint("kfree_skb")},
@@ -56,6 +56,8 @@ var normal = map[string]uint8{
 	"TCP_OLD_DATA":         always, // arrived twice
 	"TCP_OFOMERGE":         always, // arrived twice
 	"TCP_INVALID_SEQUENCE": empty,  // what a keep-alive was until TCP_OLD_SEQUENCE was told apart
+	"TCP_RFC7323_PAWS":     empty,  // an ACK that a later one overtook
+	"TCP_RFC7323_PAWS_ACK": always, // the same since 6.14
 	"OTHERHOST":            always,
 	"QUEUE_PURGE":          always, // its socket was closed
 	"NOT_SPECIFIED":        group,

@@ -251,6 +251,47 @@ ip link add x type veth peer y; ip link set x up; ip link set y up; ip link del 
 		}
 		c.Close()
 	}
+	none(t, p, events)
+}
+
+// TestOvertaken: an ACK that comes after a later one, as where two paths are not alike, is dropped by the kernel, and nothing is lost.
+func TestOvertaken(t *testing.T) {
+	l := probetest.NewLab(t)
+	p := probetest.Open(t, Kind, probe.Env{Places: l.Places})
+	events := probetest.Watch(t, p)
+	probetest.Sh(t, l.B, `
+tc qdisc add dev eth0 root handle 1: htb default 1
+tc class add dev eth0 parent 1: classid 1:1 htb rate 10gbit
+tc class add dev eth0 parent 1: classid 1:2 htb rate 40kbit burst 100
+nft 'add table inet t; add chain inet t c { type filter hook output priority 0; }; add rule inet t c tcp sport 80 meta length < 100 numgen inc mod 4 0 meta priority set 1:2'`)
+	var ln net.Listener
+	l.In(t, l.B, func() (err error) { ln, err = net.Listen("tcp", ":80"); return err })
+	defer ln.Close()
+	go func() {
+		if c, err := ln.Accept(); err == nil {
+			io.Copy(io.Discard, c)
+			c.Close()
+		}
+	}()
+	var c net.Conn
+	l.In(t, l.A, func() (err error) { c, err = net.Dial("tcp", "10.2.0.2:80"); return err })
+	defer c.Close()
+	probetest.Until(t, func() string {
+		if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		n := probetest.Nstat(t, l.A)
+		if late := n["TcpExtPAWSEstab"] + n["TcpExtPAWSOldAck"]; late < 20 { // the latter since Linux 6.14
+			return fmt.Sprintf("the kernel dropped %g that were overtaken", late)
+		}
+		return ""
+	})
+	none(t, p, events)
+}
+
+// none wants nothing to be lost.
+func none(t *testing.T, p probe.Probe, events <-chan event.Event) {
+	t.Helper()
 	if got := probetest.Collect(t, Kind, p.Read); len(got) != 0 {
 		t.Error(got)
 	}
