@@ -281,7 +281,7 @@ nft 'add table inet t; add chain inet t c { type filter hook output priority 0; 
 			t.Fatal(err)
 		}
 		n := probetest.Nstat(t, l.A)
-		if late := n["TcpExtPAWSEstab"] + n["TcpExtPAWSOldAck"]; late < 20 { // the latter since Linux 6.14
+		if late := n["TcpExtPAWSEstab"] + n["TcpExtPAWSOldAck"]; late < 5 { // the latter since Linux 6.14
 			return fmt.Sprintf("the kernel dropped %g that were overtaken", late)
 		}
 		return ""
