@@ -73,6 +73,8 @@ func newAPI(t *testing.T) (*api, *kube.Client) {
 	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/subjectaccessreviews", a.access)
 	mux.HandleFunc("POST /api/v1/namespaces/default/serviceaccounts/plumb-peer/token", a.peerToken)
 	mux.HandleFunc("GET /api/v1/pods", a.list)
+	mux.HandleFunc("GET /api/v1/services", a.list) // none
+	mux.HandleFunc("GET /api/v1/namespaces/{namespace}/events", a.list)
 	a.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.broken.Load() {
 			http.Error(w, "etcd is away", http.StatusInternalServerError)

@@ -221,7 +221,7 @@ func TestPeers(t *testing.T) {
 	args := func(all map[string]any) []string {
 		return all["DaemonSet plumbd"].(*appsv1.DaemonSet).Spec.Template.Spec.Containers[0].Args
 	}
-	list := []rbacv1.PolicyRule{{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"pods", "services"}}}
+	list := []rbacv1.PolicyRule{{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"pods", "services", "events"}}}
 	token := []rbacv1.PolicyRule{{Verbs: []string{"create"}, APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{kube.PeerAccount}}}
 	freeze := []rbacv1.PolicyRule{{Verbs: []string{"create"}, APIGroups: []string{kube.AgentGroup}, Resources: []string{kube.AgentResource + "/episodes"}}}
 	got := [][]rbacv1.PolicyRule{all["ClusterRole plumbd-peers"].(*rbacv1.ClusterRole).Rules, all["Role plumbd-peers"].(*rbacv1.Role).Rules, all["ClusterRole plumb-peer"].(*rbacv1.ClusterRole).Rules}

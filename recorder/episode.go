@@ -105,10 +105,10 @@ func (r *Recorder) trigger(reasons []Reason, events []event.Event) {
 			e = &p.Episode
 		}
 	}
-	had := 0
+	had, why := 0, 0
 	switch {
 	case e != nil:
-		had = len(e.Peers)
+		had, why = len(e.Peers), len(e.Reasons)
 		e.Reasons = append(e.Reasons, reasons[:min(len(reasons), maxReasons-len(e.Reasons))]...)
 		e.peers(events)
 	case len(reasons) == 0:
@@ -116,7 +116,7 @@ func (r *Recorder) trigger(reasons []Reason, events []event.Event) {
 	default:
 		e = r.begin(reasons, events)
 	}
-	if r.o.Triggered != nil && len(e.Peers) > had {
+	if r.o.Triggered != nil && (len(e.Peers) > had || len(e.Reasons) > why) {
 		told := *e
 		told.Reasons, told.Peers = slices.Clone(e.Reasons), slices.Clone(e.Peers[had:])
 		r.o.Triggered(told)

@@ -24,7 +24,7 @@ type Options struct {
 	Dir       string        // its own; "" for memory alone
 	Node      string        // whose node it is
 	Disk      int64         // bytes, of which all but those of episodes are taken at once; 0 for 64 MiB
-	Triggered func(Episode) // is told of an episode of what was unusual, with the peers that are new to it: their nodes may have the same window. It does not wait
+	Triggered func(Episode) // is told of an episode of what was unusual when something is new of it, with the peers that are new: their nodes may have the same window. It does not wait
 }
 
 // How the disk is shared. At 100 Pods of 30 metrics, of which most change in each second, an hour of counters

@@ -452,6 +452,30 @@ func seqs(t *Timeline) (out []uint64) {
 	return out
 }
 
+// TestSettle wants events in the second of their own time, but not beyond where the clock was set or the recorder began.
+func TestSettle(t *testing.T) {
+	told := func(seconds ...float64) (out []event.Event) {
+		for _, s := range seconds {
+			out = append(out, event.Event{Time: at.Add(time.Duration(s * float64(time.Second))), Kind: "x"})
+		}
+		return out
+	}
+	second := func(i int, k Break, seconds ...float64) Second {
+		return Second{Time: at.Add(time.Duration(i) * time.Second), Break: k, Events: told(seconds...)}
+	}
+	tl := &Timeline{Seconds: []Second{
+		second(1, Break{}, .5), second(2, Break{}, 1.9, 1.6), second(4, Break{Missing: time.Second}, 3.5, 1.7, 2, 2.5, .1, -9, 9),
+		second(3, Break{Step: -2 * time.Second}, 1.5), second(4, Break{}, 1.5, 3), second(5, Break{Restart: true}, 1.5),
+	}}
+	tl.Settle()
+	want := [][]event.Event{told(-9, .1, .5), told(1.6, 1.7, 1.9, 2), told(3.5, 2.5, 9), told(1.5, 1.5, 3), nil, told(1.5)}
+	for i, s := range tl.Seconds {
+		if diff := cmp.Diff(fmt.Sprint(want[i]), fmt.Sprint(s.Events)); diff != "" {
+			t.Errorf("%d: %s", i, diff)
+		}
+	}
+}
+
 // TestOpenAgain wants a folder to be free at once when its recorder has ended, also while a program is being started, which has its files until then.
 func TestOpenAgain(t *testing.T) {
 	o := Options{Dir: t.TempDir(), Disk: minDisk}

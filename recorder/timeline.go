@@ -27,7 +27,7 @@ type Second struct {
 	Mono   time.Duration // since the recorder's first second, by a clock that nobody sets
 	Break  Break         // between the second before and this one
 	Values []Value
-	Events []event.Event
+	Events []event.Event // that were told in it
 	Lost   []Loss
 	Unread int // values of it whose names cannot be read
 }
@@ -122,6 +122,25 @@ func order(all []Second) (out []Second) {
 		out = append(out, s)
 	}
 	return out
+}
+
+// Settle moves events that were told later into the second of their own time, as far back as the clock was not set.
+func (t *Timeline) Settle() {
+	all := t.Seconds
+	for i := range all {
+		all[i].Events = slices.DeleteFunc(all[i].Events, func(e event.Event) bool {
+			to := i
+			for to > 0 && all[to].Break.Step == 0 && !all[to].Break.Restart && !e.Time.After(all[to-1].Time) {
+				to--
+			}
+			if to == i {
+				return false
+			}
+			all[to].Events = append(all[to].Events, e)
+			slices.SortStableFunc(all[to].Events, func(a, b event.Event) int { return a.Time.Compare(b.Time) })
+			return true
+		})
+	}
 }
 
 const (

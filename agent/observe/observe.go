@@ -90,7 +90,10 @@ func New(o Options) *Observer {
 	o.Proc, o.Sys = cmp.Or(o.Proc, "/proc"), cmp.Or(o.Sys, "/sys")
 	out := &Observer{o: o, started: time.Now()}
 	if o.Peers != nil {
-		out.record.triggered = o.Peers.Window
+		out.record.triggered = func(e recorder.Episode) {
+			o.Peers.Window(e)
+			o.Peers.News(e, out.news)
+		}
 	}
 	return out
 }
@@ -345,7 +348,7 @@ func (o *Observer) emit(r *running, e event.Event) {
 		r.kept.Add(1)
 		return
 	}
-	e.Kind, e.Node = r.kind.Name, o.o.Node
+	e.Kind, e.Node = r.kind.Name, cmp.Or(e.Node, o.o.Node)
 	if e.Time.IsZero() {
 		e.Time = now
 	}
@@ -363,6 +366,23 @@ func (o *Observer) emit(r *running, e event.Event) {
 		e.Peer = name
 		o.publish(r, e)
 	})
+}
+
+// changesProbe is the one whose events tell what was changed.
+const changesProbe = "changes"
+
+// news tells what Kubernetes did, as the probe of changes would, where it runs.
+func (o *Observer) news(e event.Event) {
+	o.mu.RLock()
+	i := slices.IndexFunc(o.running, func(r *running) bool { return r.kind.Name == changesProbe && r.why == "" })
+	var r *running
+	if i >= 0 {
+		r = o.running[i]
+	}
+	o.mu.RUnlock()
+	if r != nil {
+		o.emit(r, e)
+	}
 }
 
 // publish hands an event on.

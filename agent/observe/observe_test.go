@@ -395,6 +395,29 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestNews wants what Kubernetes did to be told as the probe of changes tells what was changed, where that is on.
+func TestNews(t *testing.T) {
+	o := observer(t, kind("ticks", fake{}), kind(changesProbe, fake{}))
+	sub := o.Subscribe(10)
+	defer o.Leave(sub)
+	said := event.Event{Time: time.Unix(1e9, 0), Pod: "shop/web-0", Detail: []event.Field{{Key: "change", Value: "kubernetes"}}}
+	o.Apply(Config{})
+	o.news(said)
+	o.Apply(Config{Probes: ProbesConfig{Off: []string{changesProbe}}})
+	o.news(said)
+	o.Apply(Config{})
+	o.news(said)
+	said.Kind, said.Node = changesProbe, "node-a"
+	for range 2 {
+		if diff := cmp.Diff(said.String(), (<-sub.C).String()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if len(sub.C) > 0 {
+		t.Errorf("%v is told of a probe that is off", <-sub.C)
+	}
+}
+
 // TestOverflow: what is beyond the bound is one series, and rises.
 func TestOverflow(t *testing.T) {
 	n, each := maxSeries+10, 1.0

@@ -31,7 +31,7 @@ const (
 	maxWaiting = 256              // events
 	ownTime    = 10 * time.Second // between two looks which addresses this node has
 	skew       = 2 * time.Second  // by which clocks may differ
-	unservable = time.Hour        // that Services are not asked for, where the API server will not tell whose an address is
+	unservable = time.Hour        // that Services or Events are not asked for, where the API server will not tell them
 )
 
 // Of its time the API server gives this node no more than a share, and at once no more than a burst: the answer for an address
@@ -67,7 +67,11 @@ type Peers struct {
 	looks time.Time           // when these were read
 	state State
 
-	services time.Time // until when they are not asked for; Run's alone
+	services time.Time // until when these are not asked for; Run's alone
+
+	news chan news
+	deaf time.Time       // until when Events are not asked for; it and told are tellNews' alone
+	told map[string]bool // Events, each as often as it had come
 }
 
 // A State is how Peers are. Its counters only rise.
@@ -80,6 +84,7 @@ type State struct {
 	Refused uint64 `json:"refused"` // that they do not, or could not be asked for
 	Err     string `json:"error,omitempty"`
 	Blind   string `json:"services,omitempty"` // why no Service is named
+	Deaf    string `json:"events,omitempty"`   // why it is not told what Kubernetes did
 }
 
 // A question is an event's that waits for a name.
@@ -107,7 +112,8 @@ type tenant struct {
 
 // New returns Peers. They ask nobody before Run.
 func New(o Options) *Peers {
-	return &Peers{o: o, questions: make(chan question, maxWaiting), windows: make(chan recorder.Episode, maxWindows), known: map[netip.Addr]answer{}, left: burst, since: time.Now(), complain: rate.Sometimes{Interval: 10 * time.Minute}}
+	return &Peers{o: o, questions: make(chan question, maxWaiting), windows: make(chan recorder.Episode, maxWindows), known: map[netip.Addr]answer{}, left: burst, since: time.Now(), complain: rate.Sometimes{Interval: 10 * time.Minute},
+		news: make(chan news, maxNews), told: map[string]bool{}}
 }
 
 // Name tells who but pod had one of the addresses at that time, "" where that is not known: at once where nobody
@@ -189,19 +195,25 @@ func (p *Peers) wait(q question) bool {
 
 // may reports whether the API server may be asked for an address. Those that may be anyone's leave half of the burst to the others.
 func (p *Peers) may(a netip.Addr) bool {
+	if public(a) {
+		return p.budget() > burst/2
+	}
+	return p.budget() > 0
+}
+
+// budget returns how much of its time the API server may yet be taken.
+func (p *Peers) budget() time.Duration {
 	now := time.Now()
 	p.left = min(burst, p.left+now.Sub(p.since)/share)
 	p.since = now
-	if public(a) {
-		return p.left > burst/2
-	}
-	return p.left > 0
+	return p.left
 }
 
 // Run asks, until ctx ends.
 func (p *Peers) Run(ctx context.Context) {
 	var sending sync.WaitGroup
 	sending.Go(func() { p.send(ctx) })
+	sending.Go(func() { p.tellNews(ctx) })
 	defer sending.Wait()
 	for {
 		select {
@@ -261,17 +273,9 @@ func (p *Peers) ask(ctx context.Context, a netip.Addr, until time.Time) {
 	found, err := p.look(ctx, a, before.tenants)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left = max(-debt, p.left-time.Since(start))
-	if err != nil {
-		p.state.Failed++
-		p.left = -debt
-		if err.Error() != p.state.Err {
-			p.o.Log.Printf("who has an address on another node: %v", err)
-		}
-		p.state.Err = err.Error()
+	if p.spent(start, err); err != nil {
 		return
 	}
-	p.state.Err = ""
 	for addr, list := range found {
 		p.remember(addr, list)
 	}
@@ -280,6 +284,21 @@ func (p *Peers) ask(ctx context.Context, a netip.Addr, until time.Time) {
 		return
 	}
 	p.state.Named++
+}
+
+// spent takes what a question took from the time that is left, all of it where the API server did not answer.
+func (p *Peers) spent(start time.Time, err error) {
+	p.left = max(-debt, p.left-time.Since(start))
+	if err == nil {
+		p.state.Err = ""
+		return
+	}
+	p.left = -debt
+	p.state.Failed++
+	if err.Error() != p.state.Err {
+		p.o.Log.Printf("what the API server knows: %v", err)
+	}
+	p.state.Err = err.Error()
 }
 
 // answers are who has the addresses that were asked for, and those of the other family, which cannot be asked for.

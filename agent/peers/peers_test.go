@@ -26,11 +26,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/plumbnet/plumb/collect/kube"
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/recorder"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func must(t testing.TB, err error) {
@@ -40,12 +42,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// api is an API server that has some Pods and Services, and picks them by a field.
+// api is an API server that has some Pods, Services and Events, and picks them by a field.
 type api struct {
 	*httptest.Server
 	mu       sync.Mutex
 	pods     []corev1.Pod
 	services []corev1.Service
+	events   []corev1.Event
 	asked    []string       // selectors
 	slow     time.Duration  // until it answers
 	code     map[string]int // with which it refuses a resource, if it does
@@ -99,9 +102,19 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			services.Items = append(services.Items, s)
 		}
 	}
+	var events corev1.EventList
+	for _, e := range a.events {
+		o := e.InvolvedObject
+		if selector == "involvedObject.kind="+o.Kind+",involvedObject.name="+o.Name && r.URL.Path == "/api/v1/namespaces/"+o.Namespace+"/events" {
+			events.Items = append(events.Items, e)
+		}
+	}
 	raw, _ := pods.Marshal()
-	if resource == "services" {
+	switch resource {
+	case "services":
 		raw, _ = services.Marshal()
+	case "events":
+		raw, _ = events.Marshal()
 	}
 	raw, _ = (&runtime.Unknown{Raw: raw}).Marshal()
 	io.Copy(w, io.MultiReader(strings.NewReader("k8s\x00"), bytes.NewReader(raw)))
@@ -541,3 +554,126 @@ func TestWindow(t *testing.T) {
 }
 
 func at127(p *corev1.Pod) { p.Status.HostIP = "127.0.0.1" }
+
+// happened is an Event that came so long after the Pods began.
+func happened(kind, namespace, name, reason string, after time.Duration, change ...func(*corev1.Event)) corev1.Event {
+	e := corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{UID: types.UID(name + reason), CreationTimestamp: metav1.NewTime(born.Add(after))},
+		InvolvedObject: corev1.ObjectReference{Kind: kind, Namespace: namespace, Name: name},
+		Reason:         reason, Message: "said\n of " + name, Source: corev1.EventSource{Component: "kubelet", Host: "node-b"},
+	}
+	for _, f := range change {
+		f(&e)
+	}
+	return e
+}
+
+// lately has an Event come again.
+func lately(n int32, after time.Duration) func(*corev1.Event) {
+	return func(e *corev1.Event) { e.Count, e.LastTimestamp = n, metav1.NewTime(born.Add(after)) }
+}
+
+// TestNews wants what Kubernetes did to the Pods of an episode, and to its nodes, in its window: each once, and again only what comes again.
+func TestNews(t *testing.T) {
+	a, c := newAPI(t)
+	series := func(e *corev1.Event) {
+		e.Source, e.ReportingController = corev1.EventSource{}, "default-scheduler"
+		e.Series = &corev1.EventSeries{Count: 3, LastObservedTime: metav1.NewMicroTime(born.Add(59 * time.Minute))}
+	}
+	a.events = []corev1.Event{
+		happened("Pod", "shop", "web-0", "Killing", 59*time.Minute),
+		happened("Pod", "shop", "web-0", "Pulled", 0),
+		happened("Pod", "shop", "web-0", "Later", 2*time.Hour),
+		happened("Pod", "shop", "web-0", "Unhealthy", 0, lately(7, 59*time.Minute+time.Second)),
+		happened("Pod", "shop", "db-0", "Scheduled", time.Minute, series),
+		happened("Pod", "shop", "other-0", "Killing", 59*time.Minute),
+		happened("Node", "default", "node-a", "NodeNotReady", 59*time.Minute),
+		happened("Node", "default", "node-b", "Rebooted", 59*time.Minute, func(e *corev1.Event) { e.Message = strings.Repeat("é", 200) }),
+	}
+	p := start(t, c)
+	told := make(chan string, 20)
+	tell := func(e event.Event) { told <- e.String() }
+	next := func(n int) (out []string) {
+		t.Helper()
+		for range n {
+			select {
+			case s := <-told:
+				_, s, _ = strings.Cut(s, " ")
+				out = append(out, s)
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%q, and nothing more", out)
+			}
+		}
+		return out
+	}
+	e := recorder.Episode{
+		ID: "x", Node: "node-a", From: born.Add(58 * time.Minute), To: time.Now().Add(newsTime + 2*time.Second),
+		Reasons: []recorder.Reason{{Pod: "shop/web-0"}, {Pod: "shop/web-0"}, {}, {Pod: "unknown"}},
+	}
+	p.News(e, tell)
+	want := []string{
+		" node-a change=kubernetes by=kubelet what=NodeNotReady: said of node-a",
+		" node-b shop/web-0 change=kubernetes by=kubelet what=Killing: said of web-0",
+		" node-b shop/web-0 change=kubernetes times=7 by=kubelet what=Unhealthy: said of web-0",
+	}
+	if diff := cmp.Diff(want, next(3)); diff != "" {
+		t.Error(diff)
+	}
+	e.Peers = []string{"shop/db-0", "node-b"} // they are told later, and only these are asked for
+	p.News(e, tell)
+	want = []string{
+		" shop/db-0 change=kubernetes times=3 by=default-scheduler what=Scheduled: said of db-0",
+		" node-b change=kubernetes by=kubelet what=Rebooted: " + strings.Repeat("é", 100) + "…",
+	}
+	if diff := cmp.Diff(want, next(2)); diff != "" {
+		t.Error(diff)
+	}
+	asked := a.questions()
+	want = []string{
+		"involvedObject.kind=Node,involvedObject.name=node-a", "involvedObject.kind=Pod,involvedObject.name=web-0",
+		"involvedObject.kind=Pod,involvedObject.name=db-0", "involvedObject.kind=Node,involvedObject.name=node-b",
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
+	}
+	// Before the window ends it is asked once more.
+	a.set(func() { lately(8, 59*time.Minute+2*time.Second)(&a.events[3]) })
+	if diff := cmp.Diff([]string{" node-b shop/web-0 change=kubernetes times=8 by=kubelet what=Unhealthy: said of web-0"}, next(1)); diff != "" {
+		t.Error(diff)
+	}
+	e.ID, e.Peers = "another", nil // of which all is told
+	p.News(e, tell)
+	for asked = nil; len(asked) < 4+2; asked = append(asked, a.questions()...) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if diff := cmp.Diff(append(want, want[:2]...), asked); diff != "" {
+		t.Error(diff)
+	}
+	if s := p.State(); s != (State{}) || len(told) > 0 {
+		t.Errorf("%+v, %d more", s, len(told))
+	}
+}
+
+// TestNoNews has the API server not let this agent list Events, which it is not asked for again soon. That it is away is another matter.
+func TestNoNews(t *testing.T) {
+	for code, want := range map[int]State{
+		http.StatusForbidden:          {Deaf: `resources: ["events"], verbs: ["list"]`},
+		http.StatusServiceUnavailable: {Err: "answers 503", Failed: 1, Unasked: 1},
+	} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			a, c := newAPI(t)
+			a.code = map[string]int{"events": code}
+			p := New(Options{Node: "node-a", Kube: c, Log: log.New(io.Discard, "", 0)})
+			e := recorder.Episode{To: time.Now(), Reasons: []recorder.Reason{{Pod: "shop/web-0"}}}
+			p.hear(t.Context(), &news{Episode: e, tell: func(e event.Event) { t.Error(e) }}, p.subjects(e))
+			s := p.State()
+			if !strings.Contains(s.Deaf, want.Deaf) || !strings.Contains(s.Err, want.Err) {
+				t.Errorf("%+v", s)
+			}
+			s.Deaf, s.Err = want.Deaf, want.Err
+			if asked := a.questions(); len(asked) != 1 || s != want {
+				t.Errorf("asked %q: %+v", asked, s)
+			}
+		})
+	}
+}

@@ -96,6 +96,7 @@ func (f *recordFlags) show(stdout, stderr io.Writer) (int, error) {
 
 // write writes one timeline.
 func (f *recordFlags) write(stdout io.Writer, t *recorder.Timeline, q recorder.Query) (status int, err error) {
+	t.Settle()
 	if f.json {
 		err = writeTimeline(stdout, t)
 	} else {

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// maxPicked is how many Pods or Services of one selector are returned: as many as share an address are on one node.
+// maxPicked is how many objects of one selector are returned: as many Pods as share an address are on one node.
 const maxPicked = 500
 
 // PodsBy returns the Pods that a field selector picks, "status.podIP=10.0.0.1", in a namespace or, with "", in all: as the
@@ -24,6 +24,14 @@ func (c *Client) PodsBy(ctx context.Context, namespace, selector string) ([]core
 func (c *Client) ServicesBy(ctx context.Context, namespace, selector string) ([]corev1.Service, error) {
 	var list corev1.ServiceList
 	err := c.pick(ctx, namespace, "services", selector, &list)
+	return list.Items[:min(len(list.Items), maxPicked)], err
+}
+
+// EventsBy returns the Events that a field selector picks, "involvedObject.name=web-0", as PodsBy does with Pods, but out of etcd: the API
+// server does not remember Events.
+func (c *Client) EventsBy(ctx context.Context, namespace, selector string) ([]corev1.Event, error) {
+	var list corev1.EventList
+	err := c.pick(ctx, namespace, "events", selector, &list)
 	return list.Items[:min(len(list.Items), maxPicked)], err
 }
 

@@ -24,7 +24,7 @@ var total = &probe.Stat{
 // Kind is the changes probe.
 var Kind = &probe.Kind{
 	Name: "changes",
-	Doc: `what is changed: devices, addresses, routes, rules, neighbours, forwarding entries, nftables, settings
+	Doc: `what is changed: devices, addresses, routes, rules, neighbours, forwarding entries, nftables, settings, Kubernetes' Events
 
 An event has what changed within a tenth of a second, and the next of that place and kind comes after a second: "times" is how many changes it
 has, of which three are quoted, as ip prints them, with what was before where that is known. A neighbour has changed when an address has
@@ -33,7 +33,10 @@ asked again is no change, nor is what a bridge learnt ("fdb" is what was set of 
 told from when the Pod is known, a second after its start. Not told are: routes of IPv4 that go with a device that is down; of what
 iptables-legacy changes on the node more than that a table has more or fewer bytes, and nothing of that in Pods; settings of
 the node later than 5 s, and of a device or of a Pod others than forwarding, rp_filter, proxy_arp, proxy_ndp and
-ignore_routes_with_linkdown. Where the kernel had no room for what it had to tell, an event says "lost".`,
+ignore_routes_with_linkdown. Where the kernel had no room for what it had to tell, an event says "lost".
+
+What Kubernetes did ("kubernetes": a container was killed, or is not ready) is asked for when a window is frozen, of the Pods at both ends and of the nodes, within
+that window, and told once; plumbd needs --peers for it. It is no change that the metric counts.`,
 	Source: "netlink multicast of rtnetlink and nftables, of all namespaces (NETLINK_LISTEN_ALL_NSID); /proc/sys/net",
 	Cost:   "1.5 ms a second with 100 Pods, and 20 µs a change (Linux 6.18)",
 	Stats:  []*probe.Stat{total},
