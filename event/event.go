@@ -26,6 +26,9 @@ type Event struct {
 	Detail []Field       // in the order in which they are shown
 }
 
+// Unknown is the Pod of what happened in a network namespace of which it is not known whose it is: of many such, maybe.
+const Unknown = "unknown"
+
 // A Field is one detail of an event. Its value has its unit where it has one: "12ms".
 type Field struct{ Key, Value string }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/probe"
 )
 
@@ -92,12 +93,13 @@ type alarms struct {
 
 func newAlarms() *alarms { return &alarms{of: map[baseKey]*baseline{}} }
 
-// baseline returns that of a sample's Pod and metric, or nil. Of a counter that comes in a second after since, as
+// baseline returns that of a sample's Pod and metric, or nil: what is of nobody who is known has nothing that is usual, and is counted when it
+// is sure that he is not, later. Of a counter that comes in a second after since, as
 // one does that first rises then, it is learnt that it was 0.
 func (a *alarms) baseline(x *probe.Sample, since, seq uint64) *baseline {
 	key := baseKey{x.Stat, x.Pod}
 	b := a.of[key]
-	if b == nil && x.Stat.Alarm && len(a.of) < mostBase {
+	if b == nil && x.Stat.Alarm && x.Pod != event.Unknown && len(a.of) < mostBase {
 		b = &baseline{baseKey: key, since: since}
 		if x.Stat.Type == probe.Counter && seq > since {
 			b.seen = float64(seq - since)

@@ -65,7 +65,7 @@ func TestAlarms(t *testing.T) {
 				counts[bucket] += 19 // and one that is slow, as there always is
 				counts[3]++
 				samples := []probe.Sample{counter(octets, "shop/b", float64(i)), hist("shop/a", seconds, slices.Clone(counts)...), counter(drops, "shop/b", 7, "Z"),
-					counter(octets, "shop/a", 1000*sum[0])} // for which no alarm is
+					counter(octets, "shop/a", 1000*sum[0]), counter(drops, event.Unknown, float64(i/100*1000), "X")} // for which no alarm is
 				if sum[0] > 0 { // a reason is there when it first happened
 					samples = append(samples, counter(drops, "shop/a", sum[0], "X"))
 				}

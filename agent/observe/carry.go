@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/probe"
-	"github.com/plumbnet/plumb/probe/bpf"
 )
 
 // counted is where the counters of a probe stood when it was closed: of those that begin at 0 when it is opened again, as
@@ -112,7 +112,7 @@ func (o *Observer) whole(r *running, emit func(probe.Sample)) error {
 	if err != nil { // some of them may not have been told yet
 		return err
 	}
-	there := map[string]bool{"": true, bpf.Unknown: true}
+	there := map[string]bool{"": true, event.Unknown: true}
 	for _, p := range o.o.Places.All() {
 		there[p.Pod] = true
 	}

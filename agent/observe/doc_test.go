@@ -88,7 +88,7 @@ func doc(kinds []*probe.Kind) []byte {
 	var b bytes.Buffer
 	b.WriteString("# Probes\n\nGenerated from the Doc and Stat values in `probe/`. `plumbd probes` says which of them run on a kernel.\n\n")
 	fmt.Fprintf(&b, "Every metric is named %s…, and has the label `node` and those of the configuration's `labels`. A Pod's have `namespace` and `pod`, "+
-		"both empty for the node's own network; `namespace` is empty for a network namespace that is no Pod's. "+
+		"both empty for the node's own network; `namespace` is empty for a network namespace that is no Pod's, and `pod` is `unknown` for those of which nobody has told whose they are for 30 s. "+
 		"A metric has at most %d series; what is beyond is summed up in one whose labels say `%s`.\n\n| probe | what | from | cost |\n|---|---|---|---|\n", "`"+Prefix+"`", maxSeries, overflowing)
 	for _, k := range kinds {
 		title, _, _ := strings.Cut(k.Doc, "\n")

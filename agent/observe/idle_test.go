@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/plumbnet/plumb/collect/node"
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
-	"github.com/plumbnet/plumb/probe/bpf"
 	"github.com/plumbnet/plumb/probe/packetloss"
 	"github.com/plumbnet/plumb/probe/tcpreset"
 	"github.com/plumbnet/plumb/probe/tcpretransmit"
@@ -95,13 +95,13 @@ func TestIdle(t *testing.T) {
 			continue
 		}
 		for _, m := range mf.Metric {
-			if m.GetCounter().GetValue() > 0 && !has(m, []string{bpf.Unknown}) { // of other namespaces of this machine
+			if m.GetCounter().GetValue() > 0 && !has(m, []string{event.Unknown}) { // of other namespaces of this machine
 				t.Errorf("%s %v", mf.GetName(), m)
 			}
 		}
 	}
 	for len(events.C) > 0 {
-		if e := <-events.C; e.Pod != bpf.Unknown {
+		if e := <-events.C; e.Pod != event.Unknown {
 			t.Errorf("%+v", e)
 		}
 	}

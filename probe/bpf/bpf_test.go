@@ -60,7 +60,7 @@ func TestOwner(t *testing.T) {
 	}{
 		{"a Pod's namespace", Owner{ID: 2, By: 2}, "shop/web", event.ByNetNS, true},
 		{"the node's", Owner{ID: 1, By: 2}, "", event.Unattributed, true},
-		{"one not known", Owner{ID: 3, By: 2}, Unknown, event.Unattributed, false},
+		{"one not known", Owner{ID: 3, By: 2}, event.Unknown, event.Unattributed, false},
 		{"a socket of a Pod", Owner{ID: 7, By: 1}, "kube/proxy", event.BySocket, true},
 		{"a socket of the node", Owner{ID: 8, By: 1}, "", event.Unattributed, true},
 		{"a Pod's device", Owner{ID: 9, By: 3}, "shop/web", event.ByDevice, true},
@@ -188,9 +188,9 @@ func TestSums(t *testing.T) {
 		left  int
 	}{
 		{"at first", func() {}, 0, map[Series]Count{{"shop/web", [4]string{"0"}}: 5, {"shop/web", [4]string{"1"}}: 1}, 3},
-		{"more", func() { sums[key{2, 2, 0}]++ }, patience + time.Second, map[Series]Count{{"shop/web", [4]string{"0"}}: 6, {"shop/web", [4]string{"1"}}: 1, {Unknown, [4]string{"0"}}: 7}, 2},
-		{"its Pod ended", func() { env.Places = places{ended: true} }, time.Second, map[Series]Count{{"shop/web", [4]string{"0"}}: 6, {"shop/web", [4]string{"1"}}: 1, {Unknown, [4]string{"0"}}: 7}, 2},
-		{"long ago", func() {}, patience + time.Second, map[Series]Count{{Unknown, [4]string{"0"}}: 7}, 0},
+		{"more", func() { sums[key{2, 2, 0}]++; sums[key{3, 2, 0}]++ }, patience + time.Second, map[Series]Count{{"shop/web", [4]string{"0"}}: 6, {"shop/web", [4]string{"1"}}: 1, {event.Unknown, [4]string{"0"}}: 8}, 3},
+		{"its Pod ended", func() { env.Places = places{ended: true} }, time.Second, map[Series]Count{{"shop/web", [4]string{"0"}}: 6, {"shop/web", [4]string{"1"}}: 1, {event.Unknown, [4]string{"0"}}: 8}, 3},
+		{"long ago", func() {}, patience + time.Second, map[Series]Count{{event.Unknown, [4]string{"0"}}: 8}, 0},
 	} {
 		step.do()
 		now = now.Add(step.after)

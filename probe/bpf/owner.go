@@ -13,9 +13,6 @@ type Owner struct {
 	By, _ uint32
 }
 
-// Unknown is the Pod of what happened in a namespace of which it is not known whose it is.
-const Unknown = "unknown"
-
 // Pod returns the Pod of an owner and how it was told: "" for the node itself. It is false where the namespace is not known.
 func (o Owner) Pod(p probe.Places) (string, event.Tier, bool) {
 	switch tier := event.Tier(o.By); tier {
@@ -31,7 +28,7 @@ func (o Owner) Pod(p probe.Places) (string, event.Tier, bool) {
 		place, ok := p.ByNet(o.ID)
 		switch {
 		case !ok:
-			return Unknown, event.Unattributed, false
+			return event.Unknown, event.Unattributed, false
 		case place.Host:
 			return "", event.Unattributed, true
 		}

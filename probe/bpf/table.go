@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/probe"
 	"golang.org/x/sys/unix"
 )
@@ -101,11 +102,12 @@ type entry[V any] struct {
 	labels  [4]string
 	pod     string    // whose it was
 	owned   bool      // it has been somebody's
+	first   time.Time // when it was first read
 	lost    time.Time // since when it is nobody's and did not grow, or zero
 	round   int       // when it was last there
 }
 
-// patience is how long an entry stays that nobody is known to own, after it last counted.
+// patience is how long an entry waits for who owns it, and stays when nobody does any more, after it last counted.
 const patience = 30 * time.Second
 
 // A table is read in parts of at most this many entries and bytes: each entry has a value of each CPU. A part has to
@@ -181,7 +183,7 @@ func (t *Table[K, V]) update(now time.Time) error {
 func (t *Table[K, V]) count(k K, v V, now time.Time) {
 	e := t.seen[k]
 	if e == nil {
-		e = &entry[V]{labels: t.labels(k)}
+		e = &entry[V]{labels: t.labels(k), first: now}
 		t.seen[k] = e
 	}
 	grown := v != e.read
@@ -191,8 +193,9 @@ func (t *Table[K, V]) count(k K, v V, now time.Time) {
 		e.pod, e.owned, e.lost = pod, true, time.Time{}
 	case grown || e.lost.IsZero():
 		e.lost = now
-	case !e.owned && now.Sub(e.lost) > patience:
-		e.pod, e.owned = Unknown, true
+	}
+	if !e.owned && now.Sub(e.first) > patience {
+		e.pod, e.owned = event.Unknown, true
 	}
 	if e.owned {
 		s := Series{e.pod, e.labels}
@@ -203,7 +206,7 @@ func (t *Table[K, V]) count(k K, v V, now time.Time) {
 
 // forget removes the entries whose owner ended, and then the series of Pods that have none left.
 func (t *Table[K, V]) forget(now time.Time) error {
-	gone, has := false, map[string]bool{"": true, Unknown: true}
+	gone, has := false, map[string]bool{"": true, event.Unknown: true}
 	for k, e := range t.seen {
 		if e.round == t.round && (e.lost.IsZero() || now.Sub(e.lost) <= patience || !e.owned) {
 			has[e.pod] = true

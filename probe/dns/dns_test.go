@@ -20,7 +20,6 @@ import (
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
-	"github.com/plumbnet/plumb/probe/bpf"
 	"github.com/plumbnet/plumb/probe/probetest"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sync/errgroup"
@@ -192,7 +191,7 @@ func read(t *testing.T, p probe.Probe) probetest.Samples {
 				s.Value += float64(c)
 			}
 		}
-		if s.Pod != bpf.Unknown && s.Value > 0 {
+		if s.Pod != event.Unknown && s.Value > 0 {
 			out[probetest.Series(s)] = s.Value
 		}
 	})
@@ -273,7 +272,7 @@ func check(t *testing.T, events <-chan event.Event, want string, server netip.Ad
 	for n := n; n > 0; {
 		select {
 		case e := <-events:
-			if e.Pod == bpf.Unknown {
+			if e.Pod == event.Unknown {
 				continue // of something else on this machine
 			}
 			n--
@@ -285,7 +284,7 @@ func check(t *testing.T, events <-chan event.Event, want string, server netip.Ad
 		}
 	}
 	for len(events) > 0 {
-		if e := <-events; e.Pod != bpf.Unknown {
+		if e := <-events; e.Pod != event.Unknown {
 			t.Errorf("%v", e)
 		}
 	}

@@ -166,7 +166,7 @@ func next(events <-chan event.Event) event.Event {
 	for {
 		select {
 		case e := <-events:
-			if e.Pod != bpf.Unknown {
+			if e.Pod != event.Unknown {
 				return e
 			}
 		case <-time.After(10 * time.Second):
@@ -296,7 +296,7 @@ func none(t *testing.T, p probe.Probe, events <-chan event.Event) {
 		t.Error(got)
 	}
 	for len(events) > 0 {
-		if e := <-events; e.Pod != bpf.Unknown {
+		if e := <-events; e.Pod != event.Unknown {
 			t.Error(e)
 		}
 	}

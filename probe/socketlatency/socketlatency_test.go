@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
-	"github.com/plumbnet/plumb/probe/bpf"
 	"github.com/plumbnet/plumb/probe/probetest"
 )
 
@@ -103,7 +103,7 @@ func TestSlowReader(t *testing.T) {
 			for {
 				select {
 				case e := <-events:
-					if e.Pod == bpf.Unknown {
+					if e.Pod == event.Unknown {
 						continue
 					}
 					if e.Pod != "shop/b" || e.Packet.Dst.Port() != 80 || e.Detail[0].Key != "waited" || !strings.HasPrefix(e.Detail[0].Value, "3") {

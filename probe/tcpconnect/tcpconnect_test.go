@@ -17,7 +17,6 @@ import (
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/lab/sandbox"
 	"github.com/plumbnet/plumb/probe"
-	"github.com/plumbnet/plumb/probe/bpf"
 	"github.com/plumbnet/plumb/probe/probetest"
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +28,7 @@ func read(t *testing.T, p probe.Probe) probetest.Samples {
 	t.Helper()
 	out := probetest.Samples{}
 	err := p.Read(func(s probe.Sample) {
-		if s.Pod == bpf.Unknown || s.Stat == reports && s.Labels[0] == "EHOSTUNREACH" { // which is told more than once
+		if s.Pod == event.Unknown || s.Stat == reports && s.Labels[0] == "EHOSTUNREACH" { // which is told more than once
 			return
 		}
 		out[probetest.Series(s)] = s.Value
@@ -137,7 +136,7 @@ func TestConnections(t *testing.T) {
 			for {
 				select {
 				case e := <-events:
-					if e.Pod == bpf.Unknown {
+					if e.Pod == event.Unknown {
 						continue
 					}
 					check(t, e, tt.event)
