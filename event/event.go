@@ -20,7 +20,7 @@ type Event struct {
 	Kind   string        // the probe's name: "tcpretransmit"
 	Node   string        // where it happened
 	Pod    string        // whose it is: "shop/web-0", or "" for the node itself
-	Peer   string        // the Pod at the other end, the node whose own the address is, or the Service ("svc/shop/api"), where that is known
+	Peer   string        // the Pod at the other end, or whose address that was until lately, the node whose own it is, or the Service ("svc/shop/api"), where that is known
 	By     Tier          // how Pod was told
 	Packet packet.Packet // without addresses where there was none
 	Detail []Field       // in the order in which they are shown

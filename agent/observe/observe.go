@@ -358,14 +358,25 @@ func (o *Observer) emit(r *running, e event.Event) {
 	}
 	var others []netip.Addr
 	e.Peer, others = o.peer(e)
-	if e.Peer != "" || len(others) == 0 || o.o.Peers == nil {
+	told := func(name string) {
+		e.Peer = cmp.Or(e.Peer, name, o.former(e.Pod, others))
 		o.publish(r, e)
+	}
+	if e.Peer != "" || len(others) == 0 || o.o.Peers == nil {
+		told("")
 		return
 	}
-	o.o.Peers.Name(e.Time, e.Pod, others, func(name string) {
-		e.Peer = name
-		o.publish(r, e)
-	})
+	o.o.Peers.Name(e.Time, e.Pod, others, told)
+}
+
+// former names the Pod of this node that but lately had one of the addresses: to whom others still send.
+func (o *Observer) former(but string, addrs []netip.Addr) string {
+	for _, a := range addrs {
+		if pod, ok := o.o.Places.Former(a); ok && pod != but {
+			return pod
+		}
+	}
+	return ""
 }
 
 // changesProbe is the one whose events tell what was changed.

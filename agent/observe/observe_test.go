@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/netip"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"github.com/plumbnet/plumb/collect/node"
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/lab/sandbox"
+	"github.com/plumbnet/plumb/packet"
 	"github.com/plumbnet/plumb/probe"
 	"github.com/plumbnet/plumb/probe/all"
 )
@@ -392,6 +394,56 @@ func TestEvents(t *testing.T) {
 	o.Leave(fast)
 	if own1(t, o, "agent_events_lost_total", "reader") != float64(got-1) {
 		t.Error("what a reader lost is forgotten when it leaves")
+	}
+}
+
+// TestPeer wants who has the address at the other end, or had it until lately, to be named.
+func TestPeer(t *testing.T) {
+	sandbox.Need(t)
+	var all [3]*sandbox.NS
+	var pods []node.NetNS
+	for i, name := range []string{"host", "a", "b"} {
+		ns, err := sandbox.NewNS("observe-peer-" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ns.Delete() })
+		if err := ns.Run("", "ip", "addr", "add", fmt.Sprintf("10.9.0.%d/24", i), "dev", "lo"); err != nil {
+			t.Fatal(err)
+		}
+		all[i] = ns
+		pods = append(pods, node.NetNS{Path: ns.Path, Pod: "shop/" + name})
+	}
+	places, err := node.NewPlaces(node.Options{Node: "node-a", Host: all[0].Path, NetNS: pods[1:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := make(chan struct{})
+	o := New(Options{Node: "node-a", Places: places, Log: log.New(io.Discard, "", 0), Kinds: []*probe.Kind{kind("x", fake{watch: func(_ context.Context, emit func(event.Event)) error {
+		for range again {
+			emit(event.Event{Pod: "shop/a", Packet: packet.Packet{Src: netip.MustParseAddrPort("10.9.0.1:1"), Dst: netip.MustParseAddrPort("10.9.0.2:80")}})
+		}
+		return nil
+	}})}})
+	t.Cleanup(o.Close)
+	defer close(again)
+	o.Apply(Config{})
+	sub := o.Subscribe(1)
+	peer := func() string {
+		again <- struct{}{}
+		return (<-sub.C).Peer
+	}
+	if got := peer(); got != "shop/b" {
+		t.Errorf("%q", got)
+	}
+	for _, ns := range all[1:] {
+		if err := ns.Delete(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	places.Refresh()
+	if got := peer(); got != "shop/b" {
+		t.Errorf("after its end: %q", got)
 	}
 }
 

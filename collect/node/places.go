@@ -42,11 +42,15 @@ type index struct {
 	cgroups map[uint64]string
 	devices map[int]string
 	addrs   map[netip.Addr]string
+	former  map[netip.Addr]string // whose Pod ended less than lingering ago
 	groups  []probe.Cgroup
 }
 
 // remembered is how long after its end it is told whose a namespace was: what happened in it is read a little later.
 const remembered = 5 * time.Minute
+
+// lingering is how long after a Pod's end others may still send to its address: until all that led there is taken away.
+const lingering = time.Minute
 
 // A spot is a place with what it is found by.
 type spot struct {
@@ -126,6 +130,12 @@ func (p *Places) ByDevice(ifindex int) (string, bool) {
 // ByAddr is that of [probe.Places].
 func (p *Places) ByAddr(a netip.Addr) (string, bool) {
 	pod, ok := p.indexed().addrs[a]
+	return pod, ok
+}
+
+// Former returns the Pod that had an address and ended a minute or so ago. Another may have it since, on another node too.
+func (p *Places) Former(a netip.Addr) (string, bool) {
+	pod, ok := p.indexed().former[a]
 	return pod, ok
 }
 
@@ -324,7 +334,7 @@ func (p *Places) Refresh() {
 	p.remember()
 }
 
-// remember keeps those that ended for a while.
+// remember keeps those that ended for a while, and for less their addresses.
 func (p *Places) remember() {
 	at, now := time.Now(), map[uint64]*spot{}
 	for _, s := range p.spots {
@@ -341,6 +351,11 @@ func (p *Places) remember() {
 		}
 		if at.Sub(s.ended) < remembered {
 			now[net] = s
+		}
+		if at.Sub(s.ended) < lingering {
+			for _, a := range s.addrs {
+				p.index.former[a] = s.Pod
+			}
 		}
 	}
 	p.byNet = now
@@ -403,7 +418,7 @@ func (p *Places) find(all []podRecord) (out []*spot) {
 }
 
 func (p *Places) indexOf(spots []*spot, all []podRecord) index {
-	ix := index{map[uint64]string{}, map[int]string{}, map[netip.Addr]string{}, groupsOf(all)}
+	ix := index{map[uint64]string{}, map[int]string{}, map[netip.Addr]string{}, map[netip.Addr]string{}, groupsOf(all)}
 	for _, s := range spots[1:] {
 		for _, i := range s.peers {
 			ix.devices[i] = s.Pod

@@ -86,6 +86,18 @@ func TestPlaces(t *testing.T) {
 	if got, ok := p.ByNet(web.Net); !ok || got.Pod != "shop/web-0" {
 		t.Errorf("of the one that ended: %+v %v", got, ok)
 	}
+	addr := netip.MustParseAddr("10.9.8.7")
+	if pod, ok := p.ByAddr(addr); ok {
+		t.Errorf("ByAddr of the one that ended: %q", pod)
+	}
+	if pod, _ := p.Former(addr); pod != "shop/web-0" {
+		t.Errorf("Former: %q", pod)
+	}
+	p.byNet[web.Net].ended = time.Now().Add(-lingering)
+	p.Refresh()
+	if pod, ok := p.Former(addr); ok {
+		t.Errorf("Former, long after its end: %q", pod)
+	}
 	p.byNet[web.Net].ended = time.Now().Add(-remembered)
 	p.Refresh()
 	if got, ok := p.ByNet(web.Net); ok {
