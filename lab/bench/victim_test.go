@@ -321,8 +321,8 @@ func BenchmarkVictim(b *testing.B) {
 	}
 }
 
-// BenchmarkPrograms measures what the programs of the default probes take in the kernel, by what they are there for. That includes
-// the kernel's own looks at its clock, before and after each.
+// BenchmarkPrograms measures what the programs of the default probes take in the kernel, by what they are there for, and what a
+// program that does nothing takes at the same place. Both include the kernel's own looks at its clock, before and after each.
 func BenchmarkPrograms(b *testing.B) {
 	sandbox.Need(b)
 	v, o := newVictim(b), watched(b)
@@ -331,23 +331,44 @@ func BenchmarkPrograms(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { stats.Close() })
-	o.Apply(standard)
 	for b.Loop() {
-		for _, load := range []struct {
-			what   string
-			probes []string // whose event that is
-		}{
-			{"trips", nil}, {"bulk", nil}, {"queries", []string{"dns"}}, {"drops", []string{"packetloss"}}, {"connections", []string{"tcpconnect"}},
-			{"refused", []string{"tcpreset"}}, {"lossy", []string{"tcpretransmit"}}, {"lost", []string{"tcpretransmit"}}, {"queued", []string{"qdisclatency"}},
+		for _, load := range []struct{ what, probe, tracepoint string }{
+			{"trips", "", ""}, {"bulk", "", ""}, {"queries", "dns", ""}, {"drops", "packetloss", "kfree_skb"}, {"connections", "tcpconnect", "inet_sock_set_state"},
+			{"refused", "tcpreset", "tcp_send_reset"}, {"lossy", "tcpretransmit", "tcp_retransmit_skb"}, {"lost", "tcpretransmit", "tcp_retransmit_skb"},
+			{"queued", "qdisclatency", "qdisc_enqueue"},
 		} {
+			o.Apply(standard)
 			v.turn(b, load.what)
 			before, n := programs(b, o), 0.
 			for range loads {
 				n += v.turn(b, load.what) * turnTime.Seconds()
 			}
-			tellPrograms(load.what, n, load.probes, before, programs(b, o))
+			after := programs(b, o)
+			o.Apply(none)
+			tellPrograms(load.what, n, load.probe, nothing(b, v, load.what, load.tracepoint), before, after)
 		}
 	}
+}
+
+// nothing returns the seconds that a program that does nothing takes each time it runs at a tracepoint, zero for none.
+func nothing(b *testing.B, v victim, what, tracepoint string) float64 {
+	b.Helper()
+	if tracepoint == "" {
+		return 0
+	}
+	empty, err := bpf.NewEmpty(tracepoint)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer empty.Close()
+	for range loads {
+		v.turn(b, what)
+	}
+	a, err := empty.Account()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return a.Time.Seconds() / float64(a.Runs)
 }
 
 // A ran is what programs of a probe have taken so far.
@@ -378,13 +399,17 @@ func programs(b *testing.B, o *observe.Observer) map[string]ran {
 }
 
 // tellPrograms prints it.
-func tellPrograms(what string, n float64, probes []string, before, after map[string]ran) {
+func tellPrograms(what string, n float64, probe string, nothing float64, before, after map[string]ran) {
 	all := 0.
 	for name, a := range after {
 		times, seconds := a.times-before[name].times, a.seconds-before[name].seconds
 		all += seconds
-		if slices.Contains(probes, name) {
-			fmt.Printf("programs of %s: %.0f ns each of %.0f times, %.1f for each of %s; goal %.0f ns: %s\n", name, 1e9*seconds/times, times, times/n, what, 1e9*eventGoal, stands(seconds/times <= eventGoal))
+		if name == probe {
+			fmt.Printf("programs of %s: %.0f ns each of %.0f times, %.1f for each of %s; goal %.0f ns: %s", name, 1e9*seconds/times, times, times/n, what, 1e9*eventGoal, stands(seconds/times <= eventGoal))
+			if nothing > 0 {
+				fmt.Printf("; one that does nothing there: %.0f ns", 1e9*nothing)
+			}
+			fmt.Println()
 		}
 	}
 	fmt.Printf("programs of all default probes: %.3g %% of two CPUs' time for %s, %.0f ns for each\n", 100*all/(loads*turnTime.Seconds()*2), what, 1e9*all/n)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/perf"
@@ -233,6 +234,40 @@ func (s *Set) Close() error {
 // EnableStats has the kernel count how often programs run and how long they take, until it is closed. That
 // costs each run some 20 ns (since 5.8).
 func EnableStats() (io.Closer, error) { return ebpf.EnableStats(0) } // BPF_STATS_RUN_TIME
+
+// An Empty is a program that does nothing. What it takes, all others take there too.
+type Empty struct {
+	program *ebpf.Program
+	at      link.Link
+}
+
+// NewEmpty attaches one to a tracepoint.
+func NewEmpty(tracepoint string) (*Empty, error) {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: tracepoint, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("bpf: %w", err)
+	}
+	at, err := link.AttachTracing(link.TracingOptions{Program: p})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("bpf: %w", err), p.Close())
+	}
+	return &Empty{p, at}, nil
+}
+
+// Account tells how often it ran, and for how long, while [EnableStats] is on.
+func (e *Empty) Account() (probe.Account, error) {
+	st, err := e.program.Stats()
+	if err != nil {
+		return probe.Account{}, fmt.Errorf("bpf: %w", err)
+	}
+	return probe.Account{Runs: st.RunCount, Time: st.Runtime}, nil
+}
+
+// Close detaches it.
+func (e *Empty) Close() error { return errors.Join(e.at.Close(), e.program.Close()) }
 
 // stages are those of plumb.h's LOST_.
 var stages = [...]string{"rate", "ring", "table"}

@@ -3,11 +3,13 @@
 package probetest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +188,41 @@ func Cost(t testing.TB, p probe.Probe) {
 		t.Fatalf("%d runs, %v", a.Runs, err)
 	}
 	t.Logf("%d ns an event, of %d", a.Time.Nanoseconds()/int64(a.Runs), a.Runs)
+}
+
+// Hidden returns how often, from now on, ftrace saw a tracepoint ("tcp/tcp_retransmit_skb") and no program was run there, not even one that
+// does nothing: kernels of some sandboxes keep programs from a task, and from all that comes while it runs, such as a timer's packets.
+func Hidden(t testing.TB, tracepoint string) func() float64 {
+	t.Helper()
+	empty, err := bpf.NewEmpty(filepath.Base(tracepoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { empty.Close() })
+	dir, err := os.MkdirTemp("/sys/kernel/tracing/instances", "plumb-test-")
+	if err != nil {
+		t.Logf("without ftrace: %v", err)
+		return func() float64 { return 0 }
+	}
+	t.Cleanup(func() {
+		if err := unix.Rmdir(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(dir, "events", tracepoint, "enable"), []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	return func() float64 {
+		all, err := os.ReadFile(filepath.Join(dir, "trace"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran, err := empty.Account()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return max(0, float64(bytes.Count(all, []byte(" "+filepath.Base(tracepoint)+": ")))-float64(ran.Runs))
+	}
 }
 
 // Watch starts to watch p until the test ends, and returns what it tells.

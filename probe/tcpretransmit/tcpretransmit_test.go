@@ -61,15 +61,16 @@ func TestRetransmits(t *testing.T) {
 		ns         func(*probetest.Lab) *sandbox.NS
 		series     string
 		detail     string
+		tracepoint string
 	}{
-		{"data", "tcp dport 80", 50, "shop/a", func(l *probetest.Lab) *sandbox.NS { return l.A }, `{pod="shop/a",state="ESTABLISHED"}`, "srtt"},
-		{"SYN", "tcp dport 81", 0, "shop/a", func(l *probetest.Lab) *sandbox.NS { return l.A }, `{pod="shop/a",state="SYN_SENT"}`, "timeouts"},
-		{"the answer to it", "tcp sport 81", 0, "shop/b", func(l *probetest.Lab) *sandbox.NS { return l.B }, `{pod="shop/b",state="SYN_RECV"}`, "state"},
+		{"data", "tcp dport 80", 50, "shop/a", func(l *probetest.Lab) *sandbox.NS { return l.A }, `{pod="shop/a",state="ESTABLISHED"}`, "srtt", "tcp/tcp_retransmit_skb"},
+		{"SYN", "tcp dport 81", 0, "shop/a", func(l *probetest.Lab) *sandbox.NS { return l.A }, `{pod="shop/a",state="SYN_SENT"}`, "timeouts", "tcp/tcp_retransmit_skb"},
+		{"the answer to it", "tcp sport 81", 0, "shop/b", func(l *probetest.Lab) *sandbox.NS { return l.B }, `{pod="shop/b",state="SYN_RECV"}`, "state", "tcp/tcp_retransmit_synack"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := probetest.NewLab(t)
 			p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
-			events := probetest.Watch(t, p)
+			events, hidden := probetest.Watch(t, p), probetest.Hidden(t, tt.tracepoint)
 			if tt.n > 0 {
 				dial(t, l, tt.n, func() { probetest.Sh(t, l.Node, fmt.Sprintf(drop, tt.rule)) })
 			} else {
@@ -83,19 +84,21 @@ func TestRetransmits(t *testing.T) {
 			want := 2 * max(tt.n, 1)
 			probetest.Until(t, func() string {
 				kernel, _ := retransmits(t, tt.ns(l))
-				got := probetest.Collect(t, Kind, p.Read)["tcpretransmit_segments_total"+tt.series]
+				all := probetest.Collect(t, Kind, p.Read)
+				got := all["tcpretransmit_segments_total"+tt.series]
 				a, err := p.(probe.Accounted).Account()
 				if err != nil {
 					t.Fatal(err)
 				}
-				missed := 0.0 // on a busy machine the kernel may not let a program run, or have its table
+				missed := hidden()
+				// On a busy machine the kernel may not let a program run, or have its table.
 				for _, x := range a.Lost {
 					if x.Stage == "nested" || x.Stage == "table" {
 						missed += float64(x.Events)
 					}
 				}
 				if int(got) < want || got+missed < kernel || got > kernel {
-					return fmt.Sprintf("%v, and %v missed; the kernel counts %v, want %d or more", got, missed, kernel, want)
+					return fmt.Sprintf("%v, and %v missed; the kernel counts %v, want %d or more; all: %v; %+v", got, missed, kernel, want, all, a)
 				}
 				return ""
 			})
@@ -120,6 +123,7 @@ func TestRetransmits(t *testing.T) {
 func TestNotSent(t *testing.T) {
 	l := probetest.NewLab(t)
 	p := probetest.Open(t, Kind, probe.Env{Node: "node-a", Places: l.Places})
+	hidden := probetest.Hidden(t, "tcp/tcp_retransmit_skb")
 	lose := fmt.Sprintf(drop, "tcp dport 80")
 	dial(t, l, 10, func() { probetest.Sh(t, l.Node, lose) })
 	probetest.Sh(t, l.A, strings.Replace(lose, "forward", "output", 1))
@@ -128,8 +132,8 @@ func TestNotSent(t *testing.T) {
 		if not < 10 {
 			return fmt.Sprintf("%v could not be sent", not)
 		}
-		if got := probetest.Collect(t, Kind, p.Read)[`tcpretransmit_segments_total{pod="shop/a",state="ESTABLISHED"}`]; got != sent {
-			t.Errorf("%v are counted, of %v that were sent and %v that were not", got, sent, not)
+		if got := probetest.Collect(t, Kind, p.Read)[`tcpretransmit_segments_total{pod="shop/a",state="ESTABLISHED"}`]; got > sent || got+hidden() < sent {
+			t.Errorf("%v are counted, and %v hidden, of %v that were sent and %v that were not", got, hidden(), sent, not)
 		}
 		return ""
 	})
