@@ -335,7 +335,7 @@ func BenchmarkPrograms(b *testing.B) {
 		for _, load := range []struct{ what, probe, tracepoint string }{
 			{"trips", "", ""}, {"bulk", "", ""}, {"queries", "dns", ""}, {"drops", "packetloss", "kfree_skb"}, {"connections", "tcpconnect", "inet_sock_set_state"},
 			{"refused", "tcpreset", "tcp_send_reset"}, {"lossy", "tcpretransmit", "tcp_retransmit_skb"}, {"lost", "tcpretransmit", "tcp_retransmit_skb"},
-			{"queued", "qdisclatency", "qdisc_enqueue"},
+			{"queued", "qdisclatency", "qdisc_dequeue"},
 		} {
 			o.Apply(standard)
 			v.turn(b, load.what)
@@ -404,7 +404,7 @@ func tellPrograms(what string, n float64, probe string, nothing float64, before,
 	for name, a := range after {
 		times, seconds := a.times-before[name].times, a.seconds-before[name].seconds
 		all += seconds
-		if name == probe {
+		if name == probe && times > 0 {
 			fmt.Printf("programs of %s: %.0f ns each of %.0f times, %.1f for each of %s; goal %.0f ns: %s", name, 1e9*seconds/times, times, times/n, what, 1e9*eventGoal, stands(seconds/times <= eventGoal))
 			if nothing > 0 {
 				fmt.Printf("; one that does nothing there: %.0f ns", 1e9*nothing)
