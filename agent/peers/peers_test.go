@@ -643,8 +643,9 @@ func TestNews(t *testing.T) {
 	}
 	e.ID, e.Peers = "another", nil // of which all is told
 	p.News(e, tell)
-	for asked = nil; len(asked) < 4+2; asked = append(asked, a.questions()...) {
-		time.Sleep(10 * time.Millisecond)
+	asked = nil
+	for end := time.Now().Add(20 * time.Second); len(asked) < 4+2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		asked = append(asked, a.questions()...)
 	}
 	if diff := cmp.Diff(append(want, want[:2]...), asked); diff != "" {
 		t.Error(diff)
