@@ -93,9 +93,8 @@ type alarms struct {
 
 func newAlarms() *alarms { return &alarms{of: map[baseKey]*baseline{}} }
 
-// baseline returns that of a sample's Pod and metric, or nil: what is of nobody who is known has nothing that is usual, and is counted when it
-// is sure that he is not, later. Of a counter that comes in a second after since, as
-// one does that first rises then, it is learnt that it was 0.
+// baseline returns that of a sample's Pod and metric, or nil. [event.Unknown] has none: it is of many, and counted late. Of a
+// counter that comes in a second after since, as one does that first rises then, it is learnt that it was 0.
 func (a *alarms) baseline(x *probe.Sample, since, seq uint64) *baseline {
 	key := baseKey{x.Stat, x.Pod}
 	b := a.of[key]

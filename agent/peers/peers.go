@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package peers knows who is at the other end of what happens on a node: it asks the API server which Pod, or else which
-// Service, has an address, where an event names one that is not of this node. It asks little, keeps no event for longer than a
+// Service, has an address, where an event names one that is not of this node, and what Kubernetes did to those of an episode. It asks little, keeps no event for longer than a
 // second, and remembers no more than the last answers.
 package peers
 

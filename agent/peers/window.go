@@ -36,6 +36,9 @@ type Window struct {
 
 // Window has the agents of an episode's peers keep the same window. It does not wait for them.
 func (p *Peers) Window(e recorder.Episode) {
+	if len(e.Peers) == 0 {
+		return
+	}
 	select {
 	case p.windows <- e:
 	default:

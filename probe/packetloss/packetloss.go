@@ -58,8 +58,7 @@ var normal = map[string]uint8{
 	"TCP_INVALID_SEQUENCE": empty,  // what a keep-alive was until TCP_OLD_SEQUENCE was told apart
 	"TCP_RFC7323_PAWS":     empty,  // an ACK that a later one overtook
 	"TCP_RFC7323_PAWS_ACK": always, // the same since 6.14
-	"TCP_OLD_ACK":          empty,  // the same, by its number and not by its timestamp
-	"TCP_TOO_OLD_ACK":      empty,
+	"TCP_TOO_OLD_ACK":      empty,  // the same, by its number and not by its timestamp
 	"OTHERHOST":            always,
 	"QUEUE_PURGE":          always, // its socket was closed
 	"NOT_SPECIFIED":        group,

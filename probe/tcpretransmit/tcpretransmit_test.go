@@ -90,8 +90,7 @@ func TestRetransmits(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				missed := hidden()
-				// On a busy machine the kernel may not let a program run, or have its table.
+				missed := hidden() // and on a busy machine the kernel may not let a program run, or have its table
 				for _, x := range a.Lost {
 					if x.Stage == "nested" || x.Stage == "table" {
 						missed += float64(x.Events)
