@@ -21,6 +21,7 @@ import (
 func TestRecord(t *testing.T) {
 	waited := &probe.Stat{Name: "waited_total", Help: "Waits.", Labels: []string{"for"}, Second: true}
 	var n atomic.Int64
+	told := make(chan struct{}, 2)
 	labels := []string{"disk"} // one slice for all that is told, as a probe may do it
 	k := kind("ticks", fake{
 		read: func(emit func(probe.Sample)) error {
@@ -30,12 +31,14 @@ func TestRecord(t *testing.T) {
 		},
 		watch: func(ctx context.Context, emit func(event.Event)) error {
 			emit(event.Event{Pod: "shop/web-0", Detail: []event.Field{{Key: "a", Value: "b"}}})
+			told <- struct{}{}
 			<-ctx.Done()
 			return nil
 		},
 	})
 	k.Stats = append(k.Stats, waited)
 	o := observer(t, k)
+	<-told // in memory, before there is a folder
 	dir := filepath.Join(t.TempDir(), "record")
 	with := Config{Recorder: RecorderConfig{Dir: dir, Megabytes: 2}}
 	o.Apply(Config{Probes: ProbesConfig{Off: []string{"ticks"}}, Recorder: with.Recorder})
@@ -75,7 +78,7 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%s: %d values and %d events in %d seconds", name, rose, events, len(line.Seconds))
 		}
 	}
-	if own1(t, o, "agent_recorder_events_total") != 2 { // the first one was before there was a folder
+	if own1(t, o, "agent_recorder_events_total") != 2 {
 		t.Error("agent_recorder_events_total")
 	}
 	o.Apply(Config{Recorder: RecorderConfig{Off: true}})

@@ -64,6 +64,9 @@ func (c *Client) await(ctx context.Context, a Agent) (Agent, error) {
 	query := url.Values{"labelSelector": {batchv1.JobNameLabel + "=" + a.job}}
 	for {
 		page, err := c.page(ctx, t, typeProtobuf, query)
+		if err != nil && ctx.Err() != nil && a.Pod != "" { // the last question came too late, but not those before it
+			return a, notReady(a)
+		}
 		if err != nil {
 			return a, fmt.Errorf("node %s: %w", a.Node, err)
 		}
@@ -85,10 +88,14 @@ func (c *Client) await(ctx context.Context, a Agent) (Agent, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return a, fmt.Errorf("node %s: the agent for this run is not ready: %s", a.Node, a.Why)
+			return a, notReady(a)
 		case <-tick.C:
 		}
 	}
+}
+
+func notReady(a Agent) error {
+	return fmt.Errorf("node %s: the agent for this run is not ready: %s", a.Node, a.Why)
 }
 
 // whyNot says what keeps a Pod from being ready: a container's state tells more than the conditions.

@@ -20,6 +20,7 @@ type jobs struct {
 	made    *batchv1.Job
 	deleted []string
 	states  []corev1.PodStatus // one for each time that the Pod is looked for; the last one stays
+	silent  bool               // after the first answer of them
 }
 
 func (j *jobs) routes(t *testing.T) http.Handler {
@@ -34,8 +35,12 @@ func (j *jobs) routes(t *testing.T) http.Handler {
 			if want := "batch.kubernetes.io/job-name=" + j.made.Name; r.URL.Query().Get("labelSelector") != want {
 				t.Errorf("labelSelector %q, want %q", r.URL.Query().Get("labelSelector"), want)
 			}
+			if len(j.states) == 0 {
+				<-r.Context().Done()
+				return
+			}
 			p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "plumb", Name: j.made.Name + "-x"}, Spec: j.made.Spec.Template.Spec, Status: j.states[0]}
-			if len(j.states) > 1 {
+			if len(j.states) > 1 || j.silent {
 				j.states = j.states[1:]
 			}
 			protobuf(t, w, &corev1.PodList{Items: []corev1.Pod{p}})
@@ -96,16 +101,18 @@ func TestRunOnFails(t *testing.T) {
 		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 2}},
 	}}}
 	for _, tt := range []struct {
-		name  string
-		state corev1.PodStatus
-		want  string
+		name   string
+		state  corev1.PodStatus
+		silent bool
+		want   string
 	}{
-		{"never ready", waiting, "node node-a: the agent for this run is not ready: ImagePullBackOff: not found"},
-		{"ended", failed, "node node-a: the agent for this run failed: Error, exit status 2"},
-		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "The node was low on resource: memory."}, "failed: The node was low on resource: memory."},
+		{"never ready", waiting, false, "node node-a: the agent for this run is not ready: ImagePullBackOff: not found"},
+		{"never ready, and then no answer", waiting, true, "node node-a: the agent for this run is not ready: ImagePullBackOff: not found"},
+		{"ended", failed, false, "node node-a: the agent for this run failed: Error, exit status 2"},
+		{"evicted", corev1.PodStatus{Phase: corev1.PodFailed, Message: "The node was low on resource: memory."}, false, "failed: The node was low on resource: memory."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			j := &jobs{states: []corev1.PodStatus{tt.state}}
+			j := &jobs{states: []corev1.PodStatus{tt.state}, silent: tt.silent}
 			c := connect(t, j.routes(t))
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
