@@ -131,6 +131,9 @@ func TestWhoMayWatch(t *testing.T) {
 		{"/record?from=noon", good, 400, `from: "noon"`},
 		{"/record?pod=web-0", good, 400, `pod "web-0"`},
 		{"/record?since=10m&kind=ticks&pod=shop/web-1", good, 200, ""},
+		{"/record?pod=unknown", good, 200, ""},
+		{"/record?pod=svc/shop/api", good, 200, ""},
+		{"/record?pod=svc/shop/", good, 400, `pod "shop/"`},
 		{"/episodes", good, 200, ""},
 		{"/status", watch, 200, `"name":"ticks","up":true`},
 	} {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/recorder"
 )
 
@@ -60,8 +61,12 @@ func recordQuery(q url.Values) (out recorder.Query, err error) {
 		out.Last = d
 	}
 	out.Pod = q.Get("pod")
-	if out.Pod != "" {
-		if err := podName(out.Pod); err != nil {
+	pod := out.Pod
+	if namespace, name, ok := event.SplitService(pod); ok {
+		pod = namespace + "/" + name
+	}
+	if pod != "" && pod != event.Unknown {
+		if err := podName(pod); err != nil {
 			return out, err
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/plumbnet/plumb/collect/fleet"
 	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/diagnose"
+	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/network"
 	"github.com/plumbnet/plumb/snapshot"
 	"github.com/spf13/pflag"
@@ -48,6 +49,21 @@ func (l *live) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&l.ephemeral, "ephemeral", false, "install nothing: run plumbd on just the nodes that are asked, and remove it afterwards")
 	fs.StringVar(&l.image, "image", kube.AgentImage, "the `image` that --ephemeral runs")
 	fs.BoolVar(&l.thisNode, "local", false, "read the node that plumb runs on, and not the cluster of the kubeconfig")
+}
+
+// pod returns what --pod names as events and counters have it: "shop/web-0", "svc/shop/api"; [event.Unknown] is what no Pod was found for.
+func (l *live) pod(text string) (string, error) {
+	namespace, name := event.Split(text)
+	if namespace == "" {
+		namespace = l.kube.Namespace
+	}
+	switch {
+	case text == "", text == event.Unknown && namespace == "":
+		return text, nil
+	case namespace == "", name == "":
+		return "", fmt.Errorf("--pod %s: in which namespace? --pod NAMESPACE/%s", text, text)
+	}
+	return namespace + "/" + name, nil
 }
 
 // connect finds the cluster to ask: none where snapshots are given, or where there is no

@@ -28,7 +28,7 @@ type recordFlags struct {
 func (f *recordFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.dir, "dir", "", "the `path` of a recorder's folder, or of the file of an episode, instead of the agents of a cluster")
 	fs.DurationVar(&f.since, "since", 0, "the last `time` that was recorded: 10m; without it, all")
-	fs.StringVar(&f.pod, "pod", "", "what is of this `Pod`, all of it: shop/web-0")
+	fs.StringVar(&f.pod, "pod", "", "what is of this `Pod`, all of it: web-0 with -n, or shop/web-0; unknown for what is of none that was found")
 	fs.StringVar(&f.kind, "kind", "", "events of these `kinds`, and all counters of their probes: packetloss,dns")
 	fs.BoolVar(&f.json, "json", false, "a second a line, as JSON (schema: recorder/README.md)")
 	fs.StringVar(&f.lang, "lang", "en", "en or zh")
@@ -42,11 +42,8 @@ func (f *recordFlags) add(fs *pflag.FlagSet) {
 
 // query is what is wanted of the timeline.
 func (f *recordFlags) query() (q recorder.Query, err error) {
-	if ns := f.cluster.kube.Namespace; f.pod != "" && ns != "" && !strings.Contains(f.pod, "/") {
-		f.pod = ns + "/" + f.pod
-	}
-	if _, name, ok := strings.Cut(f.pod, "/"); f.pod != "" && (!ok || name == "") {
-		return q, fmt.Errorf("--pod %s: in which namespace? --pod NAMESPACE/%s", f.pod, f.pod)
+	if f.pod, err = f.cluster.pod(f.pod); err != nil {
+		return q, err
 	}
 	if f.since < 0 {
 		return q, fmt.Errorf("--since %s: want a time such as 10m", f.since)

@@ -23,7 +23,7 @@ type watchFlags struct {
 
 func (f *watchFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.kind, "kind", "", "events of these `kinds` alone: packetloss,tcpreset")
-	fs.StringVar(&f.pod, "pod", "", "events of this `Pod` alone, at either end: web-0 with -n, or shop/web-0; svc/shop/api for those at a Service's address")
+	fs.StringVar(&f.pod, "pod", "", "events of this `Pod` alone, at either end: web-0 with -n, or shop/web-0; svc/shop/api for those at a Service's address, unknown for those of none that was found")
 	fs.BoolVar(&f.json, "json", false, "an event a line, as JSON (schema: sink/README.md)")
 	f.cluster.flags(fs)
 	fs.Lookup("namespace").Usage = "events of Pods in this `namespace` alone"
@@ -34,25 +34,17 @@ func (f *watchFlags) add(fs *pflag.FlagSet) {
 
 // query is what the agents are asked.
 func (f *watchFlags) query() (url.Values, error) {
-	q, namespace := url.Values{}, f.cluster.kube.Namespace
+	q := url.Values{}
 	if f.kind != "" {
 		q.Set("kind", f.kind)
 	}
-	if f.pod == "" {
-		if namespace != "" {
-			q.Set("namespace", namespace)
-		}
-		return q, nil
+	pod, err := f.cluster.pod(f.pod)
+	if pod != "" {
+		q.Set("pod", pod)
+	} else if f.cluster.kube.Namespace != "" {
+		q.Set("namespace", f.cluster.kube.Namespace)
 	}
-	of, name := event.Split(f.pod)
-	if of == "" {
-		of = namespace
-	}
-	if of == "" {
-		return nil, fmt.Errorf("--pod %s: in which namespace? --pod NAMESPACE/%s", f.pod, f.pod)
-	}
-	q.Set("pod", of+"/"+name)
-	return q, nil
+	return q, err
 }
 
 func watchVerb(args []string, stdout, stderr io.Writer) int {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbnet/plumb/collect/kube"
 	"github.com/plumbnet/plumb/event"
 	"github.com/plumbnet/plumb/packet"
 )
@@ -49,6 +50,27 @@ func TestWatchVerb(t *testing.T) {
 	status, out, _ = plumb("watch", "--kubeconfig", telling(t), "--json")
 	if status != statusFine || !strings.Contains(out, `"kind":"tcpreset","node":"node-c","namespace":"shop","pod":"web-0"`) {
 		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
+// TestPodFlag: what --pod names, with -n and without.
+func TestPodFlag(t *testing.T) {
+	for _, tt := range []struct{ text, namespace, want string }{
+		{"", "", ""}, {"", "shop", ""},
+		{"shop/web-0", "", "shop/web-0"}, {"shop/web-0", "cart", "shop/web-0"},
+		{"web-0", "shop", "shop/web-0"},
+		{"svc/shop/api", "", "svc/shop/api"},
+		{"unknown", "", event.Unknown}, {"unknown", "shop", "shop/unknown"},
+	} {
+		l := live{kube: kube.Options{Namespace: tt.namespace}}
+		if got, err := l.pod(tt.text); got != tt.want || err != nil {
+			t.Errorf("--pod %q -n %q: %q, %v, want %q", tt.text, tt.namespace, got, err, tt.want)
+		}
+	}
+	for _, text := range []string{"web-0", "shop/", "/web-0"} {
+		if got, err := (&live{}).pod(text); err == nil {
+			t.Errorf("--pod %q: %q", text, got)
+		}
 	}
 }
 
