@@ -60,13 +60,13 @@ func Reexec() int {
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
+	// The child decides what to do about a signal. The terminal sends it ^C too, but others signal this process only.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		return 2
 	}
-	// The child decides what to do about a signal. The terminal sends it ^C too, but others signal this process only.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
 	go func() {
 		for s := range signals {
 			cmd.Process.Signal(s)
